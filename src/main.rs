@@ -1,0 +1,7 @@
+//! The `certdrill` binary: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certdrill::cli::main()
+}
