@@ -1,1 +1,3 @@
-//! (run)
+//! Plays a scenario on a backend, collects the trace, decides the verdict.
+
+pub mod trace;
