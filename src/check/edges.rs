@@ -31,7 +31,10 @@ pub(super) fn look(world: &World, matcher: &Matcher) -> Seen {
                     client.component == Some(edge.id.client)
                         && server.component == Some(edge.id.server)
                         && clients.contains(&edge.id.client_node)
-                        && edge.id.server_node.is_none_or(|node| servers.contains(&node))
+                        && edge
+                            .id
+                            .server_node
+                            .is_none_or(|node| servers.contains(&node))
                 })
                 .map(|edge| judge(world, edge, *connection, *is, text.as_deref()))
                 .collect();
@@ -55,10 +58,7 @@ fn judge(
             "held",
             match &edge.held {
                 None => Outcome::Absent,
-                Some(held) => held
-                    .failure
-                    .clone()
-                    .map_or(Outcome::Ok, Outcome::Failing),
+                Some(held) => held.failure.clone().map_or(Outcome::Ok, Outcome::Failing),
             },
         ),
     };
@@ -69,7 +69,11 @@ fn judge(
             | (EdgeExpectation::Partial, Outcome::Partial { .. })
             | (EdgeExpectation::Absent, Outcome::Absent)
     );
-    let says = text.is_none_or(|text| outcome.failure().is_some_and(|failure| failure.text.contains(text)));
+    let says = text.is_none_or(|text| {
+        outcome
+            .failure()
+            .is_some_and(|failure| failure.text.contains(text))
+    });
     let wanted = match is {
         EdgeExpectation::Ok => "ok",
         EdgeExpectation::Failing => "failing",
@@ -97,7 +101,10 @@ fn words(outcome: &Outcome) -> String {
             working,
             total,
             failure,
-        } => format!("partial, {working} of {total} work; the others: {}", failure.text),
+        } => format!(
+            "partial, {working} of {total} work; the others: {}",
+            failure.text
+        ),
         Outcome::Failing(failure) => format!("failing: {}", failure.text),
     }
 }

@@ -17,10 +17,14 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
                 .collect();
             all(seen, "the process")
         }
-        Matcher::Certificate { nodes, .. } => each(world, nodes, "the certificate", |world, node| {
-            certificate(world, matcher, marks, node)
+        Matcher::Certificate { nodes, .. } => {
+            each(world, nodes, "the certificate", |world, node| {
+                certificate(world, matcher, marks, node)
+            })
+        }
+        Matcher::Output { nodes, .. } => each(world, nodes, "the command", |world, node| {
+            output(world, matcher, node)
         }),
-        Matcher::Output { nodes, .. } => each(world, nodes, "the command", |world, node| output(world, matcher, node)),
         Matcher::Residual { nodes, rows } => {
             let seen = select(world, nodes)
                 .into_iter()
@@ -28,7 +32,9 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
                 .collect();
             all(seen, "the row")
         }
-        Matcher::File { nodes, .. } => each(world, nodes, "the file", |world, node| file(world, matcher, node)),
+        Matcher::File { nodes, .. } => each(world, nodes, "the file", |world, node| {
+            file(world, matcher, node)
+        }),
         Matcher::Node { nodes, ready } => each(world, nodes, "the Node", |world, node| {
             let word = |ready| if ready { "Ready" } else { "NotReady" };
             let name = &world.nodes[node].name;
@@ -36,13 +42,21 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
                 holds: world.nodes[node].ready == Some(*ready),
                 subject: name.clone(),
                 expected: format!("Node {name} is {}", word(*ready)),
-                seen: world.nodes[node].ready.map_or("not part of the cluster", word).to_owned(),
+                seen: world.nodes[node]
+                    .ready
+                    .map_or("not part of the cluster", word)
+                    .to_owned(),
                 cause: None,
             }
         }),
         Matcher::Etcd { quorum, members } => etcd(world, *quorum, *members),
-        Matcher::Requests { pending, issued_min } => requests(world, *pending, *issued_min),
-        Matcher::Edge { .. } | Matcher::AllEdges { .. } => unreachable!("edges are judged elsewhere"),
+        Matcher::Requests {
+            pending,
+            issued_min,
+        } => requests(world, *pending, *issued_min),
+        Matcher::Edge { .. } | Matcher::AllEdges { .. } => {
+            unreachable!("edges are judged elsewhere")
+        }
     }
 }
 
@@ -98,7 +112,13 @@ impl Conditions {
     }
 }
 
-fn process(world: &World, matcher: &Matcher, marks: &Marks, component: Component, node: usize) -> Seen {
+fn process(
+    world: &World,
+    matcher: &Matcher,
+    marks: &Marks,
+    component: Component,
+    node: usize,
+) -> Seen {
     let Matcher::Process {
         state,
         log,
@@ -132,11 +152,21 @@ fn process(world: &World, matcher: &Matcher, marks: &Marks, component: Component
         ProcessState::Stopped => "stopped",
     };
     if let Some(wanted) = state {
-        conditions.add(now == *wanted, word(*wanted).to_owned(), word(now).to_owned());
+        conditions.add(
+            now == *wanted,
+            word(*wanted).to_owned(),
+            word(now).to_owned(),
+        );
     }
     let lines = machine.logs.get(&component).cloned().unwrap_or_default();
     let tail = || {
-        let last: Vec<&str> = lines.iter().rev().take(3).rev().map(String::as_str).collect();
+        let last: Vec<&str> = lines
+            .iter()
+            .rev()
+            .take(3)
+            .rev()
+            .map(String::as_str)
+            .collect();
         if last.is_empty() {
             "an empty log".to_owned()
         } else {
@@ -155,19 +185,46 @@ fn process(world: &World, matcher: &Matcher, marks: &Marks, component: Component
         let id = machine.process_id(component);
         let before = marks.processes.get(&(node, component)).copied().flatten();
         let is_new = id.is_some() && id != before;
-        let say = |new| if new { "another process" } else { "the same process" };
-        let seen = if id.is_none() { "no process" } else { say(is_new) };
-        conditions.add(is_new == *wanted && id.is_some(), say(*wanted).to_owned(), seen.to_owned());
+        let say = |new| {
+            if new {
+                "another process"
+            } else {
+                "the same process"
+            }
+        };
+        let seen = if id.is_none() {
+            "no process"
+        } else {
+            say(is_new)
+        };
+        conditions.add(
+            is_new == *wanted && id.is_some(),
+            say(*wanted).to_owned(),
+            seen.to_owned(),
+        );
     }
     if let Some((path, wanted)) = loaded_is_on_disk {
-        let disk = machine.on_disk.get(path).map(|entry| entry.certificate.serial_hex());
+        let disk = machine
+            .on_disk
+            .get(path)
+            .map(|entry| entry.certificate.serial_hex());
         let loaded = loaded_serial(world, component, node, path);
         let same = disk.is_some() && disk == loaded;
-        let say = |same| if same { "holds what is on disk" } else { "holds something older than the disk" };
+        let say = |same| {
+            if same {
+                "holds what is on disk"
+            } else {
+                "holds something older than the disk"
+            }
+        };
         conditions.add(
             same == *wanted && loaded.is_some(),
             format!("{} in {path}", say(*wanted)),
-            if loaded.is_some() { say(same).to_owned() } else { format!("does not hold {path}") },
+            if loaded.is_some() {
+                say(same).to_owned()
+            } else {
+                format!("does not hold {path}")
+            },
         );
     }
     conditions.done(subject)
@@ -185,7 +242,9 @@ fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -
     }
     let process = machine.process(component)?;
     process.loaded.values().find_map(|loaded| match loaded {
-        crate::cluster::Loaded::Pair(pair) if pair.file == path => Some(pair.certificate.serial_hex()),
+        crate::cluster::Loaded::Pair(pair) if pair.file == path => {
+            Some(pair.certificate.serial_hex())
+        }
         crate::cluster::Loaded::Config(config) => config
             .credential
             .as_ref()
@@ -214,14 +273,21 @@ fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> 
     let subject = format!("{name}@{}", machine.name);
     let path = certificate_path(name);
     // The kubelet's file is a symlink to a dated one.
-    let real = machine.tree.read_link(&path).unwrap_or_else(|_| path.clone());
+    let real = machine
+        .tree
+        .read_link(&path)
+        .unwrap_or_else(|_| path.clone());
     let found = machine.on_disk.get(&real).map(|entry| &entry.certificate);
     let now = world.wall(node);
     let mut conditions = Conditions::default();
     if let Some(wanted) = exists {
         let there = machine.tree.exists(&path);
         let say = |there| if there { "exists" } else { "does not exist" };
-        conditions.add(there == *wanted, say(*wanted).to_owned(), say(there).to_owned());
+        conditions.add(
+            there == *wanted,
+            say(*wanted).to_owned(),
+            say(there).to_owned(),
+        );
     }
     if let Some(wanted) = count {
         let dated = machine
@@ -229,14 +295,28 @@ fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> 
             .read_dir("/var/lib/kubelet/pki")
             .unwrap_or_default()
             .iter()
-            .filter(|entry| entry.file_type == FileType::File && entry.name.starts_with("kubelet-client-2"))
+            .filter(|entry| {
+                entry.file_type == FileType::File && entry.name.starts_with("kubelet-client-2")
+            })
             .count() as u64;
-        conditions.add(dated == *wanted, format!("{wanted} dated files"), format!("{dated} dated files"));
+        conditions.add(
+            dated == *wanted,
+            format!("{wanted} dated files"),
+            format!("{dated} dated files"),
+        );
     }
-    let needs = valid.is_some() || days_left_min.is_some() || days_left_max.is_some() || renewed.is_some() || age_days_max.is_some();
+    let needs = valid.is_some()
+        || days_left_min.is_some()
+        || days_left_max.is_some()
+        || renewed.is_some()
+        || age_days_max.is_some();
     let Some(certificate) = found else {
         if needs {
-            conditions.add(false, "a certificate".to_owned(), format!("no certificate in {path}"));
+            conditions.add(
+                false,
+                "a certificate".to_owned(),
+                format!("no certificate in {path}"),
+            );
         }
         return conditions.done(subject);
     };
@@ -245,24 +325,50 @@ fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> 
     if let Some(wanted) = valid {
         let is = now >= certificate.not_before() && now <= not_after;
         let say = |valid| if valid { "valid" } else { "not valid" };
-        conditions.add(is == *wanted, say(*wanted).to_owned(), format!("{} ({until})", say(is)));
+        conditions.add(
+            is == *wanted,
+            say(*wanted).to_owned(),
+            format!("{} ({until})", say(is)),
+        );
     }
     let days_left = not_after.duration_since(now).as_secs_f64() / DAY_S;
     if let Some(min) = days_left_min {
-        conditions.add(days_left >= *min, format!("at least {min} days left"), format!("{days_left:.1} days left"));
+        conditions.add(
+            days_left >= *min,
+            format!("at least {min} days left"),
+            format!("{days_left:.1} days left"),
+        );
     }
     if let Some(max) = days_left_max {
-        conditions.add(days_left <= *max, format!("at most {max} days left"), format!("{days_left:.1} days left"));
+        conditions.add(
+            days_left <= *max,
+            format!("at most {max} days left"),
+            format!("{days_left:.1} days left"),
+        );
     }
     if let Some(max) = age_days_max {
         let age = now.duration_since(certificate.not_before()).as_secs_f64() / DAY_S;
-        conditions.add(age <= *max, format!("at most {max} days old"), format!("{age:.1} days old"));
+        conditions.add(
+            age <= *max,
+            format!("at most {max} days old"),
+            format!("{age:.1} days old"),
+        );
     }
     if let Some(wanted) = renewed {
         let before = marks.serials.get(&(node, real));
         let is = before != Some(&certificate.serial_hex());
-        let say = |renewed| if renewed { "renewed" } else { "as it was before the command" };
-        conditions.add(is == *wanted, say(*wanted).to_owned(), format!("{} ({until})", say(is)));
+        let say = |renewed| {
+            if renewed {
+                "renewed"
+            } else {
+                "as it was before the command"
+            }
+        };
+        conditions.add(
+            is == *wanted,
+            say(*wanted).to_owned(),
+            format!("{} ({until})", say(is)),
+        );
     }
     conditions.done(subject)
 }
@@ -281,7 +387,11 @@ fn output(world: &World, matcher: &Matcher, node: usize) -> Seen {
     let subject = format!("kubeadm@{}", world.nodes[node].name);
     let mut conditions = Conditions::default();
     let Some(last) = &world.nodes[node].last_output else {
-        conditions.add(false, "a command".to_owned(), "no command ran here".to_owned());
+        conditions.add(
+            false,
+            "a command".to_owned(),
+            "no command ran here".to_owned(),
+        );
         return conditions.done(subject);
     };
     if let Some(wanted) = exit_code {
@@ -293,7 +403,11 @@ fn output(world: &World, matcher: &Matcher, node: usize) -> Seen {
     }
     let show = |text: &str| {
         let text = text.trim_end();
-        if text.is_empty() { "nothing".to_owned() } else { format!("\n{text}") }
+        if text.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("\n{text}")
+        }
     };
     for text in stdout {
         conditions.add(
@@ -331,7 +445,10 @@ fn residual(
         return vec![Seen {
             holds: false,
             expected: format!("{subject}: a table"),
-            seen: format!("exit code {}: {}{}", printed.exit_code, printed.stdout, printed.stderr),
+            seen: format!(
+                "exit code {}: {}{}",
+                printed.exit_code, printed.stdout, printed.stderr
+            ),
             subject,
             cause: None,
         }];
@@ -343,7 +460,8 @@ fn residual(
             .filter(|(name, value)| {
                 if row == "*" {
                     // CAs live longer, and a missing certificate has no residual time.
-                    !matches!(name.as_str(), "ca" | "etcd-ca" | "front-proxy-ca") && !value.is_empty()
+                    !matches!(name.as_str(), "ca" | "etcd-ca" | "front-proxy-ca")
+                        && !value.is_empty()
                 } else {
                     name == row
                 }
@@ -385,11 +503,20 @@ fn residual_column(stdout: &str) -> Vec<(String, String)> {
             });
             continue;
         }
-        let Some((start, end)) = columns else { continue };
-        let Some(name) = line.trim_start_matches("!MISSING! ").split_whitespace().next() else {
+        let Some((start, end)) = columns else {
             continue;
         };
-        let value = line.get(start..end.min(line.len())).unwrap_or_default().trim();
+        let Some(name) = line
+            .trim_start_matches("!MISSING! ")
+            .split_whitespace()
+            .next()
+        else {
+            continue;
+        };
+        let value = line
+            .get(start..end.min(line.len()))
+            .unwrap_or_default()
+            .trim();
         rows.push((name.to_owned(), value.to_owned()));
     }
     rows
@@ -414,7 +541,11 @@ fn file(world: &World, matcher: &Matcher, node: usize) -> Seen {
     let there = machine.tree.symlink_metadata(path);
     if let Some(wanted) = exists {
         let say = |there| if there { "exists" } else { "does not exist" };
-        conditions.add(there.is_ok() == *wanted, say(*wanted).to_owned(), say(there.is_ok()).to_owned());
+        conditions.add(
+            there.is_ok() == *wanted,
+            say(*wanted).to_owned(),
+            say(there.is_ok()).to_owned(),
+        );
     }
     let content = machine.tree.read(path);
     for (text, wanted) in [(contains, true), (without, false)] {
@@ -423,21 +554,39 @@ fn file(world: &World, matcher: &Matcher, node: usize) -> Seen {
             Ok(bytes) => {
                 let found = String::from_utf8_lossy(bytes).contains(text.as_str());
                 let say = |found| if found { "with" } else { "without" };
-                conditions.add(found == wanted, format!("{} {text:?}", say(wanted)), format!("{} {text:?}", say(found)));
+                conditions.add(
+                    found == wanted,
+                    format!("{} {text:?}", say(wanted)),
+                    format!("{} {text:?}", say(found)),
+                );
             }
-            Err(error) => conditions.add(false, format!("content with or without {text:?}"), error.to_string()),
+            Err(error) => conditions.add(
+                false,
+                format!("content with or without {text:?}"),
+                error.to_string(),
+            ),
         }
     }
     if let Some(wanted) = mode {
         match machine.tree.metadata(path) {
-            Ok(found) => conditions.add(found.mode == *wanted, format!("mode {wanted:04o}"), format!("mode {:04o}", found.mode)),
+            Ok(found) => conditions.add(
+                found.mode == *wanted,
+                format!("mode {wanted:04o}"),
+                format!("mode {:04o}", found.mode),
+            ),
             Err(error) => conditions.add(false, format!("mode {wanted:04o}"), error.to_string()),
         }
     }
     if let Some(wanted) = link {
         match machine.tree.read_link(path) {
-            Ok(target) => conditions.add(target == *wanted, format!("a symlink to {wanted}"), format!("a symlink to {target}")),
-            Err(error) => conditions.add(false, format!("a symlink to {wanted}"), error.to_string()),
+            Ok(target) => conditions.add(
+                target == *wanted,
+                format!("a symlink to {wanted}"),
+                format!("a symlink to {target}"),
+            ),
+            Err(error) => {
+                conditions.add(false, format!("a symlink to {wanted}"), error.to_string())
+            }
         }
     }
     conditions.done(subject)
@@ -456,23 +605,39 @@ fn etcd(world: &World, quorum: Option<bool>, members: Option<u32>) -> Seen {
             .iter()
             .filter(|node| node.process(Component::Etcd).is_some())
             .count() as u32;
-        conditions.add(running == wanted, format!("{wanted} members"), format!("{running} members"));
+        conditions.add(
+            running == wanted,
+            format!("{wanted} members"),
+            format!("{running} members"),
+        );
     }
     conditions.done("etcd".to_owned())
 }
 
 fn requests(world: &World, pending: Option<u32>, issued_min: Option<u32>) -> Seen {
     let count = |wanted: &[RequestState]| {
-        world.requests.iter().filter(|request| wanted.contains(&request.state)).count() as u32
+        world
+            .requests
+            .iter()
+            .filter(|request| wanted.contains(&request.state))
+            .count() as u32
     };
     let mut conditions = Conditions::default();
     if let Some(wanted) = pending {
         let open = count(&[RequestState::Pending, RequestState::Approved]);
-        conditions.add(open == wanted, format!("{wanted} open requests"), format!("{open} open requests"));
+        conditions.add(
+            open == wanted,
+            format!("{wanted} open requests"),
+            format!("{open} open requests"),
+        );
     }
     if let Some(min) = issued_min {
         let issued = count(&[RequestState::Issued]);
-        conditions.add(issued >= min, format!("at least {min} issued requests"), format!("{issued} issued requests"));
+        conditions.add(
+            issued >= min,
+            format!("at least {min} issued requests"),
+            format!("{issued} issued requests"),
+        );
     }
     conditions.done("certificate signing requests".to_owned())
 }
@@ -504,9 +669,18 @@ ca                      Nov 21, 2036 10:09 UTC   9y              no
 
     #[test]
     fn names_stand_for_files() {
-        assert_eq!(certificate_path("apiserver"), "/etc/kubernetes/pki/apiserver.crt");
-        assert_eq!(certificate_path("etcd-peer"), "/etc/kubernetes/pki/etcd/peer.crt");
+        assert_eq!(
+            certificate_path("apiserver"),
+            "/etc/kubernetes/pki/apiserver.crt"
+        );
+        assert_eq!(
+            certificate_path("etcd-peer"),
+            "/etc/kubernetes/pki/etcd/peer.crt"
+        );
         assert_eq!(certificate_path("admin.conf"), "/etc/kubernetes/admin.conf");
-        assert_eq!(certificate_path("apiserver-etcd-client"), "/etc/kubernetes/pki/apiserver-etcd-client.crt");
+        assert_eq!(
+            certificate_path("apiserver-etcd-client"),
+            "/etc/kubernetes/pki/apiserver-etcd-client.crt"
+        );
     }
 }

@@ -54,5 +54,7 @@ fn all(seen: Vec<Seen>, nothing: &str) -> Seen {
         cause: None,
     };
     let failing = seen.iter().find(|one| !one.holds).cloned();
-    failing.or_else(|| seen.into_iter().last()).unwrap_or(fallback)
+    failing
+        .or_else(|| seen.into_iter().last())
+        .unwrap_or(fallback)
 }

@@ -1,4 +1,4 @@
-//! Node selectors as kinder spells them: `@all`, `@cp*`, `@cp1`, `@w*`.
+//! From selectors to the nodes and processes of a world.
 
 use crate::cluster::{STATIC_PODS, World};
 use crate::scenario::{Component, Nodes, Target};
@@ -6,13 +6,10 @@ use crate::scenario::{Component, Nodes, Target};
 /// Indices of the nodes a selector names, in the order of the world.
 #[must_use]
 pub fn select(world: &World, nodes: &Nodes) -> Vec<usize> {
-    let patterns: Vec<&str> = nodes
-        .0
-        .split(',')
-        .map(|part| part.trim().trim_start_matches('@'))
-        .collect();
-    (0..world.nodes.len())
-        .filter(|&node| patterns.iter().any(|pattern| matches(pattern, &world.nodes[node].name)))
+    nodes
+        .names(world.spec.control_planes, world.spec.workers)
+        .iter()
+        .filter_map(|name| world.node_named(name))
         .collect()
 }
 
@@ -27,30 +24,4 @@ pub fn targets(world: &World, target: &Target) -> Vec<(Component, usize)> {
         }
     }
     found
-}
-
-fn matches(pattern: &str, name: &str) -> bool {
-    if matches!(pattern, "all" | "*" | "") {
-        return true;
-    }
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => {
-            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn selectors() {
-        assert!(matches("all", "w1"));
-        assert!(matches("cp*", "cp2"));
-        assert!(!matches("cp*", "w1"));
-        assert!(matches("cp1", "cp1"));
-        assert!(!matches("cp1", "cp11"));
-    }
 }

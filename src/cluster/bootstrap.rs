@@ -1,6 +1,8 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
-use super::node::{BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF};
+use super::node::{
+    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
+};
 use super::topology::{API_PORT, LOAD_BALANCER};
 use super::world::World;
 use crate::fs::{FsError, Tree};
@@ -106,7 +108,9 @@ impl World {
         self.connect_nodes();
         self.start_kubelet(0);
         self.wait_for(0, "the control plane", |world| {
-            STATIC_PODS.iter().all(|&pod| world.nodes[0].process(pod).is_some())
+            STATIC_PODS
+                .iter()
+                .all(|&pod| world.nodes[0].process(pod).is_some())
         })?;
         self.wait_for(0, "the kubelet's own certificate", |world| {
             world.nodes[0].kubelet.server_healthy
@@ -116,12 +120,19 @@ impl World {
 
     /// From 1.17 on, init points kubelet.conf at the file the kubelet rotates, and restarts it.
     fn finalize(&mut self, node: usize) -> Result<(), ClusterError> {
-        let output = self.kubeadm_quietly(node, &words("init phase kubelet-finalize all --config /kubeadm.yaml"));
+        let output = self.kubeadm_quietly(
+            node,
+            &words("init phase kubelet-finalize all --config /kubeadm.yaml"),
+        );
         // Versions before 1.17 have no such phase: their kubelet.conf stays as it is.
         let known = !output.stderr.contains("unknown")
             && !output.stderr.contains("invalid subcommand")
             && output.exit_code == 0;
-        if known && output.stdout.contains("rotatable kubelet client certificate") {
+        if known
+            && output
+                .stdout
+                .contains("rotatable kubelet client certificate")
+        {
             self.stop_kubelet(node);
             self.start_kubelet(node);
         }
@@ -134,8 +145,14 @@ impl World {
         let mut shared = vec!["ca.crt"];
         if control_plane {
             shared = vec![
-                "ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub",
-                "etcd/ca.crt", "etcd/ca.key",
+                "ca.crt",
+                "ca.key",
+                "front-proxy-ca.crt",
+                "front-proxy-ca.key",
+                "sa.key",
+                "sa.pub",
+                "etcd/ca.crt",
+                "etcd/ca.key",
             ];
         }
         for name in shared {
@@ -157,7 +174,10 @@ impl World {
         if control_plane {
             self.must(node, "init phase certs all --config /kubeadm.yaml")?;
             for name in ["admin", "controller-manager", "scheduler"] {
-                self.must(node, &format!("init phase kubeconfig {name} --config /kubeadm.yaml"))?;
+                self.must(
+                    node,
+                    &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
+                )?;
             }
         }
         self.bootstrap_kubelet(node)?;
@@ -179,7 +199,9 @@ impl World {
         self.touched();
         if control_plane {
             self.wait_for(node, "the control plane", |world| {
-                STATIC_PODS.iter().all(|&pod| world.nodes[node].process(pod).is_some())
+                STATIC_PODS
+                    .iter()
+                    .all(|&pod| world.nodes[node].process(pod).is_some())
             })?;
         }
         Ok(())
@@ -242,7 +264,9 @@ impl World {
             since: "v1.31.0",
             version: version.to_string(),
         };
-        let mut cluster = format!("apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n");
+        let mut cluster = format!(
+            "apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n"
+        );
         if self.nodes.iter().filter(|node| node.control_plane).count() > 1 {
             cluster += &format!("controlPlaneEndpoint: {}\n", self.endpoint());
         }
@@ -260,8 +284,16 @@ impl World {
             Some(_) => return Err(wrong("keyAlgorithm")),
         }
         for (name, setting, value) in [
-            ("certificateValidityPeriod", "certificateValidity", self.spec.certificate_validity),
-            ("caCertificateValidityPeriod", "caValidity", self.spec.ca_validity),
+            (
+                "certificateValidityPeriod",
+                "certificateValidity",
+                self.spec.certificate_validity,
+            ),
+            (
+                "caCertificateValidityPeriod",
+                "caValidity",
+                self.spec.ca_validity,
+            ),
         ] {
             if let Some(value) = value {
                 if !newest {
@@ -289,10 +321,20 @@ impl World {
         })
     }
 
-    fn put(&mut self, node: usize, path: &str, content: &str, mode: u32) -> Result<(), ClusterError> {
+    fn put(
+        &mut self,
+        node: usize,
+        path: &str,
+        content: &str,
+        mode: u32,
+    ) -> Result<(), ClusterError> {
         let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
         let tree = &mut self.nodes[node].tree;
-        let made = if dir.is_empty() { Ok(()) } else { tree.create_dir_all(&dir, 0o755) };
+        let made = if dir.is_empty() {
+            Ok(())
+        } else {
+            tree.create_dir_all(&dir, 0o755)
+        };
         made.and_then(|()| tree.write(path, content.as_bytes(), mode))
             .map_err(|error| self.file_error(node, error))
     }
@@ -323,7 +365,14 @@ impl World {
     fn note_created(&mut self, node: usize, what: &str) {
         let name = self.nodes[node].name.clone();
         let text = format!("{what} with {}", self.nodes[node].version);
-        let seq = self.record(EventKind::CommandRan, Weight::Normal, Some(node), &format!("kubeadm@{name}"), text, None);
+        let seq = self.record(
+            EventKind::CommandRan,
+            Weight::Normal,
+            Some(node),
+            &format!("kubeadm@{name}"),
+            text,
+            None,
+        );
         self.cause = Some(seq);
         debug_assert_ne!(self.nodes[node].kubelet.state, KubeletState::Running);
     }
@@ -333,4 +382,3 @@ impl World {
 pub(super) fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
-

@@ -23,7 +23,11 @@ impl World {
     pub fn kubeadm(&mut self, node: usize, args: &[String]) -> CommandOutput {
         let output = self.kubeadm_quietly(node, args);
         let subject = format!("kubeadm@{}", self.nodes[node].name);
-        let weight = if output.exit_code == 0 { Weight::Normal } else { Weight::Trouble };
+        let weight = if output.exit_code == 0 {
+            Weight::Normal
+        } else {
+            Weight::Trouble
+        };
         let seq = self.record(
             EventKind::CommandRan,
             weight,
@@ -121,7 +125,11 @@ impl ApiView<'_> {
 }
 
 impl ClusterReader for ApiView<'_> {
-    fn config_map(&mut self, kubeconfig: &[u8], name: &str) -> Result<BTreeMap<String, String>, ApiError> {
+    fn config_map(
+        &mut self,
+        kubeconfig: &[u8],
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
         self.request(kubeconfig)?;
         self.world
             .config_maps

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::files::{Credential, Roots};
@@ -77,8 +76,22 @@ pub struct Held {
 pub struct Failure {
     /// The class.
     pub class: FailureClass,
-    /// The text the real component would print.
+    /// The text the client prints.
     pub text: String,
+    /// What the server logs about it, where that is known.
+    pub server_log: Option<String>,
+}
+
+impl Failure {
+    /// A failure that only the client speaks of.
+    #[must_use]
+    pub fn new(class: FailureClass, text: String) -> Self {
+        Self {
+            class,
+            text,
+            server_log: None,
+        }
+    }
 }
 
 /// Classes of failures.
@@ -225,8 +238,8 @@ impl Verifications {
         {
             return match &found.error {
                 None => Ok(()),
-                // The text names the current time: say it anew.
-                Some(_) => self.verify(check).0,
+                // The text names the current time.
+                Some(error) => Err(error.at(check.at)),
             };
         }
         let (result, from, until) = self.verify(check);
@@ -240,20 +253,21 @@ impl Verifications {
         result
     }
 
-    #[expect(clippy::unused_self, reason = "a verification belongs to the cache it fills")]
+    #[expect(
+        clippy::unused_self,
+        reason = "a verification belongs to the cache it fills"
+    )]
     fn verify(&self, check: Check<'_>) -> (Result<(), VerifyError>, Timestamp, Timestamp) {
-        let name = check.name.map(|name| match name.parse::<IpAddr>() {
-            Ok(address) => ServerName::Ip(address),
-            Err(_) => ServerName::Dns(name.to_owned()),
-        });
-        verify_window(
+        let name = check.name.map(ServerName::new);
+        let window = verify_window(
             &check.shown.certificate,
             &check.shown.intermediates,
             &check.roots.certificates,
             check.usage,
             name.as_ref(),
             check.at,
-        )
+        );
+        (window.result, window.valid_from, window.valid_until)
     }
 }
 
@@ -281,8 +295,6 @@ pub struct ServerSide {
     pub credential: Option<Arc<Credential>>,
     /// What it trusts clients by.
     pub client_roots: Option<Arc<Roots>>,
-    /// Clients without a certificate are let in as nobody (API servers, kubelets).
-    pub anonymous: bool,
     /// A name or address the client's certificate must carry (etcd peers).
     pub client_name: Option<String>,
     /// Its wall clock.
@@ -307,9 +319,16 @@ pub fn connect(
                 name: Some(&client.name),
                 at: client.at,
             })
-            .map_err(|error| Failure {
-                class: FailureClass::ServerCertificate,
-                text: texts::server_rejected(client.component, server.component, &client.name, &error),
+            .map_err(|error| {
+                Failure::new(
+                    FailureClass::ServerCertificate,
+                    texts::server_rejected(
+                        client.component,
+                        server.component,
+                        &client.name,
+                        &error,
+                    ),
+                )
             })?;
     }
     authenticate(verifications, client, server)
@@ -329,10 +348,10 @@ pub fn authenticate(
         return Ok(());
     };
     let Some(shown) = &client.credential else {
-        return Err(Failure {
-            class: FailureClass::Anonymous,
-            text: texts::anonymous(client.component, server.component, &client.name),
-        });
+        return Err(Failure::new(
+            FailureClass::Anonymous,
+            texts::anonymous(client.component, server.component, &client.name),
+        ));
     };
     let check = Check {
         shown,
@@ -344,6 +363,7 @@ pub fn authenticate(
     verifications.check(check).map_err(|error| Failure {
         class: FailureClass::ClientCertificate,
         text: texts::client_rejected(client.component, server.component, &error),
+        server_log: texts::refusal_logged(server.component, &error),
     })?;
     if let Some(name) = &server.client_name {
         let usage = Usage::Client;
@@ -353,9 +373,11 @@ pub fn authenticate(
                 usage,
                 ..check
             })
-            .map_err(|_| Failure {
-                class: FailureClass::ClientCertificate,
-                text: texts::peer_name_rejected(name, &shown.certificate),
+            .map_err(|_| {
+                Failure::new(
+                    FailureClass::ClientCertificate,
+                    texts::peer_name_rejected(name, &shown.certificate),
+                )
             })?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::fs::MemoryTree;
-use crate::pki::{Certificate, Kubeconfig, PrivateKey, parse_pem_certs};
+use crate::pki::{Certificate, Kubeconfig, PrivateKey, Source};
 use crate::time::Timestamp;
 
 /// A certificate that a process can show, with the key that belongs to it.
@@ -82,7 +82,11 @@ impl FileCache {
     ///
     /// # Errors
     /// The kubeconfig or a file it names cannot be read.
-    pub fn client_config(&self, tree: &MemoryTree, path: &str) -> Result<Arc<ClientConfig>, String> {
+    pub fn client_config(
+        &self,
+        tree: &MemoryTree,
+        path: &str,
+    ) -> Result<Arc<ClientConfig>, String> {
         let bytes = tree.content(path).map_err(|error| error.to_string())?;
         self.config_of(bytes, tree, path)
     }
@@ -91,38 +95,42 @@ impl FileCache {
     ///
     /// # Errors
     /// As [`FileCache::client_config`].
-    pub fn client_config_of(&self, content: &[u8], tree: &MemoryTree) -> Result<Arc<ClientConfig>, String> {
+    pub fn client_config_of(
+        &self,
+        content: &[u8],
+        tree: &MemoryTree,
+    ) -> Result<Arc<ClientConfig>, String> {
         self.config_of(Arc::from(content), tree, "kubeconfig")
     }
 
-    fn config_of(&self, bytes: Arc<[u8]>, tree: &MemoryTree, path: &str) -> Result<Arc<ClientConfig>, String> {
+    fn config_of(
+        &self,
+        bytes: Arc<[u8]>,
+        tree: &MemoryTree,
+        path: &str,
+    ) -> Result<Arc<ClientConfig>, String> {
         let cache_key = (path.to_owned(), Arc::clone(&bytes));
         if let Some(found) = self.configs.borrow().get(&cache_key) {
             return Ok(Arc::clone(found));
         }
-        let config = Kubeconfig::load(&bytes)
+        let config = Kubeconfig::parse(&bytes)
             .map_err(|error| format!("error loading config file \"{path}\": {error}"))?;
-        let server = config.current_server().unwrap_or_default().to_owned();
-        let roots = match (config.current_ca_data(), config.current_ca_file()) {
-            (Some(data), _) => self.roots_of(Arc::from(data))?,
-            (None, Some(file)) => self.roots(tree, file)?,
-            (None, None) => Arc::new(Roots {
+        let server = config.server().to_owned();
+        let roots = match config.certificate_authority() {
+            Source::Data(data) => self.roots_of(Arc::from(data))?,
+            Source::File(file) => self.roots(tree, &file)?,
+            Source::Absent => Arc::new(Roots {
                 certificates: Vec::new(),
             }),
         };
-        let embedded = config.current_client_certificate_data().is_some();
-        let credential = match (
-            config.current_client_certificate_data(),
-            config.current_client_key_data(),
-        ) {
-            (Some(crt), Some(key)) => Some(self.pair_of(Arc::from(crt), Arc::from(key), path)?),
-            _ => match (
-                config.current_client_certificate_file(),
-                config.current_client_key_file(),
-            ) {
-                (Some(crt), Some(key)) => Some(self.pair(tree, crt, key)?),
-                _ => None,
-            },
+        let (crt, key) = (config.client_certificate(), config.client_key());
+        let embedded = matches!(crt, Source::Data(_));
+        let credential = match (crt, key) {
+            (Source::Data(crt), Source::Data(key)) => {
+                Some(self.pair_of(Arc::from(crt), Arc::from(key), path)?)
+            }
+            (Source::File(crt), Source::File(key)) => Some(self.pair(tree, &crt, &key)?),
+            _ => None,
         };
         let parsed = Arc::new(ClientConfig {
             host: host_of(&server),
@@ -144,14 +152,19 @@ impl FileCache {
         if let Some(found) = self.roots.borrow().get(&bytes) {
             return found.clone();
         }
-        let parsed = parse_pem_certs(&bytes)
+        let parsed = Certificate::parse_pem_certs(&bytes)
             .map(|certificates| Arc::new(Roots { certificates }))
             .map_err(|error| error.to_string());
         self.roots.borrow_mut().insert(bytes, parsed.clone());
         parsed
     }
 
-    fn pair_of(&self, crt: Arc<[u8]>, key: Arc<[u8]>, file: &str) -> Result<Arc<Credential>, String> {
+    fn pair_of(
+        &self,
+        crt: Arc<[u8]>,
+        key: Arc<[u8]>,
+        file: &str,
+    ) -> Result<Arc<Credential>, String> {
         let cache_key = (Arc::clone(&crt), Arc::clone(&key));
         if let Some(found) = self.pairs.borrow().get(&cache_key) {
             return found.clone();
@@ -171,7 +184,7 @@ impl Credential {
 }
 
 fn parse_pair(crt: &[u8], key: &[u8], file: &str) -> Result<Arc<Credential>, String> {
-    let mut certificates = parse_pem_certs(crt)
+    let mut certificates = Certificate::parse_pem_certs(crt)
         .map_err(|_| "tls: failed to find any PEM data in certificate input".to_owned())?
         .into_iter();
     let certificate = certificates

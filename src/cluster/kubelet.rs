@@ -13,7 +13,9 @@ use super::node::{
 use super::requests::{Request, RequestState};
 use super::world::{Timer, World};
 use crate::fs::Tree;
-use crate::kubeadm::profile::kubelet::{EXPIRED_BOOTSTRAP, ExpiredBootstrap, FATAL, Fatal, NO_CERTIFICATE};
+use crate::kubeadm::profile::kubelet::{
+    EXPIRED_BOOTSTRAP, ExpiredBootstrap, FATAL, Fatal, NO_CERTIFICATE,
+};
 use crate::pki::{KeyAlgorithm, KeySource, PrivateKey};
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -93,7 +95,9 @@ impl World {
         let now = self.wall(node);
         let version = self.nodes[node].version;
         let mut lines = Vec::new();
-        if let Ok(config) = self.files.client_config(&self.nodes[node].tree, KUBELET_CONF)
+        if let Ok(config) = self
+            .files
+            .client_config(&self.nodes[node].tree, KUBELET_CONF)
             && let Some(credential) = &config.credential
         {
             let ended = std::iter::once(&credential.certificate)
@@ -102,10 +106,15 @@ impl World {
                 .find(|&not_after| now > not_after);
             match ended {
                 None => return Ok(config),
-                Some(not_after) => lines.push(expired_bootstrap(*EXPIRED_BOOTSTRAP.at(version), not_after)),
+                Some(not_after) => {
+                    lines.push(expired_bootstrap(*EXPIRED_BOOTSTRAP.at(version), not_after))
+                }
             }
         }
-        if let Ok(bootstrap) = self.files.client_config(&self.nodes[node].tree, BOOTSTRAP_CONF) {
+        if let Ok(bootstrap) = self
+            .files
+            .client_config(&self.nodes[node].tree, BOOTSTRAP_CONF)
+        {
             self.nodes[node].kubelet.bootstrapping = true;
             return Ok(bootstrap);
         }
@@ -148,19 +157,21 @@ impl World {
 
     fn embedded_pem(&self, node: usize) -> Option<(String, String)> {
         let bytes = self.nodes[node].tree.read(KUBELET_CONF).ok()?;
-        let config = crate::pki::Kubeconfig::load(&bytes).ok()?;
-        let text = |data: Option<&[u8]>| data.map(|data| String::from_utf8_lossy(data).into_owned());
+        let config = crate::pki::Kubeconfig::parse(&bytes).ok()?;
+        let text = |source| match source {
+            crate::pki::Source::Data(data) => Some(String::from_utf8_lossy(&data).into_owned()),
+            _ => None,
+        };
         Some((
-            text(config.current_client_certificate_data())?,
-            text(config.current_client_key_data())?,
+            text(config.client_certificate())?,
+            text(config.client_key())?,
         ))
     }
 
     /// Writes a dated file and turns the symlink to it (`certificate_store.go`).
     fn store(&mut self, node: usize, crt: &str, key: &str) {
         let wall = self.wall(node);
-        let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", &wall.to_zoned(jiff::tz::TimeZone::UTC))
-            .unwrap_or_default();
+        let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
         let dated = format!("{KUBELET_PKI}/kubelet-client-{stamp}.pem");
         let updated = format!("{KUBELET_PKI}/kubelet-client-updated.pem");
         let tree = &mut self.nodes[node].tree;
@@ -180,7 +191,12 @@ impl World {
     fn draw_deadline(&mut self, node: usize, at_once: bool) {
         let id = self.nodes[node].kubelet.id;
         let name = self.nodes[node].name.clone();
-        let Some(current) = self.nodes[node].kubelet.current.clone().filter(|_| !at_once) else {
+        let Some(current) = self.nodes[node]
+            .kubelet
+            .current
+            .clone()
+            .filter(|_| !at_once)
+        else {
             self.nodes[node].kubelet.deadline = Some(self.wall(node));
             self.after(SignedDuration::from_secs(1), Timer::Rotate { node, id });
             return;
@@ -188,7 +204,10 @@ impl World {
         let from = current.certificate.not_before();
         let life = current.not_after().duration_since(from);
         let share = 0.7 + 0.2 * self.random.unit(&format!("kubelet/{name}/jitter"));
-        let deadline = shift(from, SignedDuration::from_secs((life.as_secs_f64() * share) as i64));
+        let deadline = shift(
+            from,
+            SignedDuration::from_secs((life.as_secs_f64() * share) as i64),
+        );
         self.nodes[node].kubelet.deadline = Some(deadline);
         let wait = deadline
             .duration_since(self.wall(node))
@@ -236,7 +255,8 @@ impl World {
         match outcome {
             Outcome::Ok | Outcome::Partial { .. } => Ok(()),
             Outcome::Failing(failure)
-                if failure.class == FailureClass::Anonymous && self.nodes[node].kubelet.bootstrapping =>
+                if failure.class == FailureClass::Anonymous
+                    && self.nodes[node].kubelet.bootstrapping =>
             {
                 Ok(())
             }
@@ -263,7 +283,9 @@ impl World {
             Weight::Detail,
             Some(node),
             &csr,
-            format!("{csr} created by {username} for signer kubernetes.io/kube-apiserver-client-kubelet"),
+            format!(
+                "{csr} created by {username} for signer kubernetes.io/kube-apiserver-client-kubelet"
+            ),
             None,
         );
         self.requests.push(Request {
@@ -304,7 +326,10 @@ impl World {
                 attempts,
                 scheduled: true,
             };
-            self.after(SignedDuration::from_secs(1 << attempts), Timer::Rotate { node, id });
+            self.after(
+                SignedDuration::from_secs(1 << attempts),
+                Timer::Rotate { node, id },
+            );
         } else {
             // From here it polls. Nothing changes until an edge does: see `follow_certificate_manager`.
             if attempts == BACKOFF_STEPS + 1 {
@@ -343,7 +368,10 @@ impl World {
         if kubelet.bootstrapping {
             kubelet.bootstrapping = false;
             // From here on the kubelet uses kubelet.conf, which it wrote itself.
-            if let Ok(config) = self.files.client_config(&self.nodes[node].tree, KUBELET_CONF) {
+            if let Ok(config) = self
+                .files
+                .client_config(&self.nodes[node].tree, KUBELET_CONF)
+            {
                 self.nodes[node].kubelet.config = Some(config);
             }
         }
@@ -364,7 +392,11 @@ impl World {
     pub(super) fn follow_certificate_manager(&mut self, node: usize) {
         let id = self.nodes[node].kubelet.id;
         let now = self.wall(node);
-        if let Rotation::Retrying { attempts, scheduled: false } = self.nodes[node].kubelet.rotation {
+        if let Rotation::Retrying {
+            attempts,
+            scheduled: false,
+        } = self.nodes[node].kubelet.rotation
+        {
             match self.kubelet_reaches_api(node) {
                 Ok(()) => {
                     self.nodes[node].kubelet.rotation = Rotation::Retrying {
@@ -401,7 +433,10 @@ impl World {
     /// Five minutes without a valid certificate are over (`transport.go`).
     pub(super) fn kubelet_stranded(&mut self, node: usize, id: u64) {
         let kubelet = &self.nodes[node].kubelet;
-        if kubelet.id != id || kubelet.stranded != Stranded::Counting || kubelet.state != KubeletState::Running {
+        if kubelet.id != id
+            || kubelet.stranded != Stranded::Counting
+            || kubelet.state != KubeletState::Running
+        {
             return;
         }
         let wording = NO_CERTIFICATE.at(self.nodes[node].version);
@@ -431,7 +466,10 @@ impl World {
             KubeletState::Exited => self.after(RESTART_AFTER, Timer::KubeletStart { node, id }),
             KubeletState::Running => {
                 // The kubelet's own server reloads its client CA (`cmd/kubelet/app/auth.go`).
-                if let Ok(roots) = self.files.roots(&self.nodes[node].tree, "/etc/kubernetes/pki/ca.crt") {
+                if let Ok(roots) = self
+                    .files
+                    .roots(&self.nodes[node].tree, "/etc/kubernetes/pki/ca.crt")
+                {
                     self.nodes[node].kubelet.client_ca = Some(roots);
                 }
             }
@@ -446,7 +484,11 @@ impl World {
             self.log_line(node, Component::Kubelet, line);
         }
         let subject = format!("kubelet@{}", self.nodes[node].name);
-        let weight = if was == KubeletState::Exited { Weight::Detail } else { Weight::Trouble };
+        let weight = if was == KubeletState::Exited {
+            Weight::Detail
+        } else {
+            Weight::Trouble
+        };
         let seq = self.record(
             EventKind::ProcessEnded,
             weight,
@@ -481,7 +523,10 @@ pub(super) fn kubelet_edge(node: usize) -> EdgeId {
 
 /// Whether the certificate manager takes a failure as a sign that the server is there.
 fn responsive(class: FailureClass) -> bool {
-    matches!(class, FailureClass::ClientCertificate | FailureClass::Anonymous)
+    matches!(
+        class,
+        FailureClass::ClientCertificate | FailureClass::Anonymous
+    )
 }
 
 fn expired_bootstrap(wording: ExpiredBootstrap, not_after: Timestamp) -> String {
@@ -489,7 +534,7 @@ fn expired_bootstrap(wording: ExpiredBootstrap, not_after: Timestamp) -> String 
         ExpiredBootstrap::WithPath => format!(" in {KUBELET_CONF}"),
         ExpiredBootstrap::WithoutPath => String::new(),
     };
-    let when = jiff::fmt::strtime::format("%Y-%m-%d %H:%M:%S +0000 UTC", &not_after.to_zoned(jiff::tz::TimeZone::UTC))
-        .unwrap_or_default();
+    let when =
+        jiff::fmt::strtime::format("%Y-%m-%d %H:%M:%S +0000 UTC", not_after).unwrap_or_default();
     format!("part of the existing bootstrap client certificate{path} is expired: {when}")
 }

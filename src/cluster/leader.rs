@@ -16,7 +16,8 @@ impl World {
     #[must_use]
     pub fn working_leader(&self, component: Component) -> Option<(usize, u64)> {
         let &(node, process) = self.leaders.get(&component)?;
-        self.candidate_works(component, node, process).then_some((node, process))
+        self.candidate_works(component, node, process)
+            .then_some((node, process))
     }
 
     pub(super) fn follow_leases(&mut self) {
@@ -63,7 +64,10 @@ impl World {
             Weight::Trouble,
             Some(node),
             &subject,
-            format!("{} could not renew its lease and exits: {line}", component.name()),
+            format!(
+                "{} could not renew its lease and exits: {line}",
+                component.name()
+            ),
             None,
         );
         self.cause = Some(seq);
@@ -116,7 +120,11 @@ impl World {
                 }
             } else if due != Some(wanted) {
                 self.conditions_due[node] = (epoch + 1, Some(wanted));
-                let (min, max) = if wanted { (1_000, 10_000) } else { (40_000, 50_000) };
+                let (min, max) = if wanted {
+                    (1_000, 10_000)
+                } else {
+                    (40_000, 50_000)
+                };
                 let wait = self.random.between("node/condition", min, max);
                 self.after(
                     wait,
@@ -170,7 +178,8 @@ impl World {
     fn first_candidate(&self, component: Component) -> Option<(usize, u64)> {
         (0..self.nodes.len()).find_map(|node| {
             let process = self.nodes[node].process_id(component)?;
-            self.candidate_works(component, node, process).then_some((node, process))
+            self.candidate_works(component, node, process)
+                .then_some((node, process))
         })
     }
 

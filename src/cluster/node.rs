@@ -243,9 +243,8 @@ impl Node {
     #[must_use]
     pub fn process_id(&self, component: Component) -> Option<u64> {
         match component {
-            Component::Kubelet => {
-                (self.powered && self.kubelet.state == KubeletState::Running).then_some(self.kubelet.id)
-            }
+            Component::Kubelet => (self.powered && self.kubelet.state == KubeletState::Running)
+                .then_some(self.kubelet.id),
             _ => self.process(component).map(|process| process.id),
         }
     }
@@ -280,54 +279,73 @@ impl Process {
     }
 }
 
-impl Component {
-    /// The name users know: `kube-apiserver`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Component::Etcd => "etcd",
-            Component::ApiServer => "kube-apiserver",
-            Component::ControllerManager => "kube-controller-manager",
-            Component::Scheduler => "kube-scheduler",
-            Component::Kubelet => "kubelet",
-            Component::Admin => "admin",
-            Component::User => "user",
-            Component::Extension => "extension-apiserver",
-        }
-    }
-}
-
 /// What a component reads: the slot and the files.
 #[must_use]
 pub fn files_of(component: Component) -> &'static [(Slot, FileSource)] {
     use FileSource::{Config, Pair, Roots};
     match component {
         Component::Etcd => &[
-            (Slot::Serving, Pair("/etc/kubernetes/pki/etcd/server.crt", "/etc/kubernetes/pki/etcd/server.key")),
-            (Slot::Peer, Pair("/etc/kubernetes/pki/etcd/peer.crt", "/etc/kubernetes/pki/etcd/peer.key")),
+            (
+                Slot::Serving,
+                Pair(
+                    "/etc/kubernetes/pki/etcd/server.crt",
+                    "/etc/kubernetes/pki/etcd/server.key",
+                ),
+            ),
+            (
+                Slot::Peer,
+                Pair(
+                    "/etc/kubernetes/pki/etcd/peer.crt",
+                    "/etc/kubernetes/pki/etcd/peer.key",
+                ),
+            ),
             (Slot::EtcdCa, Roots("/etc/kubernetes/pki/etcd/ca.crt")),
         ],
         Component::ApiServer => &[
-            (Slot::Serving, Pair("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/apiserver.key")),
+            (
+                Slot::Serving,
+                Pair(
+                    "/etc/kubernetes/pki/apiserver.crt",
+                    "/etc/kubernetes/pki/apiserver.key",
+                ),
+            ),
             (Slot::ClientCa, Roots("/etc/kubernetes/pki/ca.crt")),
             (
                 Slot::EtcdClient,
-                Pair("/etc/kubernetes/pki/apiserver-etcd-client.crt", "/etc/kubernetes/pki/apiserver-etcd-client.key"),
+                Pair(
+                    "/etc/kubernetes/pki/apiserver-etcd-client.crt",
+                    "/etc/kubernetes/pki/apiserver-etcd-client.key",
+                ),
             ),
             (Slot::EtcdCa, Roots("/etc/kubernetes/pki/etcd/ca.crt")),
             (
                 Slot::KubeletClient,
-                Pair("/etc/kubernetes/pki/apiserver-kubelet-client.crt", "/etc/kubernetes/pki/apiserver-kubelet-client.key"),
+                Pair(
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+                ),
             ),
             (
                 Slot::FrontProxyClient,
-                Pair("/etc/kubernetes/pki/front-proxy-client.crt", "/etc/kubernetes/pki/front-proxy-client.key"),
+                Pair(
+                    "/etc/kubernetes/pki/front-proxy-client.crt",
+                    "/etc/kubernetes/pki/front-proxy-client.key",
+                ),
             ),
-            (Slot::RequestHeaderCa, Roots("/etc/kubernetes/pki/front-proxy-ca.crt")),
+            (
+                Slot::RequestHeaderCa,
+                Roots("/etc/kubernetes/pki/front-proxy-ca.crt"),
+            ),
         ],
         Component::ControllerManager => &[
-            (Slot::Kubeconfig, Config("/etc/kubernetes/controller-manager.conf")),
-            (Slot::Signer, Pair("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key")),
+            (
+                Slot::Kubeconfig,
+                Config("/etc/kubernetes/controller-manager.conf"),
+            ),
+            (
+                Slot::Signer,
+                Pair("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"),
+            ),
         ],
         Component::Scheduler => &[(Slot::Kubeconfig, Config("/etc/kubernetes/scheduler.conf"))],
         Component::Kubelet | Component::Admin | Component::User | Component::Extension => &[],

@@ -29,7 +29,10 @@ impl World {
             return;
         }
         for component in STATIC_PODS {
-            let manifest = self.nodes[node].tree.content(&Self::manifest_path(component)).ok();
+            let manifest = self.nodes[node]
+                .tree
+                .content(&Self::manifest_path(component))
+                .ok();
             let pod = self.nodes[node].pods.entry(component).or_default();
             let differs = pod.manifest.as_deref() != manifest.as_deref();
             match (&pod.state, manifest) {
@@ -62,14 +65,20 @@ impl World {
         pod.epoch += 1;
         self.process_ended(node, component, "ended");
         if self.nodes[node].kubelet.state == KubeletState::Running
-            && self.nodes[node].tree.content(&Self::manifest_path(component)).is_ok()
+            && self.nodes[node]
+                .tree
+                .content(&Self::manifest_path(component))
+                .is_ok()
         {
             self.start_pod(node, component);
         }
     }
 
     fn start_pod(&mut self, node: usize, component: Component) {
-        let manifest = self.nodes[node].tree.content(&Self::manifest_path(component)).ok();
+        let manifest = self.nodes[node]
+            .tree
+            .content(&Self::manifest_path(component))
+            .ok();
         let pod = self.nodes[node].pods.entry(component).or_default();
         pod.manifest = manifest;
         pod.state = PodState::Starting;
@@ -80,12 +89,24 @@ impl World {
             Component::ApiServer => (1_900, 2_800),
             _ => (700, 1_000),
         };
-        let wait = self.random.between(&format!("pod/start/{}", component.name()), min, max);
-        self.after(wait, Timer::PodUp { node, component, epoch });
+        let wait = self
+            .random
+            .between(&format!("pod/start/{}", component.name()), min, max);
+        self.after(
+            wait,
+            Timer::PodUp {
+                node,
+                component,
+                epoch,
+            },
+        );
     }
 
     fn stop_pod(&mut self, node: usize, component: Component) {
-        let leads = self.leaders.get(&component).is_some_and(|(leader, _)| *leader == node);
+        let leads = self
+            .leaders
+            .get(&component)
+            .is_some_and(|(leader, _)| *leader == node);
         let Some(pod) = self.nodes[node].pods.get_mut(&component) else {
             return;
         };
@@ -103,17 +124,30 @@ impl World {
             Component::Scheduler if leads => (5_050, 5_150),
             _ => (100, 200),
         };
-        let wait = self.random.between(&format!("pod/stop/{}", component.name()), min, max);
+        let wait = self
+            .random
+            .between(&format!("pod/stop/{}", component.name()), min, max);
         let subject = format!("{}@{}", component.name(), self.nodes[node].name);
         self.record(
             EventKind::ProcessStopping,
             Weight::Normal,
             Some(node),
             &subject,
-            format!("{} is asked to stop and takes {}", component.name(), crate::time::span::display(wait)),
+            format!(
+                "{} is asked to stop and takes {}",
+                component.name(),
+                crate::time::span::display(wait)
+            ),
             None,
         );
-        self.after(wait, Timer::PodGone { node, component, epoch });
+        self.after(
+            wait,
+            Timer::PodGone {
+                node,
+                component,
+                epoch,
+            },
+        );
     }
 
     pub(super) fn pod_gone(&mut self, node: usize, component: Component, epoch: u64) {
@@ -155,9 +189,18 @@ impl World {
                 self.cause = Some(seq);
             }
             Err(Unready::Waiting(_)) if self.waits_for_etcd(node, component) => {
-                self.after(SignedDuration::from_secs(1), Timer::PodUp { node, component, epoch });
+                self.after(
+                    SignedDuration::from_secs(1),
+                    Timer::PodUp {
+                        node,
+                        component,
+                        epoch,
+                    },
+                );
             }
-            Err(Unready::Waiting(line) | Unready::Fatal(line)) => self.pod_crashed(node, component, &line),
+            Err(Unready::Waiting(line) | Unready::Fatal(line)) => {
+                self.pod_crashed(node, component, &line)
+            }
         }
     }
 
@@ -183,7 +226,11 @@ impl World {
             pod.epoch += 1;
         }
         let subject = format!("{}@{}", component.name(), self.nodes[node].name);
-        let weight = if repeated { Weight::Detail } else { Weight::Trouble };
+        let weight = if repeated {
+            Weight::Detail
+        } else {
+            Weight::Trouble
+        };
         let seq = self.record(
             EventKind::ProcessEnded,
             weight,
@@ -199,7 +246,8 @@ impl World {
     /// only then is a start put on the clock, within the back-off they have reached.
     pub(super) fn follow_pods(&mut self) {
         for node in 0..self.nodes.len() {
-            if !self.nodes[node].powered || self.nodes[node].kubelet.state != KubeletState::Running {
+            if !self.nodes[node].powered || self.nodes[node].kubelet.state != KubeletState::Running
+            {
                 continue;
             }
             for component in STATIC_PODS {
@@ -207,7 +255,10 @@ impl World {
                     .pods
                     .get(&component)
                     .is_some_and(|pod| matches!(pod.state, PodState::Crashed));
-                if !crashed || self.loaded_files(node, component).is_err() || !self.etcd_ready(node, component) {
+                if !crashed
+                    || self.loaded_files(node, component).is_err()
+                    || !self.etcd_ready(node, component)
+                {
                     continue;
                 }
                 let Some(pod) = self.nodes[node].pods.get_mut(&component) else {
@@ -217,10 +268,20 @@ impl World {
                 pod.epoch += 1;
                 let epoch = pod.epoch;
                 let backoff = 10_000_i64
-                    .saturating_mul(1 << i64::from(pod.crashes.saturating_sub(APISERVER_PATIENCE_S)).clamp(0, 5))
+                    .saturating_mul(
+                        1 << i64::from(pod.crashes.saturating_sub(APISERVER_PATIENCE_S))
+                            .clamp(0, 5),
+                    )
                     .min(BACKOFF_MAX_MS);
                 let wait = self.random.between("pod/backoff", 1_000, backoff);
-                self.after(wait, Timer::PodRetry { node, component, epoch });
+                self.after(
+                    wait,
+                    Timer::PodRetry {
+                        node,
+                        component,
+                        epoch,
+                    },
+                );
             }
         }
     }
@@ -240,7 +301,10 @@ impl World {
                 version: self.nodes[node].version,
                 loaded,
             };
-            self.quorum != Some(false) && self.dial_etcd(&process, Component::ApiServer, node, node).is_ok()
+            self.quorum != Some(false)
+                && self
+                    .dial_etcd(&process, Component::ApiServer, node, node)
+                    .is_ok()
         }
     }
 
@@ -280,7 +344,12 @@ impl World {
                 ));
             }
             self.dial_etcd(&process, component, node, node)
-                .map_err(|failure| Unready::Waiting(format!("Error: context deadline exceeded: {}", failure.text)))?;
+                .map_err(|failure| {
+                    Unready::Waiting(format!(
+                        "Error: context deadline exceeded: {}",
+                        failure.text
+                    ))
+                })?;
         }
         Ok(process)
     }

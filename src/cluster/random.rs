@@ -50,9 +50,7 @@ impl Streams {
         if !self.open.contains_key(stream) {
             self.open.insert(stream.to_owned(), open(seed, stream));
         }
-        self.open
-            .get_mut(stream)
-            .map_or(0, ChaCha8Rng::next_u64)
+        self.open.get_mut(stream).map_or(0, ChaCha8Rng::next_u64)
     }
 }
 

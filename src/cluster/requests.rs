@@ -91,9 +91,10 @@ impl World {
     /// The signer issues for a year, cut at the CA's end.
     pub(super) fn issue(&mut self, request: usize) {
         self.requests[request].scheduled = false;
-        let (Some((node, _)), Some(signer)) =
-            (self.working_leader(Component::ControllerManager), self.signer())
-        else {
+        let (Some((node, _)), Some(signer)) = (
+            self.working_leader(Component::ControllerManager),
+            self.signer(),
+        ) else {
             return;
         };
         let now = self.wall(node);
@@ -108,8 +109,7 @@ impl World {
             return;
         }
         let asker = self.nodes[self.requests[request].node].name.clone();
-        let ca_key = self
-            .nodes[node]
+        let ca_key = self.nodes[node]
             .tree
             .content("/etc/kubernetes/pki/ca.key")
             .ok()
@@ -167,6 +167,13 @@ impl World {
         let name = self.requests[request].name.clone();
         let node = self.requests[request].node;
         self.cause = Some(self.requests[request].cause);
-        self.record(EventKind::CsrChanged, weight, Some(node), &name, format!("{name} {what}"), None);
+        self.record(
+            EventKind::CsrChanged,
+            weight,
+            Some(node),
+            &name,
+            format!("{name} {what}"),
+            None,
+        );
     }
 }

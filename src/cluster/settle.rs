@@ -9,7 +9,7 @@ use super::node::{
 use super::world::World;
 use crate::fs::{FileType, MemoryTree, Tree};
 use crate::kubeadm::profile::components;
-use crate::pki::{Certificate, parse_pem_certs};
+use crate::pki::Certificate;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
@@ -83,12 +83,20 @@ impl World {
                             if let Some(pair) = &config.credential {
                                 consider(index, &pair.certificate);
                             }
-                            config.roots.certificates.iter().for_each(|ca| consider(index, ca));
+                            config
+                                .roots
+                                .certificates
+                                .iter()
+                                .for_each(|ca| consider(index, ca));
                         }
                     }
                 }
             }
-            for edge in self.edges.iter().filter(|edge| edge.id.client_node == index) {
+            for edge in self
+                .edges
+                .iter()
+                .filter(|edge| edge.id.client_node == index)
+            {
                 for (_, pair) in self.shown_on(edge.id) {
                     consider(index, &pair.certificate);
                     // The other end judges it by its own clock.
@@ -121,7 +129,13 @@ impl World {
         let before = std::mem::take(&mut self.nodes[node].on_disk);
         let tree = &self.nodes[node].tree;
         let mut found = Vec::new();
-        for dir in ["/etc/kubernetes/pki", "/etc/kubernetes/pki/etcd", "/etc/kubernetes", KUBELET_PKI, "/root/.kube"] {
+        for dir in [
+            "/etc/kubernetes/pki",
+            "/etc/kubernetes/pki/etcd",
+            "/etc/kubernetes",
+            KUBELET_PKI,
+            "/root/.kube",
+        ] {
             for entry in tree.read_dir(dir).unwrap_or_default() {
                 let path = crate::fs::join(dir, &entry.name);
                 let wanted = entry.file_type == FileType::File
@@ -138,7 +152,13 @@ impl World {
             let expired = before
                 .get(&path)
                 .is_some_and(|known| known.expired && known.certificate.der() == certificate.der());
-            self.nodes[node].on_disk.insert(path, DiskCertificate { certificate, expired });
+            self.nodes[node].on_disk.insert(
+                path,
+                DiskCertificate {
+                    certificate,
+                    expired,
+                },
+            );
         }
     }
 
@@ -146,10 +166,18 @@ impl World {
     pub(super) fn first_certificate(&self, tree: &MemoryTree, path: &str) -> Option<Certificate> {
         if path.ends_with(".crt") || path.ends_with(".pem") {
             let content = tree.content(path).ok()?;
-            return parse_pem_certs(&content).ok()?.into_iter().next();
+            return Certificate::parse_pem_certs(&content)
+                .ok()?
+                .into_iter()
+                .next();
         }
         let config = self.files.client_config(tree, path).ok()?;
-        (config.embedded).then(|| config.credential.as_ref().map(|pair| pair.certificate.clone()))?
+        (config.embedded).then(|| {
+            config
+                .credential
+                .as_ref()
+                .map(|pair| pair.certificate.clone())
+        })?
     }
 
     /// Says once of each certificate on disk that it has ended.
@@ -215,10 +243,20 @@ impl World {
             if taken.is_empty() {
                 continue;
             }
-            let files: Vec<&str> = taken.iter().map(|(_, source, _)| path_of(*source)).collect();
+            let files: Vec<&str> = taken
+                .iter()
+                .map(|(_, source, _)| path_of(*source))
+                .collect();
             let text = format!("takes into use without a restart: {}", files.join(", "));
             let subject = format!("{}@{}", component.name(), self.nodes[node].name);
-            self.record(EventKind::ProcessReloaded, Weight::Detail, Some(node), &subject, text, None);
+            self.record(
+                EventKind::ProcessReloaded,
+                Weight::Detail,
+                Some(node),
+                &subject,
+                text,
+                None,
+            );
             if let Some(pod) = self.nodes[node].pods.get_mut(&component)
                 && let PodState::Running(process) | PodState::Stopping(process) = &mut pod.state
             {
@@ -273,23 +311,65 @@ impl World {
                 format!("{name} works"),
                 None,
             )),
-            Outcome::Partial { working, total, failure } => {
-                let text = format!("{name}: {working} of {total} API servers behind the load balancer work; the others: {}", failure.text);
-                Some(self.record(EventKind::EdgeFailed, Weight::Trouble, Some(id.client_node), &name, text, None))
+            Outcome::Partial {
+                working,
+                total,
+                failure,
+            } => {
+                let text = format!(
+                    "{name}: {working} of {total} API servers behind the load balancer work; the others: {}",
+                    failure.text
+                );
+                Some(self.record(
+                    EventKind::EdgeFailed,
+                    Weight::Trouble,
+                    Some(id.client_node),
+                    &name,
+                    text,
+                    None,
+                ))
             }
             Outcome::Failing(failure) => {
                 let weight = match failure.class {
-                    super::edge::FailureClass::NotRunning | super::edge::FailureClass::Unreachable => Weight::Detail,
+                    super::edge::FailureClass::NotRunning
+                    | super::edge::FailureClass::Unreachable => Weight::Detail,
                     _ => Weight::Trouble,
                 };
                 let mut text = format!("{name} fails: {}", failure.text);
                 if let Some(hint) = self.stale_hint(id) {
                     text = format!("{text} ({hint})");
                 }
-                Some(self.record(EventKind::EdgeFailed, weight, Some(id.client_node), &name, text, None))
+                if let Some(line) = &failure.server_log {
+                    self.log_at_server(id, line);
+                }
+                let log = failure.server_log.clone();
+                Some(self.record(
+                    EventKind::EdgeFailed,
+                    weight,
+                    Some(id.client_node),
+                    &name,
+                    text,
+                    log,
+                ))
             }
         };
         self.edges[index].cause = seq.or(self.cause);
+    }
+
+    /// A refused client is logged where it was refused.
+    fn log_at_server(&mut self, id: super::edge::EdgeId, line: &str) {
+        let servers = match id.server_node {
+            Some(node) => vec![node],
+            None => self
+                .api_client(id.client, id.client_node)
+                .ok()
+                .flatten()
+                .map(|client| self.backends(&client.config.host))
+                .unwrap_or_default(),
+        };
+        for node in servers {
+            self.log_line(node, id.server, line);
+        }
     }
 
     /// What to know when the file is fine and the process is not: the disk holds another certificate.
@@ -366,7 +446,9 @@ impl World {
             (None, None) => true,
             _ => false,
         };
-        !same && !(id.client == Component::ApiServer && id.server == Component::Etcd || id.client == Component::Etcd)
+        !same
+            && !(id.client == Component::ApiServer && id.server == Component::Etcd
+                || id.client == Component::Etcd)
     }
 
     fn credential_of(&self, id: super::edge::EdgeId) -> Option<Arc<super::files::Credential>> {
@@ -444,7 +526,11 @@ impl World {
                 if quorum { "has" } else { "cannot elect" },
                 members.len()
             );
-            let weight = if quorum { Weight::Normal } else { Weight::Trouble };
+            let weight = if quorum {
+                Weight::Normal
+            } else {
+                Weight::Trouble
+            };
             self.record(EventKind::EtcdQuorum, weight, None, "etcd", text, None);
         }
         true

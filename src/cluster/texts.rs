@@ -51,11 +51,19 @@ pub fn client_rejected(client: Component, server: Component, error: &VerifyError
     }
 }
 
-/// What kube-apiserver logs when it refuses a client certificate
-/// (`apiserver/pkg/endpoints/filters/authentication.go`).
+/// What a server logs when it refuses a client certificate
+/// (`apiserver/pkg/endpoints/filters/authentication.go`, `etcd server/embed`).
 #[must_use]
-pub fn apiserver_refused(error: &VerifyError) -> String {
-    format!("\"Unable to authenticate the request\" err=\"[{error}]\"")
+pub fn refusal_logged(server: Component, error: &VerifyError) -> Option<String> {
+    match server {
+        Component::ApiServer => Some(format!(
+            "\"Unable to authenticate the request\" err=\"[{error}]\""
+        )),
+        Component::Etcd => Some(format!(
+            "\"rejected connection\" \"error\":\"tls: failed to verify certificate: {error}\""
+        )),
+        _ => None,
+    }
 }
 
 /// The client has no certificate to show.
@@ -88,10 +96,15 @@ pub fn unreachable(client: Component, authority: &str, powered: bool) -> String 
         Component::Admin | Component::User => {
             format!("Unable to connect to the server: dial tcp {authority}: connect: {reason}")
         }
-        Component::ControllerManager | Component::Scheduler => {
-            lease(client, authority, &format!("dial tcp {authority}: connect: {reason}"))
-        }
-        Component::Kubelet => node_lease(authority, &format!("dial tcp {authority}: connect: {reason}")),
+        Component::ControllerManager | Component::Scheduler => lease(
+            client,
+            authority,
+            &format!("dial tcp {authority}: connect: {reason}"),
+        ),
+        Component::Kubelet => node_lease(
+            authority,
+            &format!("dial tcp {authority}: connect: {reason}"),
+        ),
         Component::ApiServer => etcd_dial(&format!("dial tcp {authority}: connect: {reason}")),
         _ => format!("dial tcp {authority}: connect: {reason}"),
     }

@@ -148,7 +148,12 @@ impl World {
     /// What a request on an open connection gives. etcd never looks at a certificate again; API servers and
     /// kubelets authenticate each request.
     #[must_use]
-    pub(super) fn on_open_connection(&self, id: EdgeId, server_node: usize, credential: Option<&Arc<super::files::Credential>>) -> Option<Failure> {
+    pub(super) fn on_open_connection(
+        &self,
+        id: EdgeId,
+        server_node: usize,
+        credential: Option<&Arc<super::files::Credential>>,
+    ) -> Option<Failure> {
         let client = ClientSide {
             component: id.client,
             roots: None,
@@ -182,10 +187,10 @@ impl World {
         let (config, credential) = match component {
             Component::Kubelet => {
                 if machine.kubelet.state != super::node::KubeletState::Running {
-                    return Err(Failure {
-                        class: FailureClass::NotRunning,
-                        text: "the kubelet does not run".to_owned(),
-                    });
+                    return Err(Failure::new(
+                        FailureClass::NotRunning,
+                        "the kubelet does not run".to_owned(),
+                    ));
                 }
                 let Some(config) = machine.kubelet.config.clone() else {
                     return Ok(None);
@@ -214,10 +219,12 @@ impl World {
                 } else {
                     "/etc/kubernetes/admin.conf"
                 };
-                let config = self.files.client_config(&machine.tree, path).map_err(|error| Failure {
-                    class: FailureClass::Configuration,
-                    text: format!("error: {error}"),
-                })?;
+                let config = self
+                    .files
+                    .client_config(&machine.tree, path)
+                    .map_err(|error| {
+                        Failure::new(FailureClass::Configuration, format!("error: {error}"))
+                    })?;
                 let credential = config.credential.clone();
                 (config, credential)
             }
@@ -234,9 +241,8 @@ impl World {
 
     /// Nodes whose API server a host name leads to. A load balancer leaves out those that do not listen.
     pub(super) fn backends(&self, host: &str) -> Vec<usize> {
-        let all = (0..self.nodes.len()).filter(|&node| {
-            self.nodes[node].control_plane && self.nodes[node].ready.is_some()
-        });
+        let all = (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some());
         if host == LOAD_BALANCER {
             return all
                 .filter(|&node| self.nodes[node].process(Component::ApiServer).is_some())
@@ -253,10 +259,10 @@ impl World {
         let backends = self.backends(&client.config.host);
         let authority = format!("{}:{API_PORT}", client.config.host);
         if backends.is_empty() {
-            return Outcome::Failing(Failure {
-                class: FailureClass::Unreachable,
-                text: texts::unreachable(client.side.component, &authority, true),
-            });
+            return Outcome::Failing(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(client.side.component, &authority, true),
+            ));
         }
         let mut working = 0;
         let mut failure = None;
@@ -281,14 +287,10 @@ impl World {
     pub(super) fn request(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
         let Some(server) = self.api_server_side(node) else {
             let authority = format!("{}:{API_PORT}", client.config.host);
-            return Err(Failure {
-                class: FailureClass::Unreachable,
-                text: texts::unreachable(
-                    client.side.component,
-                    &authority,
-                    self.nodes[node].powered,
-                ),
-            });
+            return Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(client.side.component, &authority, self.nodes[node].powered),
+            ));
         };
         connect(&self.verifications, &client.side, &server)?;
         self.behind(node, client.side.component)
@@ -297,10 +299,10 @@ impl World {
     /// Whether the etcd behind an API server answers it.
     fn behind(&self, node: usize, client: Component) -> Result<(), Failure> {
         let fail = |quorum| {
-            Err(Failure {
-                class: FailureClass::Backend,
-                text: texts::etcd_behind(client, quorum),
-            })
+            Err(Failure::new(
+                FailureClass::Backend,
+                texts::etcd_behind(client, quorum),
+            ))
         };
         let reaches = self.edges.iter().any(|edge| {
             edge.id.client == Component::ApiServer
@@ -321,7 +323,6 @@ impl World {
             component: Component::ApiServer,
             credential: process.pair(Slot::Serving).cloned(),
             client_roots: process.roots(Slot::ClientCa).cloned(),
-            anonymous: true,
             client_name: None,
             at: self.wall(node),
         })
@@ -337,7 +338,6 @@ impl World {
             // kubeadm sets no --kubelet-certificate-authority: nobody checks what a kubelet shows.
             credential: None,
             client_roots: machine.kubelet.client_ca.clone(),
-            anonymous: true,
             client_name: None,
             at: self.wall(node),
         })
@@ -368,10 +368,10 @@ impl World {
         server: usize,
     ) -> Result<(), Failure> {
         let Some(etcd) = self.nodes[server].process(Component::Etcd) else {
-            return Err(Failure {
-                class: FailureClass::Unreachable,
-                text: texts::unreachable(component, "127.0.0.1:2379", true),
-            });
+            return Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(component, "127.0.0.1:2379", true),
+            ));
         };
         connect(
             &self.verifications,
@@ -386,7 +386,6 @@ impl World {
                 component: Component::Etcd,
                 credential: etcd.pair(Slot::Serving).cloned(),
                 client_roots: etcd.roots(Slot::EtcdCa).cloned(),
-                anonymous: false,
                 client_name: None,
                 at: self.wall(server),
             },
@@ -397,14 +396,14 @@ impl World {
         let process = self.nodes[client].process(Component::Etcd)?;
         let address = self.nodes[server].address.to_string();
         let Some(peer) = self.nodes[server].process(Component::Etcd) else {
-            return Some(Err(Failure {
-                class: FailureClass::Unreachable,
-                text: texts::unreachable(
+            return Some(Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(
                     Component::Etcd,
                     &format!("{address}:2380"),
                     self.nodes[server].powered,
                 ),
-            }));
+            )));
         };
         Some(connect(
             &self.verifications,
@@ -419,7 +418,6 @@ impl World {
                 component: Component::Etcd,
                 credential: peer.pair(Slot::Peer).cloned(),
                 client_roots: peer.roots(Slot::EtcdCa).cloned(),
-                anonymous: false,
                 client_name: Some(self.nodes[client].address.to_string()),
                 at: self.wall(server),
             },
@@ -429,14 +427,14 @@ impl World {
     fn api_to_kubelet(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
         let process = self.nodes[client].process(Component::ApiServer)?;
         let Some(kubelet) = self.kubelet_side(server) else {
-            return Some(Err(Failure {
-                class: FailureClass::Unreachable,
-                text: texts::unreachable(
+            return Some(Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(
                     Component::Extension,
                     &format!("{}:10250", self.nodes[server].address),
                     self.nodes[server].powered,
                 ),
-            }));
+            )));
         };
         Some(connect(
             &self.verifications,
@@ -467,7 +465,6 @@ impl World {
                 component: Component::Extension,
                 credential: None,
                 client_roots: process.roots(Slot::RequestHeaderCa).cloned(),
-                anonymous: false,
                 client_name: None,
                 at: self.now(),
             },
@@ -485,22 +482,36 @@ impl World {
         let from = &self.nodes[id.client_node];
         let process_pair = |node: &Node, component, slot| {
             node.pods.get(&component).and_then(|pod| match &pod.state {
-                PodState::Running(process) | PodState::Stopping(process) => process.pair(slot).cloned(),
+                PodState::Running(process) | PodState::Stopping(process) => {
+                    process.pair(slot).cloned()
+                }
                 _ => None,
             })
         };
         match (id.client, id.server) {
             (Component::ApiServer, Component::Etcd) => {
-                add(id.client_node, process_pair(from, Component::ApiServer, Slot::EtcdClient).as_ref());
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::EtcdClient).as_ref(),
+                );
             }
             (Component::Etcd, _) => {
-                add(id.client_node, process_pair(from, Component::Etcd, Slot::Peer).as_ref());
+                add(
+                    id.client_node,
+                    process_pair(from, Component::Etcd, Slot::Peer).as_ref(),
+                );
             }
             (Component::ApiServer, Component::Kubelet) => {
-                add(id.client_node, process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref());
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref(),
+                );
             }
             (Component::ApiServer, Component::Extension) => {
-                add(id.client_node, process_pair(from, Component::ApiServer, Slot::FrontProxyClient).as_ref());
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::FrontProxyClient).as_ref(),
+                );
             }
             _ => {
                 if let Ok(Some(client)) = self.api_client(id.client, id.client_node) {

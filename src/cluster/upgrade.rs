@@ -58,7 +58,9 @@ impl World {
             Ok(()) => (0, String::new()),
             Err(error) => (
                 1,
-                format!("{error}\nTo see the stack trace of this error execute with --v=5 or higher\n"),
+                format!(
+                    "{error}\nTo see the stack trace of this error execute with --v=5 or higher\n"
+                ),
             ),
         };
         let output = CommandOutput {
@@ -67,7 +69,11 @@ impl World {
             stderr,
         };
         let subject = format!("kubeadm@{}", self.nodes[node].name);
-        let weight = if exit_code == 0 { Weight::Normal } else { Weight::Trouble };
+        let weight = if exit_code == 0 {
+            Weight::Normal
+        } else {
+            Weight::Trouble
+        };
         let seq = self.record(
             EventKind::CommandRan,
             weight,
@@ -151,8 +157,8 @@ impl World {
                 .read(&World::manifest_path(component))
                 .map_or(true, |current| current != fresh(component).as_bytes())
         };
-        let wall = self.wall(node).to_zoned(jiff::tz::TimeZone::UTC);
-        let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", &wall).unwrap_or_default();
+        let wall = self.wall(node);
+        let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
         let backup = format!("/etc/kubernetes/tmp/kubeadm-backup-manifests-{stamp}");
         lines.say(format!(
             "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests-{stamp}\""
@@ -170,7 +176,9 @@ impl World {
                 continue;
             }
             let name = component.name();
-            lines.say(format!("[upgrade/staticpods] Preparing for {name:?} upgrade"));
+            lines.say(format!(
+                "[upgrade/staticpods] Preparing for {name:?} upgrade"
+            ));
             let equal = !differs(self, component);
             let dragged = component == Component::Etcd
                 && differs(self, Component::ApiServer)
@@ -183,7 +191,9 @@ impl World {
             }
             if renew {
                 for certificate in renewal::certificates_of(component) {
-                    lines.say(format!("[upgrade/staticpods] Renewing {certificate} certificate"));
+                    lines.say(format!(
+                        "[upgrade/staticpods] Renewing {certificate} certificate"
+                    ));
                     if let Err(error) = self.renew_for_upgrade(node, certificate, lines) {
                         self.roll_back(node, &backup, &done);
                         return Err(format!(
@@ -213,7 +223,9 @@ impl World {
             lines.say(format!("[upgrade/staticpods] {}", PATIENCE.at(to)));
             // The mirror Pod's hash must change, then the Pod must come up. With equal manifests only the latter.
             let up = self.wait(COMPONENT_LIMIT, |world| {
-                world.nodes[node].process_id(component).is_some_and(|id| equal || Some(id) != old)
+                world.nodes[node]
+                    .process_id(component)
+                    .is_some_and(|id| equal || Some(id) != old)
             });
             if !up {
                 self.roll_back(node, &backup, &done);
@@ -222,20 +234,37 @@ impl World {
                 );
             }
             self.walk(SignedDuration::from_secs(5));
-            lines.say(format!("[upgrade/staticpods] Component {name:?} upgraded successfully!"));
+            lines.say(format!(
+                "[upgrade/staticpods] Component {name:?} upgraded successfully!"
+            ));
         }
         if renew {
             self.renew_for_upgrade(node, "admin.conf", lines)
-                .map_err(|error| format!("error: failed to upgrade the admin.conf certificates: {error}"))?;
-            if *RENEWS_SUPER_ADMIN.at(to) && self.nodes[node].tree.exists("/etc/kubernetes/super-admin.conf") {
+                .map_err(|error| {
+                    format!("error: failed to upgrade the admin.conf certificates: {error}")
+                })?;
+            if *RENEWS_SUPER_ADMIN.at(to)
+                && self.nodes[node]
+                    .tree
+                    .exists("/etc/kubernetes/super-admin.conf")
+            {
                 self.renew_for_upgrade(node, "super-admin.conf", lines)
-                    .map_err(|error| format!("error: failed to upgrade the super-admin.conf certificates: {error}"))?;
+                    .map_err(|error| {
+                        format!(
+                            "error: failed to upgrade the super-admin.conf certificates: {error}"
+                        )
+                    })?;
             }
         }
         Ok(())
     }
 
-    fn renew_for_upgrade(&mut self, node: usize, certificate: &str, lines: &mut Lines) -> Result<(), String> {
+    fn renew_for_upgrade(
+        &mut self,
+        node: usize,
+        certificate: &str,
+        lines: &mut Lines,
+    ) -> Result<(), String> {
         let mut tree = std::mem::take(&mut self.nodes[node].tree);
         let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
         let configuration = self
@@ -271,14 +300,25 @@ impl World {
         }
     }
 
-    fn swap_manifest(&mut self, node: usize, manifest: &str, saved: &str, new: &str) -> Result<(), crate::fs::FsError> {
-        let dir = saved.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
+    fn swap_manifest(
+        &mut self,
+        node: usize,
+        manifest: &str,
+        saved: &str,
+        new: &str,
+    ) -> Result<(), crate::fs::FsError> {
+        let dir = saved
+            .rsplit_once('/')
+            .map_or("/", |(dir, _)| dir)
+            .to_owned();
         let tree = &mut self.nodes[node].tree;
         tree.create_dir_all(&dir, 0o700)?;
         tree.rename(manifest, saved)?;
         // The kubelet sees the manifest go before it sees the new one come.
         self.touched();
-        self.nodes[node].tree.write(manifest, new.as_bytes(), 0o600)?;
+        self.nodes[node]
+            .tree
+            .write(manifest, new.as_bytes(), 0o600)?;
         self.touched();
         Ok(())
     }
@@ -295,11 +335,17 @@ impl World {
     }
 
     fn etcd_is_newer(&self, node: usize, to: Version) -> bool {
-        let Ok(manifest) = self.nodes[node].tree.read(&Self::manifest_path(Component::Etcd)) else {
+        let Ok(manifest) = self.nodes[node]
+            .tree
+            .read(&Self::manifest_path(Component::Etcd))
+        else {
             return false;
         };
         let text = String::from_utf8_lossy(&manifest);
-        let Some(current) = text.lines().find_map(|line| line.trim().strip_prefix("image: ")) else {
+        let Some(current) = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("image: "))
+        else {
             return false;
         };
         let current = current.rsplit_once(':').map_or("", |(_, tag)| tag);
@@ -374,5 +420,7 @@ fn skew_error(cluster: Version, to: Version) -> Option<String> {
 }
 
 fn tag_numbers(tag: &str) -> Vec<u32> {
-    tag.split(['.', '-']).map(|part| part.parse().unwrap_or(0)).collect()
+    tag.split(['.', '-'])
+        .map(|part| part.parse().unwrap_or(0))
+        .collect()
 }

@@ -88,17 +88,33 @@ pub(super) enum Timer {
     /// A kubelet receives its certificate.
     Deliver { request: usize },
     /// A static Pod's new process serves.
-    PodUp { node: usize, component: Component, epoch: u64 },
+    PodUp {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
     /// A static Pod's old process is gone.
-    PodGone { node: usize, component: Component, epoch: u64 },
+    PodGone {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
     /// The kubelet starts a crashed container again.
-    PodRetry { node: usize, component: Component, epoch: u64 },
+    PodRetry {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
     /// A lease has run out: another candidate may take it.
     Elect { component: Component },
     /// A node's heartbeats were missing (or came back) for long enough.
-    Condition { node: usize, epoch: u64, ready: bool },
+    Condition {
+        node: usize,
+        epoch: u64,
+        ready: bool,
+    },
 }
 
 impl World {
@@ -107,10 +123,20 @@ impl World {
     pub fn new(spec: Spec) -> Self {
         let mut nodes = Vec::new();
         for index in 0..spec.control_planes {
-            nodes.push(Node::new(format!("cp{}", index + 1), true, 10 + index as u8, spec.version));
+            nodes.push(Node::new(
+                format!("cp{}", index + 1),
+                true,
+                10 + index as u8,
+                spec.version,
+            ));
         }
         for index in 0..spec.workers {
-            nodes.push(Node::new(format!("w{}", index + 1), false, 50 + index as u8, spec.version));
+            nodes.push(Node::new(
+                format!("w{}", index + 1),
+                false,
+                50 + index as u8,
+                spec.version,
+            ));
         }
         Self {
             clock: Clock::new(spec.start),
@@ -174,7 +200,14 @@ impl World {
             "every wall clock steps {what} by {} (timers do not notice)",
             crate::time::span::display(by.abs())
         );
-        self.record(EventKind::ClockMoved, Weight::Normal, None, "clock", text, None);
+        self.record(
+            EventKind::ClockMoved,
+            Weight::Normal,
+            None,
+            "clock",
+            text,
+            None,
+        );
         self.settle();
     }
 
@@ -184,15 +217,33 @@ impl World {
         let text = format!(
             "its wall clock is {} {} true time from now on",
             crate::time::span::display(offset.abs()),
-            if offset.is_negative() { "behind" } else { "ahead of" }
+            if offset.is_negative() {
+                "behind"
+            } else {
+                "ahead of"
+            }
         );
-        self.record(EventKind::ClockMoved, Weight::Normal, Some(node), "clock", text, None);
+        self.record(
+            EventKind::ClockMoved,
+            Weight::Normal,
+            Some(node),
+            "clock",
+            text,
+            None,
+        );
         self.settle();
     }
 
     /// Takes power from a node: every process ends at once.
     pub fn power_off(&mut self, node: usize) {
-        self.record(EventKind::NodePower, Weight::Normal, Some(node), "power", "powered off".into(), None);
+        self.record(
+            EventKind::NodePower,
+            Weight::Normal,
+            Some(node),
+            "power",
+            "powered off".into(),
+            None,
+        );
         self.nodes[node].powered = false;
         self.nodes[node].kubelet.state = super::node::KubeletState::Stopped;
         self.nodes[node].kubelet.id = 0;
@@ -206,7 +257,14 @@ impl World {
 
     /// Gives power back: the kubelet starts, and with it what its manifests say.
     pub fn power_on(&mut self, node: usize) {
-        self.record(EventKind::NodePower, Weight::Normal, Some(node), "power", "powered on".into(), None);
+        self.record(
+            EventKind::NodePower,
+            Weight::Normal,
+            Some(node),
+            "power",
+            "powered on".into(),
+            None,
+        );
         self.nodes[node].powered = true;
         self.start_kubelet(node);
         self.settle();
@@ -302,9 +360,21 @@ impl World {
             Timer::Approve { request } => self.approve_automatically(request),
             Timer::Issue { request } => self.issue(request),
             Timer::Deliver { request } => self.deliver(request),
-            Timer::PodUp { node, component, epoch } => self.pod_up(node, component, epoch),
-            Timer::PodGone { node, component, epoch } => self.pod_gone(node, component, epoch),
-            Timer::PodRetry { node, component, epoch } => self.pod_retry(node, component, epoch),
+            Timer::PodUp {
+                node,
+                component,
+                epoch,
+            } => self.pod_up(node, component, epoch),
+            Timer::PodGone {
+                node,
+                component,
+                epoch,
+            } => self.pod_gone(node, component, epoch),
+            Timer::PodRetry {
+                node,
+                component,
+                epoch,
+            } => self.pod_retry(node, component, epoch),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),

@@ -11,7 +11,11 @@ use crate::scenario::Component;
 #[must_use]
 pub fn static_pod(component: Component, version: Version, address: &str) -> String {
     let name = component.name();
-    let registry = if version >= REGISTRY_MOVED { "registry.k8s.io" } else { "k8s.gcr.io" };
+    let registry = if version >= REGISTRY_MOVED {
+        "registry.k8s.io"
+    } else {
+        "k8s.gcr.io"
+    };
     let tag = match component {
         Component::Etcd => (*ETCD_TAG.at(version)).to_owned(),
         _ => version.to_string(),
@@ -47,7 +51,10 @@ pub fn static_pod(component: Component, version: Version, address: &str) -> Stri
             "--kubeconfig=/etc/kubernetes/controller-manager.conf",
             "--leader-elect=true",
         ],
-        _ => &["--kubeconfig=/etc/kubernetes/scheduler.conf", "--leader-elect=true"],
+        _ => &[
+            "--kubeconfig=/etc/kubernetes/scheduler.conf",
+            "--leader-elect=true",
+        ],
     };
     let command: String = flags.iter().map(|flag| format!("    - {flag}\n")).collect();
     format!(
@@ -59,8 +66,15 @@ pub fn static_pod(component: Component, version: Version, address: &str) -> Stri
 #[must_use]
 pub fn image_version(manifest: &[u8]) -> Option<Version> {
     let text = std::str::from_utf8(manifest).ok()?;
-    let image = text.lines().find_map(|line| line.trim().strip_prefix("image: "))?;
-    image.rsplit_once(':')?.1.parse().ok().filter(|_| !image.contains("/etcd:"))
+    let image = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("image: "))?;
+    image
+        .rsplit_once(':')?
+        .1
+        .parse()
+        .ok()
+        .filter(|_| !image.contains("/etcd:"))
 }
 
 /// The default registry moved to registry.k8s.io in 1.25.
@@ -72,16 +86,26 @@ mod tests {
 
     #[test]
     fn equal_versions_make_equal_manifests_and_patches_differ_where_the_tag_does() {
-        let manifest = |component, patch| static_pod(component, Version::new(36, patch), "10.0.0.10");
-        assert_eq!(manifest(Component::ApiServer, 3), manifest(Component::ApiServer, 3));
-        assert_ne!(manifest(Component::ApiServer, 3), manifest(Component::ApiServer, 4));
+        let manifest =
+            |component, patch| static_pod(component, Version::new(36, patch), "10.0.0.10");
+        assert_eq!(
+            manifest(Component::ApiServer, 3),
+            manifest(Component::ApiServer, 3)
+        );
+        assert_ne!(
+            manifest(Component::ApiServer, 3),
+            manifest(Component::ApiServer, 4)
+        );
         assert_eq!(manifest(Component::Etcd, 3), manifest(Component::Etcd, 4));
     }
 
     #[test]
     fn the_version_is_read_back() {
         let manifest = static_pod(Component::Scheduler, Version::new(36, 3), "10.0.0.10");
-        assert_eq!(image_version(manifest.as_bytes()), Some(Version::new(36, 3)));
+        assert_eq!(
+            image_version(manifest.as_bytes()),
+            Some(Version::new(36, 3))
+        );
         let etcd = static_pod(Component::Etcd, Version::new(36, 3), "10.0.0.10");
         assert_eq!(image_version(etcd.as_bytes()), None);
     }

@@ -66,12 +66,18 @@ impl<'a> Player<'a> {
         if !self.scenario.cluster.bare
             && let Err(error) = self.world.create_cluster()
         {
-            return self.end(Verdict::Infrastructure, Some(format!("the cluster does not come up: {error}")));
+            return self.end(
+                Verdict::Infrastructure,
+                Some(format!("the cluster does not come up: {error}")),
+            );
         }
         self.mark_processes();
         self.mark_serials();
         for (index, step) in self.scenario.steps.iter().enumerate() {
-            if !matches!(step.action, Action::Expect(_) | Action::ExpectFailure { .. }) {
+            if !matches!(
+                step.action,
+                Action::Expect(_) | Action::ExpectFailure { .. }
+            ) {
                 self.world.push(Entry::Step(StepEntry {
                     index: index as u32 + 1,
                     line: step.at.line,
@@ -82,7 +88,10 @@ impl<'a> Player<'a> {
                 return self.end(Verdict::Infrastructure, Some(error));
             }
             self.follow();
-            if !matches!(step.action, Action::Expect(_) | Action::ExpectFailure { .. }) {
+            if !matches!(
+                step.action,
+                Action::Expect(_) | Action::ExpectFailure { .. }
+            ) {
                 self.observe();
             }
         }
@@ -145,16 +154,17 @@ impl<'a> Player<'a> {
     /// Judges the exit code of a step's command.
     pub fn expect_exit(&mut self, expectation: &Expectation, node: usize, wanted: i32) {
         let name = self.world.nodes[node].name.clone();
-        let output = self.world.nodes[node].last_output.clone().unwrap_or_default();
+        let output = self.world.nodes[node]
+            .last_output
+            .clone()
+            .unwrap_or_default();
         let seen = Seen {
             holds: output.exit_code == wanted,
             subject: format!("kubeadm@{name}"),
             expected: format!("the command on {name} ends with exit code {wanted}"),
             seen: format!(
                 "exit code {}\n{}{}",
-                output.exit_code,
-                output.stdout,
-                output.stderr
+                output.exit_code, output.stdout, output.stderr
             )
             .trim_end()
             .to_owned(),
@@ -164,7 +174,14 @@ impl<'a> Player<'a> {
     }
 
     /// Judges anything that a step itself needs: a process that must come up, a file that must be there.
-    pub fn require(&mut self, expectation: &Expectation, subject: &str, expected: String, seen: String, holds: bool) {
+    pub fn require(
+        &mut self,
+        expectation: &Expectation,
+        subject: &str,
+        expected: String,
+        seen: String,
+        holds: bool,
+    ) {
         let seen = Seen {
             holds,
             subject: subject.to_owned(),
@@ -194,7 +211,9 @@ impl<'a> Player<'a> {
                 self.world.nodes[node]
                     .on_disk
                     .iter()
-                    .map(move |(path, entry)| ((node, path.clone()), entry.certificate.serial_hex()))
+                    .map(move |(path, entry)| {
+                        ((node, path.clone()), entry.certificate.serial_hex())
+                    })
             })
             .collect();
     }
@@ -219,7 +238,13 @@ impl<'a> Player<'a> {
         self.eventually.retain(|(expectation, deadline)| {
             let seen = look(world, &expectation.matcher, marks);
             if now > *deadline {
-                late.push((*expectation, Seen { holds: false, ..seen }));
+                late.push((
+                    *expectation,
+                    Seen {
+                        holds: false,
+                        ..seen
+                    },
+                ));
                 false
             } else if seen.holds {
                 reached.push((*expectation, seen));
@@ -244,14 +269,30 @@ impl<'a> Player<'a> {
         for (expectation, _) in std::mem::take(&mut self.eventually) {
             let seen = look(&mut self.world, &expectation.matcher, &self.marks);
             let note = "the scenario ended before it held";
-            self.judge(expectation, "eventually", Seen { holds: false, ..seen }, Some(note));
+            self.judge(
+                expectation,
+                "eventually",
+                Seen {
+                    holds: false,
+                    ..seen
+                },
+                Some(note),
+            );
         }
         let never = std::mem::take(&mut self.sometimes);
         for expectation in &self.scenario.sometimes {
             let seen = look(&mut self.world, &expectation.matcher, &self.marks);
             let held = !never.iter().any(|left| std::ptr::eq(*left, expectation));
             let note = (!held).then_some("it held at no moment of this run");
-            self.judge(expectation, "sometimes", Seen { holds: held, ..seen }, note);
+            self.judge(
+                expectation,
+                "sometimes",
+                Seen {
+                    holds: held,
+                    ..seen
+                },
+                note,
+            );
         }
     }
 
@@ -274,7 +315,10 @@ impl<'a> Player<'a> {
         if !judgement.passed {
             self.failures += 1;
             if self.first_failure.is_none() {
-                self.first_failure = Some(format!("expected {}; seen: {}", judgement.expected, judgement.seen));
+                self.first_failure = Some(format!(
+                    "expected {}; seen: {}",
+                    judgement.expected, judgement.seen
+                ));
             }
         }
         self.world.push(Entry::Expectation(judgement));
@@ -298,14 +342,29 @@ impl<'a> Player<'a> {
         for node in &self.world.nodes {
             for (path, entry) in &node.on_disk {
                 let subject = format!("{path}@{}", node.name);
-                facts.push(("certificate", subject, "notAfter", json!(entry.certificate.not_after().to_string())));
+                facts.push((
+                    "certificate",
+                    subject,
+                    "notAfter",
+                    json!(entry.certificate.not_after().to_string()),
+                ));
             }
             if let Some(current) = &node.kubelet.current {
                 let subject = format!("kubelet@{}", node.name);
-                facts.push(("loaded", subject, "notAfter", json!(current.not_after().to_string())));
+                facts.push((
+                    "loaded",
+                    subject,
+                    "notAfter",
+                    json!(current.not_after().to_string()),
+                ));
             }
             let state = format!("{:?}", node.kubelet.state).to_lowercase();
-            facts.push(("process", format!("kubelet@{}", node.name), "state", json!(state)));
+            facts.push((
+                "process",
+                format!("kubelet@{}", node.name),
+                "state",
+                json!(state),
+            ));
         }
         if let Some(quorum) = self.world.quorum {
             facts.push(("etcd", "etcd".to_owned(), "quorum", json!(quorum)));
@@ -317,7 +376,12 @@ impl<'a> Player<'a> {
         let admin = self.world.nodes.iter().any(|node| node.ready.is_some());
         if admin {
             let reason = "a kubectl call opens a connection of its own and closes it".to_owned();
-            self.note_fact("edge", "admin -> kube-apiserver".to_owned(), "held", Value::Unobservable { reason });
+            self.note_fact(
+                "edge",
+                "admin -> kube-apiserver".to_owned(),
+                "held",
+                Value::Unobservable { reason },
+            );
         }
     }
 
@@ -363,7 +427,12 @@ impl<'a> Player<'a> {
         let mut warnings = kubeadm::uncertainties(version);
         warnings.sort();
         warnings.dedup();
-        let nodes = self.world.nodes.iter().map(|node| node.name.clone()).collect();
+        let nodes = self
+            .world
+            .nodes
+            .iter()
+            .map(|node| node.name.clone())
+            .collect();
         self.world.push(Entry::Header(Header {
             format: FORMAT.to_owned(),
             certdrill: env!("CARGO_PKG_VERSION").to_owned(),
@@ -409,7 +478,11 @@ fn state_of(outcome: &Outcome) -> serde_json::Value {
             working,
             total,
             failure,
-        } => json!({ "partial": [working, total], "failing": failure.class.word(), "text": failure.text }),
-        Outcome::Failing(failure) => json!({ "failing": failure.class.word(), "text": failure.text }),
+        } => {
+            json!({ "partial": [working, total], "failing": failure.class.word(), "text": failure.text })
+        }
+        Outcome::Failing(failure) => {
+            json!({ "failing": failure.class.word(), "text": failure.text })
+        }
     }
 }

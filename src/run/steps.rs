@@ -5,8 +5,8 @@ use crate::check::{select, targets};
 use crate::cluster::{PodState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step, Target,
-    Upgrade,
+    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step,
+    Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -41,8 +41,15 @@ impl Player<'_> {
                 }
             }
             Action::Dormant { nodes, span } => self.sleep(nodes, *span)?,
-            Action::Init => self.world.create_cluster().map_err(|error| error.to_string())?,
-            Action::Renew { nodes, name, exit_code } => {
+            Action::Init => self
+                .world
+                .create_cluster()
+                .map_err(|error| error.to_string())?,
+            Action::Renew {
+                nodes,
+                name,
+                exit_code,
+            } => {
                 self.mark_serials();
                 for node in self.nodes(nodes)? {
                     let args = self.world.certs_command(node, &["renew", name]);
@@ -129,8 +136,14 @@ impl Player<'_> {
             } => self.expect_failure(expectation, because.as_deref()),
             Action::Note(text) => {
                 use super::trace::{EventKind, Weight};
-                self.world
-                    .record(EventKind::Note, Weight::Normal, None, "note", text.clone(), None);
+                self.world.record(
+                    EventKind::Note,
+                    Weight::Normal,
+                    None,
+                    "note",
+                    text.clone(),
+                    None,
+                );
             }
         }
         Ok(())
@@ -152,7 +165,10 @@ impl Player<'_> {
         };
         let span = target.duration_since(self.world.now());
         if span.is_negative() {
-            return Err(format!("it is already {}: time does not walk back to {target}", self.world.now()));
+            return Err(format!(
+                "it is already {}: time does not walk back to {target}",
+                self.world.now()
+            ));
         }
         self.pass(span);
         Ok(())
@@ -217,9 +233,17 @@ impl Player<'_> {
                 continue;
             }
             self.carry(node, component, STOPPED, false)?;
-            let gone = self.wait(PROCESS_LIMIT, |world| world.nodes[node].process_id(component).is_none());
+            let gone = self.wait(PROCESS_LIMIT, |world| {
+                world.nodes[node].process_id(component).is_none()
+            });
             let name = format!("{}@{}", component.name(), self.world.nodes[node].name);
-            self.require(own, &name, format!("{name} stops"), "it still runs".to_owned(), gone);
+            self.require(
+                own,
+                &name,
+                format!("{name} stops"),
+                "it still runs".to_owned(),
+                gone,
+            );
         }
         Ok(())
     }
@@ -264,7 +288,13 @@ impl Player<'_> {
                     })
                 });
                 let expected = "the old processes are gone".to_owned();
-                self.require(own, "static Pods", expected, "some still run".to_owned(), gone);
+                self.require(
+                    own,
+                    "static Pods",
+                    expected,
+                    "some still run".to_owned(),
+                    gone,
+                );
             } else {
                 self.pass(step.wait);
             }
@@ -284,7 +314,13 @@ impl Player<'_> {
                 })
             });
             let expected = "new processes run".to_owned();
-            self.require(own, "static Pods", expected, "some do not run".to_owned(), up);
+            self.require(
+                own,
+                "static Pods",
+                expected,
+                "some do not run".to_owned(),
+                up,
+            );
         }
         Ok(())
     }
@@ -295,7 +331,11 @@ impl Player<'_> {
             let result = match &edit.change {
                 Change::Content(content) => {
                     let dir = edit.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
-                    let made = if dir.is_empty() { Ok(()) } else { tree.create_dir_all(dir, 0o755) };
+                    let made = if dir.is_empty() {
+                        Ok(())
+                    } else {
+                        tree.create_dir_all(dir, 0o755)
+                    };
                     made.and_then(|()| tree.write(&edit.path, content.as_bytes(), 0o600))
                 }
                 Change::Mode(mode) => tree.set_mode(&edit.path, *mode),
@@ -307,7 +347,13 @@ impl Player<'_> {
                         let result = tree.write(&edit.path, changed.as_bytes(), 0o600);
                         if let Some(key) = missing {
                             let expected = format!("{} has a line {key:?}", edit.path);
-                            self.require(own, &edit.path, expected, "it has none".to_owned(), false);
+                            self.require(
+                                own,
+                                &edit.path,
+                                expected,
+                                "it has none".to_owned(),
+                                false,
+                            );
                         }
                         result
                     }
@@ -322,7 +368,9 @@ impl Player<'_> {
     fn targets(&self, target: &Target) -> Result<Vec<(Component, usize)>, String> {
         let found: Vec<_> = targets(&self.world, target)
             .into_iter()
-            .filter(|&(component, node)| component == Component::Kubelet || self.world.nodes[node].control_plane)
+            .filter(|&(component, node)| {
+                component == Component::Kubelet || self.world.nodes[node].control_plane
+            })
             .collect();
         if found.is_empty() {
             return Err(format!("no process is named by @{}", target.nodes.0));
@@ -331,7 +379,13 @@ impl Player<'_> {
     }
 
     /// Moves a manifest out of the kubelet's directory, or back.
-    fn carry(&mut self, node: usize, component: Component, aside: &str, back: bool) -> Result<(), String> {
+    fn carry(
+        &mut self,
+        node: usize,
+        component: Component,
+        aside: &str,
+        back: bool,
+    ) -> Result<(), String> {
         let manifest = World::manifest_path(component);
         let kept = format!("{aside}/{}.yaml", component.name());
         let tree = &mut self.world.nodes[node].tree;
@@ -347,7 +401,13 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn await_new(&mut self, own: &Expectation, node: usize, component: Component, before: Option<u64>) {
+    fn await_new(
+        &mut self,
+        own: &Expectation,
+        node: usize,
+        component: Component,
+        before: Option<u64>,
+    ) {
         let up = self.wait(PROCESS_LIMIT, |world| {
             world.nodes[node]
                 .process_id(component)
@@ -366,8 +426,14 @@ impl Player<'_> {
     fn changed(&mut self, node: usize, path: &str, how: &str) {
         use super::trace::{EventKind, Weight};
         let text = format!("{path} {how}");
-        self.world
-            .record(EventKind::FileChanged, Weight::Normal, Some(node), path, text, None);
+        self.world.record(
+            EventKind::FileChanged,
+            Weight::Normal,
+            Some(node),
+            path,
+            text,
+            None,
+        );
         self.world.touched();
     }
 
@@ -382,9 +448,11 @@ fn all_pods(
     components: &[Component],
     holds: impl Fn(&World, usize, Component) -> bool,
 ) -> bool {
-    nodes
-        .iter()
-        .all(|&node| components.iter().all(|&component| holds(world, node, component)))
+    nodes.iter().all(|&node| {
+        components
+            .iter()
+            .all(|&component| holds(world, node, component))
+    })
 }
 
 /// Replaces lines by their key, keeping their indentation. Says which key was not there.
@@ -395,7 +463,10 @@ fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>)
         let mut found = false;
         for line in &mut current {
             let body = line.trim_start();
-            if body.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(':')) {
+            if body
+                .strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.starts_with(':'))
+            {
                 let indent = &line[..line.len() - body.len()];
                 *line = format!("{indent}{replacement}");
                 found = true;
@@ -417,10 +488,19 @@ mod tests {
     #[test]
     fn lines_are_replaced_by_key_and_keep_their_indentation() {
         let text = "users:\n- user:\n    client-key-data: AAA\n    client-key-data-old: BBB\n";
-        let lines = [("client-key-data".to_owned(), "client-key: /x.pem".to_owned())];
+        let lines = [(
+            "client-key-data".to_owned(),
+            "client-key: /x.pem".to_owned(),
+        )];
         let (changed, missing) = set_lines(text, &lines);
-        assert_eq!(changed, "users:\n- user:\n    client-key: /x.pem\n    client-key-data-old: BBB\n");
+        assert_eq!(
+            changed,
+            "users:\n- user:\n    client-key: /x.pem\n    client-key-data-old: BBB\n"
+        );
         assert_eq!(missing, None);
-        assert_eq!(set_lines(text, &[("nope".to_owned(), "x".to_owned())]).1, Some("nope".to_owned()));
+        assert_eq!(
+            set_lines(text, &[("nope".to_owned(), "x".to_owned())]).1,
+            Some("nope".to_owned())
+        );
     }
 }

@@ -5,7 +5,12 @@ use super::{Behaviour, Rule};
 use crate::kubeadm::Version;
 
 /// A rule without doubt about its lower boundary.
-const fn rule<T>(from: Version, until: Option<Version>, value: T, evidence: &'static str) -> Rule<T> {
+const fn rule<T>(
+    from: Version,
+    until: Option<Version>,
+    value: T,
+    evidence: &'static str,
+) -> Rule<T> {
     Rule {
         from,
         until,
@@ -22,7 +27,12 @@ pub static NODE_RENEWS_BY_DEFAULT: Behaviour<bool> = Behaviour {
     name: "upgrade node renews certificates by default",
     rules: &[
         rule(Version::new(17, 0), None, true, "kubernetes#83528"),
-        rule(V15, Some(Version::new(17, 0)), false, "kubeadm#1818: not set in newNodeOptions of 1.15.12 and 1.16.15"),
+        rule(
+            V15,
+            Some(Version::new(17, 0)),
+            false,
+            "kubeadm#1818: not set in newNodeOptions of 1.15.12 and 1.16.15",
+        ),
     ],
 };
 
@@ -30,8 +40,18 @@ pub static NODE_RENEWS_BY_DEFAULT: Behaviour<bool> = Behaviour {
 pub static ETCD_FOLLOWS_APISERVER: Behaviour<bool> = Behaviour {
     name: "etcd certificates are renewed although its manifest is equal",
     rules: &[
-        rule(Version::new(31, 0), None, true, "kubernetes#124688 for kubeadm#2989; source of 1.31.0"),
-        rule(V15, Some(Version::new(31, 0)), false, "source of 1.28.15 and 1.30.0"),
+        rule(
+            Version::new(31, 0),
+            None,
+            true,
+            "kubernetes#124688 for kubeadm#2989; source of 1.31.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(31, 0)),
+            false,
+            "source of 1.28.15 and 1.30.0",
+        ),
     ],
 };
 
@@ -40,7 +60,12 @@ pub static RENEWS_SUPER_ADMIN: Behaviour<bool> = Behaviour {
     name: "upgrade renews super-admin.conf",
     rules: &[
         rule(Version::new(29, 0), None, true, "source of 1.29.0"),
-        rule(V15, Some(Version::new(29, 0)), false, "super-admin.conf exists from 1.29 on"),
+        rule(
+            V15,
+            Some(Version::new(29, 0)),
+            false,
+            "super-admin.conf exists from 1.29 on",
+        ),
     ],
 };
 
@@ -57,8 +82,18 @@ pub enum MoveText {
 pub static MOVE_TEXT: Behaviour<MoveText> = Behaviour {
     name: "wording of a manifest's move",
     rules: &[
-        rule(Version::new(31, 0), None, MoveText::Moving, "source of 1.31.0"),
-        rule(V15, Some(Version::new(31, 0)), MoveText::Moved, "source of 1.30.0 and 1.16.15"),
+        rule(
+            Version::new(31, 0),
+            None,
+            MoveText::Moving,
+            "source of 1.31.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(31, 0)),
+            MoveText::Moved,
+            "source of 1.30.0 and 1.16.15",
+        ),
     ],
 };
 
@@ -66,7 +101,12 @@ pub static MOVE_TEXT: Behaviour<MoveText> = Behaviour {
 pub static PATIENCE: Behaviour<&str> = Behaviour {
     name: "wording of how long a restart may take",
     rules: &[
-        rule(Version::new(30, 0), None, "This can take up to 5m0s", "source of 1.30.0"),
+        rule(
+            Version::new(30, 0),
+            None,
+            "This can take up to 5m0s",
+            "source of 1.30.0",
+        ),
         rule(
             V15,
             Some(Version::new(30, 0)),
@@ -122,15 +162,60 @@ pub static FRAME: Behaviour<Frame> = Behaviour {
 pub static ETCD_TAG: Behaviour<&str> = Behaviour {
     name: "etcd version of kubeadm",
     rules: &[
-        rule(Version::new(37, 0), None, "3.7.0-0", "DefaultEtcdVersion of 1.37.2"),
-        rule(Version::new(36, 0), Some(Version::new(37, 0)), "3.6.8-0", "DefaultEtcdVersion of 1.36.3"),
-        rule(Version::new(35, 0), Some(Version::new(36, 0)), "3.6.6-0", "DefaultEtcdVersion of 1.35.4"),
-        rule(Version::new(34, 0), Some(Version::new(35, 0)), "3.6.5-0", "DefaultEtcdVersion of 1.34.4"),
-        rule(Version::new(33, 0), Some(Version::new(34, 0)), "3.5.21-0", "DefaultEtcdVersion of 1.33.0"),
-        rule(Version::new(32, 0), Some(Version::new(33, 0)), "3.5.16-0", "DefaultEtcdVersion of 1.32.0"),
-        rule(Version::new(31, 0), Some(Version::new(32, 0)), "3.5.15-0", "DefaultEtcdVersion of 1.31.0"),
-        rule(Version::new(30, 0), Some(Version::new(31, 0)), "3.5.12-0", "DefaultEtcdVersion of 1.30.0"),
-        rule(Version::new(29, 0), Some(Version::new(30, 0)), "3.5.10-0", "DefaultEtcdVersion of 1.29.0"),
+        rule(
+            Version::new(37, 0),
+            None,
+            "3.7.0-0",
+            "DefaultEtcdVersion of 1.37.2",
+        ),
+        rule(
+            Version::new(36, 0),
+            Some(Version::new(37, 0)),
+            "3.6.8-0",
+            "DefaultEtcdVersion of 1.36.3",
+        ),
+        rule(
+            Version::new(35, 0),
+            Some(Version::new(36, 0)),
+            "3.6.6-0",
+            "DefaultEtcdVersion of 1.35.4",
+        ),
+        rule(
+            Version::new(34, 0),
+            Some(Version::new(35, 0)),
+            "3.6.5-0",
+            "DefaultEtcdVersion of 1.34.4",
+        ),
+        rule(
+            Version::new(33, 0),
+            Some(Version::new(34, 0)),
+            "3.5.21-0",
+            "DefaultEtcdVersion of 1.33.0",
+        ),
+        rule(
+            Version::new(32, 0),
+            Some(Version::new(33, 0)),
+            "3.5.16-0",
+            "DefaultEtcdVersion of 1.32.0",
+        ),
+        rule(
+            Version::new(31, 0),
+            Some(Version::new(32, 0)),
+            "3.5.15-0",
+            "DefaultEtcdVersion of 1.31.0",
+        ),
+        rule(
+            Version::new(30, 0),
+            Some(Version::new(31, 0)),
+            "3.5.12-0",
+            "DefaultEtcdVersion of 1.30.0",
+        ),
+        rule(
+            Version::new(29, 0),
+            Some(Version::new(30, 0)),
+            "3.5.10-0",
+            "DefaultEtcdVersion of 1.29.0",
+        ),
         Rule {
             from: Version::new(28, 15),
             until: Some(Version::new(29, 0)),
@@ -145,9 +230,24 @@ pub static ETCD_TAG: Behaviour<&str> = Behaviour {
             evidence: "DefaultEtcdVersion of 1.28.0",
             not_checked_after: Some(Version::new(17, 17)),
         },
-        rule(Version::new(17, 0), Some(Version::new(28, 0)), "3.4.3-0", "DefaultEtcdVersion of 1.17.17"),
-        rule(Version::new(16, 0), Some(Version::new(17, 0)), "3.3.15-0", "DefaultEtcdVersion of 1.16.15"),
-        rule(V15, Some(Version::new(16, 0)), "3.3.10", "DefaultEtcdVersion of 1.15.12"),
+        rule(
+            Version::new(17, 0),
+            Some(Version::new(28, 0)),
+            "3.4.3-0",
+            "DefaultEtcdVersion of 1.17.17",
+        ),
+        rule(
+            Version::new(16, 0),
+            Some(Version::new(17, 0)),
+            "3.3.15-0",
+            "DefaultEtcdVersion of 1.16.15",
+        ),
+        rule(
+            V15,
+            Some(Version::new(16, 0)),
+            "3.3.10",
+            "DefaultEtcdVersion of 1.15.12",
+        ),
     ],
 };
 
@@ -155,9 +255,24 @@ pub static ETCD_TAG: Behaviour<&str> = Behaviour {
 pub static CONFIG_API: Behaviour<&str> = Behaviour {
     name: "newest configuration API",
     rules: &[
-        rule(Version::new(31, 0), None, "kubeadm.k8s.io/v1beta4", "K/apis/kubeadm/v1beta4, from 1.31"),
-        rule(Version::new(22, 0), Some(Version::new(31, 0)), "kubeadm.k8s.io/v1beta3", "v1beta3 from 1.22"),
-        rule(V15, Some(Version::new(22, 0)), "kubeadm.k8s.io/v1beta2", "v1beta2 from 1.15"),
+        rule(
+            Version::new(31, 0),
+            None,
+            "kubeadm.k8s.io/v1beta4",
+            "K/apis/kubeadm/v1beta4, from 1.31",
+        ),
+        rule(
+            Version::new(22, 0),
+            Some(Version::new(31, 0)),
+            "kubeadm.k8s.io/v1beta3",
+            "v1beta3 from 1.22",
+        ),
+        rule(
+            V15,
+            Some(Version::new(22, 0)),
+            "kubeadm.k8s.io/v1beta2",
+            "v1beta2 from 1.15",
+        ),
     ],
 };
 
@@ -165,8 +280,18 @@ pub static CONFIG_API: Behaviour<&str> = Behaviour {
 pub static KUBELET_LOCAL: Behaviour<bool> = Behaviour {
     name: "ControlPlaneKubeletLocalMode",
     rules: &[
-        rule(Version::new(33, 0), None, true, "K/features/features.go: on by default from 1.33"),
-        rule(V15, Some(Version::new(33, 0)), false, "absent, or off by default in 1.31 and 1.32"),
+        rule(
+            Version::new(33, 0),
+            None,
+            true,
+            "K/features/features.go: on by default from 1.33",
+        ),
+        rule(
+            V15,
+            Some(Version::new(33, 0)),
+            false,
+            "absent, or off by default in 1.31 and 1.32",
+        ),
     ],
 };
 
@@ -175,7 +300,12 @@ pub static CERTS_COMMAND: Behaviour<&[&str]> = Behaviour {
     name: "spelling of the certs command",
     rules: &[
         rule(Version::new(20, 0), None, &["certs"], "certs from 1.20"),
-        rule(V15, Some(Version::new(20, 0)), &["alpha", "certs"], "alpha certs before 1.20"),
+        rule(
+            V15,
+            Some(Version::new(20, 0)),
+            &["alpha", "certs"],
+            "alpha certs before 1.20",
+        ),
     ],
 };
 
