@@ -28,6 +28,11 @@ impl World {
         if self.nodes[node].kubelet.state != KubeletState::Running {
             return;
         }
+        // Measured on 1.36: while an old static Pod still stops, manifests that come back wait until it is gone.
+        let stopping = self.nodes[node]
+            .pods
+            .values()
+            .any(|pod| matches!(pod.state, PodState::Stopping(_)));
         for component in STATIC_PODS {
             let manifest = self.nodes[node]
                 .tree
@@ -36,6 +41,7 @@ impl World {
             let pod = self.nodes[node].pods.entry(component).or_default();
             let differs = pod.manifest.as_deref() != manifest.as_deref();
             match (&pod.state, manifest) {
+                (PodState::Absent, Some(_)) if stopping => {}
                 (PodState::Absent, Some(_)) => self.start_pod(node, component),
                 (PodState::Running(_), None) => self.stop_pod(node, component),
                 (PodState::Running(_), Some(_)) if differs => self.stop_pod(node, component),

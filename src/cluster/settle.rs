@@ -189,30 +189,34 @@ impl World {
             .filter(|(_, entry)| !entry.expired && now > entry.certificate.not_after())
             .map(|(path, entry)| (path.clone(), entry.certificate.not_after()))
             .collect();
+        // The kubelet leaves its old dated files behind: their end means nothing.
+        let current = self.nodes[node]
+            .tree
+            .read_link(super::node::KUBELET_CURRENT)
+            .unwrap_or_default();
+        let mut matters = Vec::new();
         for (path, not_after) in ended {
             if let Some(entry) = self.nodes[node].on_disk.get_mut(&path) {
                 entry.expired = true;
             }
-            // The kubelet leaves its old dated files behind: their end means nothing.
-            let current = self.nodes[node]
-                .tree
-                .read_link(super::node::KUBELET_CURRENT)
-                .is_ok_and(|target| target == path);
-            let weight = if path.starts_with(KUBELET_PKI) && !current {
-                Weight::Detail
-            } else {
-                Weight::Trouble
-            };
-            let seq = self.record(
-                EventKind::CertificateExpired,
-                weight,
-                Some(node),
-                &path,
-                format!("{path} has ended (valid until {not_after})"),
-                None,
-            );
-            self.cause = Some(seq);
+            if !path.starts_with(KUBELET_PKI) || path == current {
+                matters.push(path.clone());
+            }
+            let text = format!("{path} has ended (valid until {not_after})");
+            self.record(EventKind::CertificateExpired, Weight::Detail, Some(node), &path, text, None);
         }
+        let Some(first) = matters.first().cloned() else {
+            return;
+        };
+        let text = match matters.len() {
+            1 => format!("a certificate on disk has ended: {first}"),
+            count => {
+                let names: Vec<&str> = matters.iter().map(|path| short(path)).collect();
+                format!("{count} certificates on disk have ended: {}", names.join(", "))
+            }
+        };
+        let seq = self.record(EventKind::CertificateExpired, Weight::Trouble, Some(node), &first, text, None);
+        self.cause = Some(seq);
     }
 
     /// Running processes take in what their version reloads by itself.
@@ -330,7 +334,9 @@ impl World {
                 ))
             }
             Outcome::Failing(failure) => {
+                let joining = id.client == Component::Kubelet && self.nodes[id.client_node].kubelet.bootstrapping;
                 let weight = match failure.class {
+                    _ if joining => Weight::Detail,
                     super::edge::FailureClass::NotRunning
                     | super::edge::FailureClass::Unreachable => Weight::Detail,
                     _ => Weight::Trouble,
@@ -520,7 +526,7 @@ impl World {
         }
         let first = self.quorum.is_none();
         self.quorum = Some(quorum);
-        if !first || !quorum {
+        if !first {
             let text = format!(
                 "etcd {} a leader: {largest} of {} members reach each other",
                 if quorum { "has" } else { "cannot elect" },
@@ -559,4 +565,11 @@ pub(super) fn path_of(source: FileSource) -> &'static str {
     match source {
         FileSource::Pair(path, _) | FileSource::Roots(path) | FileSource::Config(path) => path,
     }
+}
+
+/// A path without the directories that every reader knows.
+fn short(path: &str) -> &str {
+    path.strip_prefix("/etc/kubernetes/pki/")
+        .or_else(|| path.strip_prefix("/etc/kubernetes/"))
+        .unwrap_or(path)
 }

@@ -168,15 +168,19 @@ impl Scenario {
     /// exactly this run with `--include`.
     #[must_use]
     pub fn id(&self) -> String {
-        let values: Vec<String> = self
-            .variant
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        if values.is_empty() {
-            self.name.clone()
-        } else {
-            format!("{}/{}", self.name, values.join(","))
-        }
+        run_id(&self.name, &self.variant)
+    }
+}
+
+/// What the run of a scenario's variant is called.
+pub(crate) fn run_id(name: &str, variant: &BTreeMap<String, String>) -> String {
+    let values: Vec<String> = variant
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    if values.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}/{}", values.join(","))
     }
 }
