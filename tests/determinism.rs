@@ -37,7 +37,10 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     let scenario = scenario();
     let first = play(&scenario, &PlayOptions { seed: 1 });
     let second = play(&scenario, &PlayOptions { seed: 1 });
-    assert!(bytes(&first) == bytes(&second), "two runs with seed 1 differ");
+    assert!(
+        bytes(&first) == bytes(&second),
+        "two runs with seed 1 differ"
+    );
     let other = play(&scenario, &PlayOptions { seed: 2 });
     assert!(bytes(&first) != bytes(&other), "the seed decides nothing");
 }

@@ -11,9 +11,7 @@ use certdrill::kubeadm::profile::components::Slot;
 use certdrill::pki::{Certificate, KeyAlgorithm, Kubeconfig, PrivateKey, Source};
 use certdrill::scenario::Component;
 use certdrill::time::{SignedDuration, Timestamp};
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -32,7 +30,9 @@ struct VirtualClock(Timestamp);
 impl TimeProvider for VirtualClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(self.0.as_second()).ok()?;
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            seconds,
+        )))
     }
 }
 
@@ -59,7 +59,10 @@ fn handshakes_agree_with_the_shortcut_on_every_day_that_matters() {
     world.skew(1, SignedDuration::ZERO);
     world.walk(SignedDuration::from_hours(24 * 66));
     compared += compare(&world);
-    assert!(compared >= 4 * 15, "only {compared} handshakes were compared");
+    assert!(
+        compared >= 4 * 15,
+        "only {compared} handshakes were compared"
+    );
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn handshakes_agree_where_certificates_are_wrong() {
             world.nodes[1].tree.write(&path, &content, 0o600).unwrap();
         }
     }
-    let foreign = world.nodes[2].tree.read("/etc/kubernetes/pki/front-proxy-ca.crt").unwrap();
+    let foreign = world.nodes[2]
+        .tree
+        .read("/etc/kubernetes/pki/front-proxy-ca.crt")
+        .unwrap();
     world.nodes[2]
         .tree
         .write("/etc/kubernetes/pki/ca.crt", &foreign, 0o644)
@@ -185,7 +191,10 @@ fn ends(world: &World, id: certdrill::cluster::EdgeId) -> Option<(End, End, Stri
                 return None;
             };
             let credential = config.credential.as_ref()?;
-            let text = world.nodes[id.client_node].tree.read(&credential.file).ok()?;
+            let text = world.nodes[id.client_node]
+                .tree
+                .read(&credential.file)
+                .ok()?;
             let Source::Data(key) = Kubeconfig::parse(&text).ok()?.client_key() else {
                 return None;
             };
@@ -218,7 +227,9 @@ fn handshake(client: &End, server: &End, name: &str) -> Result<(), rustls::Error
     let store = |roots: &[Certificate]| {
         let mut store = RootCertStore::empty();
         for root in roots {
-            store.add(CertificateDer::from(root.der().to_vec())).unwrap();
+            store
+                .add(CertificateDer::from(root.der().to_vec()))
+                .unwrap();
         }
         Arc::new(store)
     };
@@ -236,13 +247,15 @@ fn handshake(client: &End, server: &End, name: &str) -> Result<(), rustls::Error
     .with_safe_default_protocol_versions()?
     .with_root_certificates(store(&client.roots))
     .with_client_auth_cert(chain(client), key(client))?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(store(&server.roots), Arc::clone(&provider))
-        .build()
-        .unwrap();
-    let server_config = ServerConfig::builder_with_details(provider, Arc::new(VirtualClock(server.at)))
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain(server), key(server))?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(store(&server.roots), Arc::clone(&provider))
+            .build()
+            .unwrap();
+    let server_config =
+        ServerConfig::builder_with_details(provider, Arc::new(VirtualClock(server.at)))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain(server), key(server))?;
     let server_name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::new(client_config), server_name)?;
     let mut server = ServerConnection::new(Arc::new(server_config))?;
@@ -263,5 +276,7 @@ fn handshake(client: &End, server: &End, name: &str) -> Result<(), rustls::Error
         client.read_tls(&mut wire.as_slice()).unwrap();
         client.process_new_packets()?;
     }
-    Err(rustls::Error::General("the handshake does not end".to_owned()))
+    Err(rustls::Error::General(
+        "the handshake does not end".to_owned(),
+    ))
 }

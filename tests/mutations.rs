@@ -40,28 +40,40 @@ const CASES: [Case; 6] = [
         name: "apiserver-etcd-client",
         ca: "etcd/ca",
         restart: Component::ApiServer,
-        edge: |id| id.client == Component::ApiServer && id.server == Component::Etcd && id.client_node == 0,
+        edge: |id| {
+            id.client == Component::ApiServer && id.server == Component::Etcd && id.client_node == 0
+        },
         has_name: false,
     },
     Case {
         name: "apiserver-kubelet-client",
         ca: "ca",
         restart: Component::ApiServer,
-        edge: |id| id.client == Component::ApiServer && id.server == Component::Kubelet && id.client_node == 0,
+        edge: |id| {
+            id.client == Component::ApiServer
+                && id.server == Component::Kubelet
+                && id.client_node == 0
+        },
         has_name: false,
     },
     Case {
         name: "front-proxy-client",
         ca: "front-proxy-ca",
         restart: Component::ApiServer,
-        edge: |id| id.client == Component::ApiServer && id.server == Component::Extension && id.client_node == 0,
+        edge: |id| {
+            id.client == Component::ApiServer
+                && id.server == Component::Extension
+                && id.client_node == 0
+        },
         has_name: false,
     },
     Case {
         name: "etcd/server",
         ca: "etcd/ca",
         restart: Component::Etcd,
-        edge: |id| id.client == Component::ApiServer && id.server == Component::Etcd && id.client_node == 0,
+        edge: |id| {
+            id.client == Component::ApiServer && id.server == Component::Etcd && id.client_node == 0
+        },
         has_name: true,
     },
     Case {
@@ -95,7 +107,11 @@ fn flipping_issuer_usage_name_or_date_flips_the_edge() {
                 world.kill_pod(0, Component::Etcd);
             }
             world.walk(SignedDuration::from_secs(5));
-            let edges: Vec<_> = world.edges.iter().filter(|edge| (case.edge)(&edge.id)).collect();
+            let edges: Vec<_> = world
+                .edges
+                .iter()
+                .filter(|edge| (case.edge)(&edge.id))
+                .collect();
             assert!(!edges.is_empty(), "{} serves an edge", case.name);
             for edge in edges {
                 let works = edge.fresh == Outcome::Ok;
@@ -141,7 +157,10 @@ fn mutate(world: &mut World, case: &Case, mutation: Mutation) {
     };
     let issuer = first(&tree.read(&format!("{PKI}/{ca}.crt")).unwrap());
     let issuer_key = PrivateKey::from_pem(&tree.read(&format!("{PKI}/{ca}.key")).unwrap()).unwrap();
-    let usages = match (mutation, old.ext_key_usages().contains(&ExtKeyUsage::ServerAuth)) {
+    let usages = match (
+        mutation,
+        old.ext_key_usages().contains(&ExtKeyUsage::ServerAuth),
+    ) {
         (Mutation::Usage, true) => vec![ExtKeyUsage::ClientAuth],
         (Mutation::Usage, false) => vec![ExtKeyUsage::ServerAuth],
         _ => old.ext_key_usages().to_vec(),
@@ -155,8 +174,16 @@ fn mutate(world: &mut World, case: &Case, mutation: Mutation) {
     let template = Template {
         common_name: old.common_name().to_owned(),
         organizations: old.organizations().to_vec(),
-        dns_names: if named { old.dns_names().to_vec() } else { vec!["elsewhere".to_owned()] },
-        ip_addresses: if named { old.ip_addresses().to_vec() } else { Vec::new() },
+        dns_names: if named {
+            old.dns_names().to_vec()
+        } else {
+            vec!["elsewhere".to_owned()]
+        },
+        ip_addresses: if named {
+            old.ip_addresses().to_vec()
+        } else {
+            Vec::new()
+        },
         ext_key_usages: usages,
         not_before,
         not_after,
@@ -164,7 +191,8 @@ fn mutate(world: &mut World, case: &Case, mutation: Mutation) {
         ..Template::default()
     };
     let new = issue::sign(&template, old.spki_der(), &issuer, &issuer_key).unwrap();
-    tree.write(&format!("{path}.crt"), new.to_pem().as_bytes(), 0o644).unwrap();
+    tree.write(&format!("{path}.crt"), new.to_pem().as_bytes(), 0o644)
+        .unwrap();
     world.touched();
 }
 

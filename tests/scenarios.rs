@@ -8,10 +8,15 @@ use certdrill::scenario;
 #[test]
 fn every_scenario_of_the_library_passes_with_several_seeds() {
     let mut played = 0;
-    for path in files(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").as_path()) {
+    for path in files(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("scenarios")
+            .as_path(),
+    ) {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let variants = scenario::load(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let variants =
+            scenario::load(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         for variant in variants {
             for seed in [0, 1, 20_260_101] {
                 let run = play(&variant, &PlayOptions { seed });
@@ -19,9 +24,10 @@ fn every_scenario_of_the_library_passes_with_several_seeds() {
                     .records
                     .iter()
                     .filter_map(|record| match &record.entry {
-                        Entry::Expectation(judged) if !judged.passed => {
-                            Some(format!("line {} at {}: expected {}, seen {}", judged.line, record.at, judged.expected, judged.seen))
-                        }
+                        Entry::Expectation(judged) if !judged.passed => Some(format!(
+                            "line {} at {}: expected {}, seen {}",
+                            judged.line, record.at, judged.expected, judged.seen
+                        )),
                         _ => None,
                     })
                     .collect();
@@ -44,7 +50,10 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
             found.push(path);
         }
     }

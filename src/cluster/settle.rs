@@ -203,7 +203,14 @@ impl World {
                 matters.push(path.clone());
             }
             let text = format!("{path} has ended (valid until {not_after})");
-            self.record(EventKind::CertificateExpired, Weight::Detail, Some(node), &path, text, None);
+            self.record(
+                EventKind::CertificateExpired,
+                Weight::Detail,
+                Some(node),
+                &path,
+                text,
+                None,
+            );
         }
         let Some(first) = matters.first().cloned() else {
             return;
@@ -212,10 +219,20 @@ impl World {
             1 => format!("a certificate on disk has ended: {first}"),
             count => {
                 let names: Vec<&str> = matters.iter().map(|path| short(path)).collect();
-                format!("{count} certificates on disk have ended: {}", names.join(", "))
+                format!(
+                    "{count} certificates on disk have ended: {}",
+                    names.join(", ")
+                )
             }
         };
-        let seq = self.record(EventKind::CertificateExpired, Weight::Trouble, Some(node), &first, text, None);
+        let seq = self.record(
+            EventKind::CertificateExpired,
+            Weight::Trouble,
+            Some(node),
+            &first,
+            text,
+            None,
+        );
         self.cause = Some(seq);
     }
 
@@ -334,7 +351,8 @@ impl World {
                 ))
             }
             Outcome::Failing(failure) => {
-                let joining = id.client == Component::Kubelet && self.nodes[id.client_node].kubelet.bootstrapping;
+                let joining = id.client == Component::Kubelet
+                    && self.nodes[id.client_node].kubelet.bootstrapping;
                 let weight = match failure.class {
                     _ if joining => Weight::Detail,
                     super::edge::FailureClass::NotRunning

@@ -70,6 +70,16 @@ pub struct World {
     pub(super) leases_running_out: BTreeMap<Component, u64>,
     pub(super) elections: BTreeSet<Component>,
     pub(super) conditions_due: Vec<(u64, Option<bool>)>,
+    watcher: Option<Watcher>,
+}
+
+/// Looks at the world after every event.
+struct Watcher(Box<dyn FnMut(&mut World)>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// Something that comes due.
@@ -158,8 +168,14 @@ impl World {
             cause: None,
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
+            watcher: None,
             spec,
         }
+    }
+
+    /// Has something look at the world after every event from now on.
+    pub fn watch(&mut self, watcher: impl FnMut(&mut World) + 'static) {
+        self.watcher = Some(Watcher(Box::new(watcher)));
     }
 
     /// True virtual time.
@@ -341,11 +357,19 @@ impl World {
                 self.handle(timer);
             }
             self.settle();
+            self.look();
         }
         self.cause = None;
         self.clock.run_to(target);
         self.settle();
         done(self)
+    }
+
+    fn look(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            (watcher.0)(self);
+            self.watcher = Some(watcher);
+        }
     }
 
     fn handle(&mut self, timer: Timer) {

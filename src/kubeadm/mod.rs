@@ -9,8 +9,10 @@ mod version;
 pub use api::{ApiError, ClusterReader, CommandOutput, Machine};
 pub use version::{Version, VersionError};
 
-#[allow(missing_docs,clippy::all)]
+#[allow(missing_docs, clippy::all)]
 mod stub;
 pub use stub::run;
 /// placeholder
-pub fn uncertainties(_v: Version) -> Vec<String> { Vec::new() }
+pub fn uncertainties(_v: Version) -> Vec<String> {
+    Vec::new()
+}

@@ -3,6 +3,7 @@
 mod player;
 mod steps;
 pub mod trace;
+mod watch;
 
 use trace::{Record, Verdict};
 

@@ -1,32 +1,24 @@
 //! Takes the steps of a scenario one after the other and judges what they expect.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::json;
 
 use super::Run;
+use super::watch::Watch;
 
-use super::trace::{
-    Entry, FORMAT, Header, Judgement, Observation, StepEntry, Value, Verdict, VerdictEntry,
-};
-use crate::check::{Marks, Seen, look};
+use super::trace::{Entry, FORMAT, Header, Observation, StepEntry, Value, Verdict, VerdictEntry};
+use crate::check::Seen;
 use crate::cluster::{Outcome, Spec, World};
 use crate::kubeadm;
 use crate::scenario::{Action, Expectation, Scenario};
-use crate::time::{SignedDuration, Timestamp, shift};
 
 pub(super) struct Player<'a> {
     pub scenario: &'a Scenario,
     pub world: World,
-    pub marks: Marks,
-    expectations: u32,
-    failures: u32,
-    first_failure: Option<String>,
-    /// Expectations that must always hold and have not failed yet.
-    always: Vec<&'a Expectation>,
-    /// Those that must come to hold, each until it did.
-    eventually: Vec<(&'a Expectation, Timestamp)>,
-    sometimes: Vec<&'a Expectation>,
+    watch: Rc<RefCell<Watch>>,
     observed: BTreeMap<(String, String), Value>,
 }
 
@@ -45,17 +37,7 @@ impl<'a> Player<'a> {
         });
         Self {
             scenario,
-            marks: Marks::default(),
-            expectations: 0,
-            failures: 0,
-            first_failure: None,
-            always: scenario.always.iter().collect(),
-            eventually: scenario
-                .eventually
-                .iter()
-                .map(|one| (&one.expectation, shift(cluster.start, one.within)))
-                .collect(),
-            sometimes: scenario.sometimes.iter().collect(),
+            watch: Rc::new(RefCell::new(Watch::new(scenario))),
             observed: BTreeMap::new(),
             world,
         }
@@ -73,6 +55,11 @@ impl<'a> Player<'a> {
         }
         self.mark_processes();
         self.mark_serials();
+        if self.watch.borrow().looks() {
+            let watch = Rc::clone(&self.watch);
+            self.world
+                .watch(move |world| watch.borrow_mut().follow(world));
+        }
         for (index, step) in self.scenario.steps.iter().enumerate() {
             if !matches!(
                 step.action,
@@ -87,7 +74,7 @@ impl<'a> Player<'a> {
             if let Err(error) = self.take(step) {
                 return self.end(Verdict::Infrastructure, Some(error));
             }
-            self.follow();
+            self.watch.borrow_mut().follow(&mut self.world);
             if !matches!(
                 step.action,
                 Action::Expect(_) | Action::ExpectFailure { .. }
@@ -95,50 +82,25 @@ impl<'a> Player<'a> {
                 self.observe();
             }
         }
-        self.judge_what_is_left();
-        match self.failures {
-            0 => self.end(Verdict::Passed, None),
-            _ => {
-                let reason = self.first_failure.clone();
-                self.end(Verdict::Failed, reason)
-            }
-        }
-    }
-
-    /// Lets time pass and looks at what must always or eventually hold after every event.
-    pub fn pass(&mut self, span: SignedDuration) {
-        if self.always.is_empty() && self.eventually.is_empty() && self.sometimes.is_empty() {
-            self.world.walk(span);
-            return;
-        }
-        let target = shift(self.world.clock.ticks(), span);
-        loop {
-            let left = target.duration_since(self.world.clock.ticks());
-            let events = self.world.events;
-            let more = self.world.wait(left, |world| world.events > events);
-            self.follow();
-            if !more {
-                return;
-            }
-        }
-    }
-
-    /// Waits until something is so; looks at the always-conditions at the end.
-    pub fn wait(&mut self, limit: SignedDuration, done: impl FnMut(&World) -> bool) -> bool {
-        let became = self.world.wait(limit, done);
-        self.follow();
-        became
+        self.watch.borrow_mut().close(&mut self.world);
+        let reason = self.watch.borrow().first_failure();
+        let verdict = if reason.is_none() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        };
+        self.end(verdict, reason)
     }
 
     /// Judges an expectation of a step.
     pub fn expect(&mut self, expectation: &Expectation) {
-        let seen = look(&mut self.world, &expectation.matcher, &self.marks);
-        self.judge(expectation, "expect", seen, None);
+        let seen = self.watch.borrow().look(&mut self.world, expectation);
+        self.judge(expectation, "expect", seen);
     }
 
     /// Judges a negative control: the expectation must not hold, for the reason that is given.
     pub fn expect_failure(&mut self, expectation: &Expectation, because: Option<&str>) {
-        let seen = look(&mut self.world, &expectation.matcher, &self.marks);
+        let seen = self.watch.borrow().look(&mut self.world, expectation);
         let named = because.is_none_or(|text| seen.seen.contains(text));
         let negated = Seen {
             holds: !seen.holds && named,
@@ -148,7 +110,7 @@ impl<'a> Player<'a> {
             },
             ..seen
         };
-        self.judge(expectation, "expectFailure", negated, None);
+        self.judge(expectation, "expectFailure", negated);
     }
 
     /// Judges the exit code of a step's command.
@@ -170,7 +132,7 @@ impl<'a> Player<'a> {
             .to_owned(),
             cause: None,
         };
-        self.judge(expectation, "command", seen, None);
+        self.judge(expectation, "command", seen);
     }
 
     /// Judges anything that a step itself needs: a process that must come up, a file that must be there.
@@ -189,24 +151,25 @@ impl<'a> Player<'a> {
             seen,
             cause: None,
         };
-        self.judge(expectation, "step", seen, None);
+        self.judge(expectation, "step", seen);
     }
 
     /// Remembers processes, to tell later which were restarted.
     pub fn mark_processes(&mut self) {
         use crate::scenario::Component::{ApiServer, ControllerManager, Etcd, Kubelet, Scheduler};
-        self.marks.processes.clear();
+        let mut processes = BTreeMap::new();
         for node in 0..self.world.nodes.len() {
             for component in [Etcd, ApiServer, ControllerManager, Scheduler, Kubelet] {
                 let id = self.world.nodes[node].process_id(component);
-                self.marks.processes.insert((node, component), id);
+                processes.insert((node, component), id);
             }
         }
+        self.watch.borrow_mut().marks.processes = processes;
     }
 
     /// Remembers serial numbers, to tell later what was renewed.
     pub fn mark_serials(&mut self) {
-        self.marks.serials = (0..self.world.nodes.len())
+        let serials = (0..self.world.nodes.len())
             .flat_map(|node| {
                 self.world.nodes[node]
                     .on_disk
@@ -216,112 +179,13 @@ impl<'a> Player<'a> {
                     })
             })
             .collect();
+        self.watch.borrow_mut().marks.serials = serials;
     }
 
-    fn follow(&mut self) {
-        let mut broken = Vec::new();
-        let world = &mut self.world;
-        let marks = &self.marks;
-        self.always.retain(|expectation| {
-            let seen = look(world, &expectation.matcher, marks);
-            let holds = seen.holds;
-            if !holds {
-                broken.push((*expectation, seen));
-            }
-            holds
-        });
-        self.sometimes
-            .retain(|expectation| !look(world, &expectation.matcher, marks).holds);
-        let now = world.now();
-        let mut reached = Vec::new();
-        let mut late = Vec::new();
-        self.eventually.retain(|(expectation, deadline)| {
-            let seen = look(world, &expectation.matcher, marks);
-            if now > *deadline {
-                late.push((
-                    *expectation,
-                    Seen {
-                        holds: false,
-                        ..seen
-                    },
-                ));
-                false
-            } else if seen.holds {
-                reached.push((*expectation, seen));
-                false
-            } else {
-                true
-            }
-        });
-        for (expectation, seen) in broken {
-            self.judge(expectation, "always", seen, None);
-        }
-        for (expectation, seen) in reached.into_iter().chain(late) {
-            self.judge(expectation, "eventually", seen, None);
-        }
-    }
-
-    fn judge_what_is_left(&mut self) {
-        for expectation in std::mem::take(&mut self.always) {
-            let seen = look(&mut self.world, &expectation.matcher, &self.marks);
-            self.judge(expectation, "always", seen, None);
-        }
-        for (expectation, _) in std::mem::take(&mut self.eventually) {
-            let seen = look(&mut self.world, &expectation.matcher, &self.marks);
-            let note = "the scenario ended before it held";
-            self.judge(
-                expectation,
-                "eventually",
-                Seen {
-                    holds: false,
-                    ..seen
-                },
-                Some(note),
-            );
-        }
-        let never = std::mem::take(&mut self.sometimes);
-        for expectation in &self.scenario.sometimes {
-            let seen = look(&mut self.world, &expectation.matcher, &self.marks);
-            let held = !never.iter().any(|left| std::ptr::eq(*left, expectation));
-            let note = (!held).then_some("it held at no moment of this run");
-            self.judge(
-                expectation,
-                "sometimes",
-                Seen {
-                    holds: held,
-                    ..seen
-                },
-                note,
-            );
-        }
-    }
-
-    fn judge(&mut self, expectation: &Expectation, form: &str, seen: Seen, note: Option<&str>) {
-        self.expectations += 1;
-        let judgement = Judgement {
-            line: expectation.at.line,
-            column: expectation.at.column,
-            span: (expectation.at.offset, expectation.at.len),
-            form: form.to_owned(),
-            expected: seen.expected,
-            seen: match note {
-                Some(note) => format!("{} ({note})", seen.seen),
-                None => seen.seen,
-            },
-            subject: seen.subject,
-            passed: seen.holds,
-            cause: seen.cause,
-        };
-        if !judgement.passed {
-            self.failures += 1;
-            if self.first_failure.is_none() {
-                self.first_failure = Some(format!(
-                    "expected {}; seen: {}",
-                    judgement.expected, judgement.seen
-                ));
-            }
-        }
-        self.world.push(Entry::Expectation(judgement));
+    fn judge(&mut self, expectation: &Expectation, form: &str, seen: Seen) {
+        self.watch
+            .borrow_mut()
+            .judge(&mut self.world, expectation, form, seen, None);
     }
 
     /// Writes down what can be seen and has changed since it was last written down.
@@ -459,7 +323,7 @@ impl<'a> Player<'a> {
         self.world.push(Entry::Verdict(VerdictEntry {
             verdict,
             reason,
-            expectations: self.expectations,
+            expectations: self.watch.borrow().judged(),
             events: self.world.events,
             virtual_seconds,
         }));

@@ -92,7 +92,7 @@ impl Player<'_> {
                 for &node in &nodes {
                     self.world.power_off(node);
                 }
-                self.pass(SignedDuration::from_secs(7));
+                self.world.walk(SignedDuration::from_secs(7));
                 for node in nodes {
                     self.world.power_on(node);
                 }
@@ -170,7 +170,7 @@ impl Player<'_> {
                 self.world.now()
             ));
         }
-        self.pass(span);
+        self.world.walk(span);
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl Player<'_> {
         for &node in &nodes {
             self.world.power_off(node);
         }
-        self.pass(span);
+        self.world.walk(span);
         for node in nodes {
             self.world.power_on(node);
         }
@@ -202,7 +202,7 @@ impl Player<'_> {
             );
             self.expect_exit(own, node, upgrade.exit_code);
             // Leases of restarted components settle before the next node is taken.
-            self.pass(SignedDuration::from_mins(1));
+            self.world.walk(SignedDuration::from_mins(1));
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Player<'_> {
                 self.world.stop_kubelet(node);
                 self.world.start_kubelet(node);
                 self.world.touched();
-                self.pass(SignedDuration::from_secs(2));
+                self.world.walk(SignedDuration::from_secs(2));
                 continue;
             }
             let before = self.world.nodes[node].process_id(component);
@@ -233,7 +233,7 @@ impl Player<'_> {
                 continue;
             }
             self.carry(node, component, STOPPED, false)?;
-            let gone = self.wait(PROCESS_LIMIT, |world| {
+            let gone = self.world.wait(PROCESS_LIMIT, |world| {
                 world.nodes[node].process_id(component).is_none()
             });
             let name = format!("{}@{}", component.name(), self.world.nodes[node].name);
@@ -254,7 +254,7 @@ impl Player<'_> {
             if component == Component::Kubelet {
                 self.world.start_kubelet(node);
                 self.world.touched();
-                self.pass(SignedDuration::from_secs(2));
+                self.world.walk(SignedDuration::from_secs(2));
                 continue;
             }
             self.carry(node, component, STOPPED, true)?;
@@ -282,7 +282,7 @@ impl Player<'_> {
             }
             if step.until_restarted {
                 let (nodes, components) = (nodes.clone(), components.clone());
-                let gone = self.wait(PROCESS_LIMIT, move |world| {
+                let gone = self.world.wait(PROCESS_LIMIT, move |world| {
                     all_pods(world, &nodes, &components, |world, node, component| {
                         world.nodes[node].process(component).is_none()
                     })
@@ -296,7 +296,7 @@ impl Player<'_> {
                     gone,
                 );
             } else {
-                self.pass(step.wait);
+                self.world.walk(step.wait);
             }
         }
         for &node in &nodes {
@@ -305,7 +305,7 @@ impl Player<'_> {
             }
         }
         if step.until_restarted {
-            let up = self.wait(PROCESS_LIMIT, move |world| {
+            let up = self.world.wait(PROCESS_LIMIT, move |world| {
                 all_pods(world, &nodes, &components, |world, node, component| {
                     matches!(
                         world.nodes[node].pods.get(&component).map(|pod| &pod.state),
@@ -408,7 +408,7 @@ impl Player<'_> {
         component: Component,
         before: Option<u64>,
     ) {
-        let up = self.wait(PROCESS_LIMIT, |world| {
+        let up = self.world.wait(PROCESS_LIMIT, |world| {
             world.nodes[node]
                 .process_id(component)
                 .is_some_and(|id| Some(id) != before)
