@@ -1,6 +1,8 @@
 //! Expectations that do not hold fail the run, and say what was seen and when.
 
-use certdrill::run::{PlayOptions, Run, play, trace::Entry, trace::Judgement, trace::Record, trace::Verdict};
+use certdrill::run::{
+    PlayOptions, Run, play, trace::Entry, trace::Judgement, trace::Record, trace::Verdict,
+};
 use certdrill::scenario;
 
 fn run(rest: &str) -> Run {
@@ -25,14 +27,20 @@ fn failures(run: &Run) -> Vec<(&Record, &Judgement)> {
 
 #[test]
 fn an_always_that_breaks_is_reported_at_its_second() {
-    let run = run("  steps:\n    - walk: 400d\n  always:\n    - { edge: admin@cp1 -> apiserver, is: ok }\n");
+    let run = run(
+        "  steps:\n    - walk: 400d\n  always:\n    - { edge: admin@cp1 -> apiserver, is: ok }\n",
+    );
     assert_eq!(run.verdict, Verdict::Failed);
     let failures = failures(&run);
     assert_eq!(failures.len(), 1);
     let (record, judged) = failures[0];
     assert_eq!(record.at.to_string(), "2027-01-01T00:00:01Z");
     assert_eq!((judged.form.as_str(), judged.line), ("always", 9));
-    assert!(judged.seen.contains("certificate has expired"), "{}", judged.seen);
+    assert!(
+        judged.seen.contains("certificate has expired"),
+        "{}",
+        judged.seen
+    );
     let cause = judged.cause.expect("an edge knows what broke it");
     assert!(matches!(run.records[cause as usize].entry, Entry::Event(_)));
 }
@@ -79,7 +87,8 @@ fn a_negative_control_fails_when_nothing_is_wrong_or_something_else_is() {
 
 #[test]
 fn a_command_that_ends_otherwise_fails_the_step() {
-    let run = run("  steps:\n    - kubeadm: { nodes: '@cp1', args: certs renew no-such-certificate }\n");
+    let run =
+        run("  steps:\n    - kubeadm: { nodes: '@cp1', args: certs renew no-such-certificate }\n");
     assert_eq!(run.verdict, Verdict::Failed);
     assert_eq!(failures(&run)[0].1.form, "command");
 }
@@ -92,5 +101,8 @@ fn a_step_that_cannot_be_taken_says_nothing_about_the_subject() {
         panic!("a trace ends with its verdict");
     };
     let reason = end.reason.as_deref().unwrap();
-    assert!(reason.contains("open /no/such/file: no such file or directory"), "{reason}");
+    assert!(
+        reason.contains("open /no/such/file: no such file or directory"),
+        "{reason}"
+    );
 }

@@ -1,9 +1,9 @@
 //! Expectations about certificates, processes, files, commands, etcd, Nodes and requests.
 
-use super::{Marks, Seen, all, select, targets};
-use crate::cluster::{KubeletState, PodState, RequestState, World};
+use super::{Marks, Seen, all, processes, select, targets};
+use crate::cluster::{RequestState, World};
 use crate::fs::{FileType, Tree};
-use crate::scenario::{Component, Matcher, Nodes, ProcessState};
+use crate::scenario::{Component, Matcher, Nodes};
 
 const DAY_S: f64 = 86_400.0;
 const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
@@ -13,7 +13,7 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
         Matcher::Process { target, .. } => {
             let seen = targets(world, target)
                 .into_iter()
-                .map(|(component, node)| process(world, matcher, marks, component, node))
+                .map(|(component, node)| processes::look(world, matcher, marks, component, node))
                 .collect();
             all(seen, "the process")
         }
@@ -86,14 +86,14 @@ fn each(world: &World, nodes: &Nodes, nothing: &str, one: impl Fn(&World, usize)
 
 /// Collects conditions of one expectation: each with what is expected and what is seen.
 #[derive(Default)]
-struct Conditions {
+pub(super) struct Conditions {
     expected: Vec<String>,
     seen: Vec<String>,
     failed: bool,
 }
 
 impl Conditions {
-    fn add(&mut self, holds: bool, expected: String, seen: String) {
+    pub(super) fn add(&mut self, holds: bool, expected: String, seen: String) {
         self.failed |= !holds;
         self.expected.push(expected);
         if !self.seen.contains(&seen) {
@@ -101,7 +101,7 @@ impl Conditions {
         }
     }
 
-    fn done(self, subject: String) -> Seen {
+    pub(super) fn done(self, subject: String) -> Seen {
         Seen {
             holds: !self.failed,
             expected: format!("{subject}: {}", self.expected.join(", ")),
@@ -110,148 +110,6 @@ impl Conditions {
             cause: None,
         }
     }
-}
-
-fn process(
-    world: &World,
-    matcher: &Matcher,
-    marks: &Marks,
-    component: Component,
-    node: usize,
-) -> Seen {
-    let Matcher::Process {
-        state,
-        log,
-        log_without,
-        restarted,
-        loaded_is_on_disk,
-        ..
-    } = matcher
-    else {
-        unreachable!("only processes come here");
-    };
-    let machine = &world.nodes[node];
-    let subject = format!("{}@{}", component.name(), machine.name);
-    let mut conditions = Conditions::default();
-    let now = if component == Component::Kubelet {
-        match machine.kubelet.state {
-            KubeletState::Running => ProcessState::Running,
-            KubeletState::Exited => ProcessState::Exited,
-            KubeletState::Stopped => ProcessState::Stopped,
-        }
-    } else {
-        match machine.pods.get(&component).map(|pod| &pod.state) {
-            Some(PodState::Running(_) | PodState::Stopping(_)) => ProcessState::Running,
-            Some(PodState::Crashed | PodState::Starting) => ProcessState::Exited,
-            _ => ProcessState::Stopped,
-        }
-    };
-    let word = |state: ProcessState| match state {
-        ProcessState::Running => "running",
-        ProcessState::Exited => "exited",
-        ProcessState::Stopped => "stopped",
-    };
-    if let Some(wanted) = state {
-        conditions.add(
-            now == *wanted,
-            word(*wanted).to_owned(),
-            word(now).to_owned(),
-        );
-    }
-    let lines = machine.logs.get(&component).cloned().unwrap_or_default();
-    let tail = || {
-        let last: Vec<&str> = lines
-            .iter()
-            .rev()
-            .take(3)
-            .rev()
-            .map(String::as_str)
-            .collect();
-        if last.is_empty() {
-            "an empty log".to_owned()
-        } else {
-            format!("a log that ends with {:?}", last.join(" / "))
-        }
-    };
-    if let Some(text) = log {
-        let found = lines.iter().any(|line| line.contains(text.as_str()));
-        conditions.add(found, format!("a log with {text:?}"), tail());
-    }
-    if let Some(text) = log_without {
-        let found = lines.iter().any(|line| line.contains(text.as_str()));
-        conditions.add(!found, format!("a log without {text:?}"), tail());
-    }
-    if let Some(wanted) = restarted {
-        let id = machine.process_id(component);
-        let before = marks.processes.get(&(node, component)).copied().flatten();
-        let is_new = id.is_some() && id != before;
-        let say = |new| {
-            if new {
-                "another process"
-            } else {
-                "the same process"
-            }
-        };
-        let seen = if id.is_none() {
-            "no process"
-        } else {
-            say(is_new)
-        };
-        conditions.add(
-            is_new == *wanted && id.is_some(),
-            say(*wanted).to_owned(),
-            seen.to_owned(),
-        );
-    }
-    if let Some((path, wanted)) = loaded_is_on_disk {
-        let disk = machine
-            .on_disk
-            .get(path)
-            .map(|entry| entry.certificate.serial_hex());
-        let loaded = loaded_serial(world, component, node, path);
-        let same = disk.is_some() && disk == loaded;
-        let say = |same| {
-            if same {
-                "holds what is on disk"
-            } else {
-                "holds something older than the disk"
-            }
-        };
-        conditions.add(
-            same == *wanted && loaded.is_some(),
-            format!("{} in {path}", say(*wanted)),
-            if loaded.is_some() {
-                say(same).to_owned()
-            } else {
-                format!("does not hold {path}")
-            },
-        );
-    }
-    conditions.done(subject)
-}
-
-/// Serial number of what a process has in memory from a file.
-fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -> Option<String> {
-    let machine = &world.nodes[node];
-    if component == Component::Kubelet {
-        return machine
-            .kubelet
-            .current
-            .as_ref()
-            .map(|pair| pair.certificate.serial_hex());
-    }
-    let process = machine.process(component)?;
-    process.loaded.values().find_map(|loaded| match loaded {
-        crate::cluster::Loaded::Pair(pair) if pair.file == path => {
-            Some(pair.certificate.serial_hex())
-        }
-        crate::cluster::Loaded::Config(config) => config
-            .credential
-            .as_ref()
-            .filter(|pair| pair.file == path)
-            .map(|pair| pair.certificate.serial_hex()),
-        _ => None,
-    })
 }
 
 fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> Seen {

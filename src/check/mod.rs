@@ -2,6 +2,7 @@
 
 mod edges;
 mod facts;
+mod processes;
 mod select;
 
 use std::collections::BTreeMap;

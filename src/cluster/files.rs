@@ -41,12 +41,15 @@ pub struct ClientConfig {
     pub embedded: bool,
 }
 
+type Content = Arc<[u8]>;
+type Parsed<T> = Result<Arc<T>, String>;
+
 /// Parsed files by content: a certificate that does not change is parsed once a run.
 #[derive(Debug, Default)]
 pub struct FileCache {
-    pairs: RefCell<HashMap<(Arc<[u8]>, Arc<[u8]>), Result<Arc<Credential>, String>>>,
-    roots: RefCell<HashMap<Arc<[u8]>, Result<Arc<Roots>, String>>>,
-    configs: RefCell<HashMap<(String, Arc<[u8]>), Arc<ClientConfig>>>,
+    pairs: RefCell<HashMap<(Content, Content), Parsed<Credential>>>,
+    roots: RefCell<HashMap<Content, Parsed<Roots>>>,
+    configs: RefCell<HashMap<(String, Content), Arc<ClientConfig>>>,
 }
 
 impl FileCache {

@@ -7,6 +7,7 @@
 mod bootstrap;
 mod clock;
 mod command;
+mod connections;
 mod edge;
 mod files;
 mod kubelet;
