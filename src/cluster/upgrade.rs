@@ -10,7 +10,9 @@ use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
     RENEWS_SUPER_ADMIN,
 };
-use crate::kubeadm::{CommandOutput, Machine, Version, manifests, renewal};
+use crate::kubeadm::renewal::Renewal;
+use crate::kubeadm::upgrade as engine;
+use crate::kubeadm::{CommandOutput, Machine, Version, manifests};
 use crate::pki::PoolKeys;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -190,7 +192,7 @@ impl World {
                 continue;
             }
             if renew {
-                for certificate in renewal::certificates_of(component) {
+                for certificate in engine::certificates_of(component) {
                     lines.say(format!(
                         "[upgrade/staticpods] Renewing {certificate} certificate"
                     ));
@@ -273,7 +275,7 @@ impl World {
             .and_then(|data| data.get("ClusterConfiguration"))
             .cloned()
             .unwrap_or_default();
-        let result = renewal::renew_for_upgrade(
+        let result = engine::renew(
             self.nodes[node].version,
             &mut Machine {
                 tree: &mut tree,
@@ -289,8 +291,8 @@ impl World {
         self.keys = keys;
         self.nodes[node].tree = tree;
         match result {
-            Ok(renewal::Renewal::Renewed) => Ok(()),
-            Ok(renewal::Renewal::External) => {
+            Ok(Renewal::Renewed | Renewal::Missing) => Ok(()),
+            Ok(Renewal::External) => {
                 lines.say(format!(
                     "[upgrade/staticpods] External CA detected, {certificate} certificate can't be renewed"
                 ));

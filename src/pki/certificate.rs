@@ -274,6 +274,15 @@ impl Certificate {
         out
     }
 
+    /// Whether another certificate's key made this one's signature, as Go's `CheckSignatureFrom`:
+    /// names and dates are not looked at.
+    ///
+    /// # Errors
+    /// With Go's text.
+    pub fn check_signature_from(&self, parent: &Self) -> Result<(), super::SignatureError> {
+        super::signature::check(&self.0, &parent.0)
+    }
+
     /// Whether another certificate's key made this one's signature and its name is the issuer's.
     #[must_use]
     pub fn is_signed_by(&self, parent: &Self) -> bool {
