@@ -1,20 +1,41 @@
 //! X.509 as kubeadm and Go see it: keys, certificates, chains, requests, kubeconfigs.
+//!
+//! Signatures and keys are aws-lc-rs's; names, extensions, PEM and the rules of verification follow
+//! Go's `crypto/x509`, because that is what every component of a cluster uses and whose words it
+//! prints. Nothing here panics on bytes it is given.
 
+mod certificate;
+mod constraints;
+pub mod der;
+pub mod issue;
+mod key;
+mod kubeconfig;
+mod name;
+pub mod oid;
+mod parse;
+mod parse_policy;
+pub mod pem;
+mod pool;
+pub mod request;
+mod signature;
 mod source;
+mod usage;
+mod verify;
+pub mod x509_time;
+pub mod yaml;
 
-pub use source::KeySource;
-
-/// Algorithm and size of a private key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KeyAlgorithm {
-    /// RSA, 2048 bits.
-    Rsa2048,
-    /// RSA, 3072 bits.
-    Rsa3072,
-    /// RSA, 4096 bits.
-    Rsa4096,
-    /// NIST P-256.
-    EcdsaP256,
-    /// NIST P-384.
-    EcdsaP384,
-}
+pub use certificate::{Certificate, CertificateError};
+pub use issue::{IssueError, Template};
+pub use key::{KeyAlgorithm, KeyError, PrivateKey, PublicKey, key_id, spki_algorithm};
+pub use kubeconfig::{Entry, Kubeconfig, KubeconfigError, Source, decode_base64};
+pub use name::Name;
+pub use pool::{PoolKeys, pool_key, pool_size};
+pub use request::{Request, RequestError};
+pub use signature::SignatureError;
+pub use source::{KeySource, OsKeys};
+pub use usage::{ExtKeyUsage, KeyUsage};
+pub use verify::{
+    ServerName, Usage, VerifyError, VerifyErrorKind, Window, verify, verify_hostname, verify_window,
+};
+#[cfg(test)]
+mod verify_tests;

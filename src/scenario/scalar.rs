@@ -408,7 +408,7 @@ impl Scalar for Range {
 pub(crate) struct CertificateName(pub(crate) String);
 
 /// Certificates that kubeadm and the kubelet keep, by kubeadm's names.
-pub(super) const CERTIFICATES: [&str; 15] = [
+pub(super) const CERTIFICATES: [&str; 16] = [
     "admin.conf",
     "apiserver",
     "apiserver-etcd-client",
@@ -424,6 +424,7 @@ pub(super) const CERTIFICATES: [&str; 15] = [
     "ca",
     "etcd-ca",
     "front-proxy-ca",
+    "kubelet",
 ];
 
 impl Scalar for CertificateName {

@@ -1,0 +1,433 @@
+//! A command line as cobra and pflag read it: which command, which flags, which words of complaint.
+
+use std::collections::BTreeMap;
+
+use super::super::failure::{Failure, FailureKind, Result};
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing; `--flag=false` is possible.
+    Bool,
+    /// A text.
+    Text,
+    /// Comma-separated texts, possibly several times.
+    List,
+    /// A number.
+    Number,
+    /// A length of time.
+    Duration,
+}
+
+/// A flag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flag {
+    pub name: &'static str,
+    pub short: Option<char>,
+    pub kind: Kind,
+    /// Word for its value in usage texts.
+    pub value: &'static str,
+    pub usage: &'static str,
+    /// Its default as shown; empty when it is not.
+    pub default: &'static str,
+}
+
+/// What a command does about arguments that are no sub-commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// They are ignored.
+    Ignored,
+    /// They are refused.
+    Refused,
+}
+
+/// A command.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    pub name: String,
+    pub aliases: &'static [&'static str],
+    pub short: String,
+    /// Shown above the usage; the short text when empty.
+    pub long: &'static str,
+    pub flags: Vec<Flag>,
+    pub children: Vec<Command>,
+    /// Whether it does something itself.
+    pub runnable: bool,
+    pub arguments: Arguments,
+}
+
+impl Command {
+    /// A command that only groups others.
+    pub fn group(name: &str, short: &str, children: Vec<Command>) -> Self {
+        Self {
+            name: name.to_owned(),
+            aliases: &[],
+            short: short.to_owned(),
+            long: "",
+            flags: Vec::new(),
+            children,
+            runnable: false,
+            arguments: Arguments::Ignored,
+        }
+    }
+
+    /// A command that does something.
+    pub fn leaf(name: &str, short: &str, flags: Vec<Flag>, arguments: Arguments) -> Self {
+        Self {
+            flags,
+            runnable: true,
+            arguments,
+            ..Self::group(name, short, Vec::new())
+        }
+    }
+
+    fn child(&self, name: &str) -> Option<&Command> {
+        self.children
+            .iter()
+            .find(|child| child.name == name || child.aliases.contains(&name))
+    }
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(super) struct Invocation<'a> {
+    /// The commands from the root.
+    pub path: Vec<&'a Command>,
+    /// Arguments that are no flags.
+    pub arguments: Vec<String>,
+    values: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl<'a> Invocation<'a> {
+    /// The command to run.
+    pub fn command(&self) -> &'a Command {
+        self.path[self.path.len() - 1]
+    }
+
+    /// Names of the commands below the root.
+    pub fn names(&self) -> Vec<&'a str> {
+        self.path
+            .iter()
+            .skip(1)
+            .map(|command| command.name.as_str())
+            .collect()
+    }
+
+    /// The last value of a flag, if it was given.
+    pub fn text(&self, flag: &str) -> Option<&str> {
+        self.values.get(flag)?.last().map(String::as_str)
+    }
+
+    /// Whether a flag is on.
+    pub fn is_set(&self, flag: &str) -> bool {
+        self.text(flag) == Some("true")
+    }
+
+    /// All values of a list flag.
+    pub fn list(&self, flag: &str) -> Option<Vec<String>> {
+        let values = self.values.get(flag)?;
+        Some(
+            values
+                .iter()
+                .flat_map(|value| value.split(','))
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+}
+
+/// Finds the command and reads its flags. `global` are flags that every command has.
+///
+/// # Errors
+/// With pflag's and cobra's words.
+pub(super) fn parse<'a>(
+    root: &'a Command,
+    global: &[Flag],
+    args: &[String],
+) -> Result<Invocation<'a>> {
+    let mut path = vec![root];
+    let mut rest: Vec<String> = args.to_vec();
+    loop {
+        let here = path[path.len() - 1];
+        let Some(at) = first_argument(&rest, here, global) else {
+            break;
+        };
+        let Some(child) = here.child(&rest[at]) else {
+            break;
+        };
+        rest.remove(at);
+        path.push(child);
+    }
+    let mut invocation = Invocation {
+        path,
+        arguments: Vec::new(),
+        values: BTreeMap::new(),
+    };
+    if invocation.path.len() == 1
+        && let Some(at) = first_argument(&rest, root, global)
+    {
+        return Err(complaint(
+            &invocation,
+            format!("unknown command {:?} for {:?}", rest[at], root.name),
+        ));
+    }
+    read_flags(&mut invocation, global, rest)?;
+    Ok(invocation)
+}
+
+fn complaint(invocation: &Invocation<'_>, text: String) -> Failure {
+    Failure {
+        kind: FailureKind::Usage(
+            invocation
+                .path
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
+        ),
+        ..Failure::new(text)
+    }
+}
+
+fn find_long(command: &Command, global: &[Flag], name: &str) -> Option<Flag> {
+    command
+        .flags
+        .iter()
+        .chain(global)
+        .find(|flag| flag.name == name)
+        .copied()
+}
+
+fn find_short(command: &Command, global: &[Flag], short: char) -> Option<Flag> {
+    command
+        .flags
+        .iter()
+        .chain(global)
+        .find(|flag| flag.short == Some(short))
+        .copied()
+}
+
+/// Place of the first argument that is neither a flag nor a flag's value. A flag that the command
+/// does not know is taken to have a value.
+fn first_argument(args: &[String], command: &Command, global: &[Flag]) -> Option<usize> {
+    let takes_none = |flag: Option<Flag>| flag.is_some_and(|flag| flag.kind == Kind::Bool);
+    let mut at = 0;
+    while at < args.len() {
+        let arg = &args[at];
+        if arg == "--" {
+            return None;
+        }
+        if let Some(name) = arg.strip_prefix("--") {
+            if !name.contains('=') && !takes_none(find_long(command, global, name)) {
+                at += 1;
+            }
+        } else if arg.starts_with('-') && arg.len() > 1 {
+            let letter = arg.chars().nth(1).unwrap_or('-');
+            if !arg.contains('=')
+                && arg.len() == 2
+                && !takes_none(find_short(command, global, letter))
+            {
+                at += 1;
+            }
+        } else if !arg.is_empty() {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+fn read_flags(invocation: &mut Invocation<'_>, global: &[Flag], args: Vec<String>) -> Result<()> {
+    let command = invocation.command();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            invocation.arguments.extend(args);
+            return Ok(());
+        }
+        if let Some(body) = arg.strip_prefix("--") {
+            let (name, value) = match body.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (body, None),
+            };
+            if name.is_empty() || name.starts_with('-') || name.starts_with('=') {
+                return Err(complaint(invocation, format!("bad flag syntax: {arg}")));
+            }
+            let flag = find_long(command, global, name)
+                .ok_or_else(|| complaint(invocation, format!("unknown flag: --{name}")))?;
+            let value = match (value, flag.kind) {
+                (Some(value), _) => value,
+                (None, Kind::Bool) => "true".to_owned(),
+                (None, _) => args.next().ok_or_else(|| {
+                    complaint(invocation, format!("flag needs an argument: --{name}"))
+                })?,
+            };
+            set(invocation, &flag, value, &format!("--{name}"))?;
+        } else if arg.starts_with('-') && arg.len() > 1 {
+            read_shorthands(invocation, global, &arg, &mut args)?;
+        } else {
+            invocation.arguments.push(arg);
+        }
+    }
+    Ok(())
+}
+
+fn read_shorthands(
+    invocation: &mut Invocation<'_>,
+    global: &[Flag],
+    arg: &str,
+    args: &mut impl Iterator<Item = String>,
+) -> Result<()> {
+    let letters = &arg[1..];
+    for (at, letter) in letters.char_indices() {
+        let flag = find_short(invocation.command(), global, letter).ok_or_else(|| {
+            complaint(
+                invocation,
+                format!("unknown shorthand flag: {letter:?} in -{}", &letters[at..]),
+            )
+        })?;
+        let tail = &letters[at + letter.len_utf8()..];
+        let shown = format!("-{letter}, --{}", flag.name);
+        if let Some(value) = tail.strip_prefix('=') {
+            return set(invocation, &flag, value.to_owned(), &shown);
+        }
+        if flag.kind == Kind::Bool {
+            set(invocation, &flag, "true".to_owned(), &shown)?;
+            continue;
+        }
+        if !tail.is_empty() {
+            return set(invocation, &flag, tail.to_owned(), &shown);
+        }
+        let value = args.next().ok_or_else(|| {
+            complaint(
+                invocation,
+                format!("flag needs an argument: {letter:?} in -{}", &letters[at..]),
+            )
+        })?;
+        return set(invocation, &flag, value, &shown);
+    }
+    Ok(())
+}
+
+fn set(invocation: &mut Invocation<'_>, flag: &Flag, value: String, shown: &str) -> Result<()> {
+    let invalid = |why: String| format!("invalid argument {value:?} for {shown:?} flag: {why}");
+    let problem = match flag.kind {
+        Kind::Bool => match value.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" | "0" | "f" | "F" | "false" | "FALSE"
+            | "False" => None,
+            _ => Some(invalid(format!(
+                "strconv.ParseBool: parsing {value:?}: invalid syntax"
+            ))),
+        },
+        Kind::Number => value.parse::<i64>().is_err().then(|| {
+            invalid(format!(
+                "strconv.ParseInt: parsing {value:?}: invalid syntax"
+            ))
+        }),
+        Kind::Duration => super::super::config::parse_duration(&value)
+            .err()
+            .map(|failure| invalid(failure.text)),
+        Kind::Text | Kind::List => None,
+    };
+    if let Some(problem) = problem {
+        return Err(complaint(invocation, problem));
+    }
+    let value = match flag.kind {
+        Kind::Bool => {
+            matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True").to_string()
+        }
+        _ => value,
+    };
+    invocation.values.entry(flag.name).or_default().push(value);
+    Ok(())
+}
+
+/// The help of a command: its description and usage.
+pub(super) fn help(path: &[&Command], global: &[Flag]) -> String {
+    let command = path[path.len() - 1];
+    let description = if command.long.is_empty() {
+        &command.short
+    } else {
+        command.long
+    };
+    format!("{}\n\n{}", description.trim_end(), usage(path, global))
+}
+
+/// The usage of a command, as cobra's template lays it out.
+pub(super) fn usage(path: &[&Command], global: &[Flag]) -> String {
+    let command = path[path.len() - 1];
+    let full: Vec<&str> = path.iter().map(|command| command.name.as_str()).collect();
+    let full = full.join(" ");
+    let mut out = "Usage:".to_owned();
+    if command.runnable {
+        out.push_str(&format!("\n  {full} [flags]"));
+    }
+    if !command.children.is_empty() {
+        out.push_str(&format!("\n  {full} [command]"));
+    }
+    if !command.aliases.is_empty() {
+        out.push_str(&format!(
+            "\n\nAliases:\n  {}, {}",
+            command.name,
+            command.aliases.join(", ")
+        ));
+    }
+    if !command.children.is_empty() {
+        out.push_str("\n\nAvailable Commands:");
+        let mut children: Vec<&Command> = command.children.iter().collect();
+        children.sort_by(|one, other| one.name.cmp(&other.name));
+        let width = children
+            .iter()
+            .map(|child| child.name.len())
+            .max()
+            .unwrap_or(0)
+            .max(11);
+        for child in children {
+            out.push_str(&format!("\n  {:<width$} {}", child.name, child.short));
+        }
+    }
+    let help_text = format!("help for {}", command.name);
+    let mut lines: Vec<(String, String)> = command.flags.iter().map(flag_line).collect();
+    lines.push(("  -h, --help".to_owned(), help_text));
+    lines.sort_by(|one, other| one.0[6..].cmp(&other.0[6..]));
+    out.push_str("\n\nFlags:\n");
+    out.push_str(&columns(&lines));
+    let mut lines: Vec<(String, String)> = global.iter().map(flag_line).collect();
+    lines.sort_by(|one, other| one.0[6..].cmp(&other.0[6..]));
+    out.push_str("\n\nGlobal Flags:\n");
+    out.push_str(&columns(&lines));
+    if !command.children.is_empty() {
+        out.push_str(&format!(
+            "\n\nUse \"{full} [command] --help\" for more information about a command."
+        ));
+    }
+    out.push('\n');
+    out
+}
+
+fn flag_line(flag: &Flag) -> (String, String) {
+    let head = match flag.short {
+        Some(short) => format!("  -{short}, --{}", flag.name),
+        None => format!("      --{}", flag.name),
+    };
+    let head = if flag.value.is_empty() {
+        head
+    } else {
+        format!("{head} {}", flag.value)
+    };
+    let usage = if flag.default.is_empty() {
+        flag.usage.to_owned()
+    } else {
+        format!("{} (default {})", flag.usage, flag.default)
+    };
+    (head, usage)
+}
+
+fn columns(lines: &[(String, String)]) -> String {
+    let width = lines.iter().map(|(head, _)| head.len()).max().unwrap_or(0);
+    lines
+        .iter()
+        .map(|(head, usage)| format!("{head:<width$}   {usage}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
