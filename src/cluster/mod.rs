@@ -1,1 +1,34 @@
-//! (cluster)
+//! The simulated cluster: nodes, kubelets, static Pods, etcd, the CSR API, and the edges between them.
+//!
+//! A [`World`] is a discrete-event simulation. Steps change it or let time pass; after every change and
+//! every event it *settles*: processes take in what they reload by themselves, every edge is judged
+//! anew from certificate bytes, and what follows from that is scheduled.
+
+mod bootstrap;
+mod clock;
+mod command;
+mod connections;
+mod edge;
+mod files;
+mod kubelet;
+mod leader;
+mod node;
+mod pods;
+mod random;
+mod requests;
+mod settle;
+mod texts;
+mod topology;
+mod upgrade;
+mod world;
+
+pub use bootstrap::ClusterError;
+pub use clock::Clock;
+pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
+pub use node::{
+    DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
+    STATIC_PODS, USER_CONF,
+};
+pub use requests::{Request, RequestState};
+pub use upgrade::{UpgradeOptions, upgrade_line};
+pub use world::{Spec, World};

@@ -16,6 +16,7 @@ mod finalize;
 mod jsonpath;
 mod kubeconfigs;
 mod loading;
+pub mod manifests;
 mod names;
 mod output;
 mod process;
@@ -23,6 +24,7 @@ pub mod profile;
 pub mod renewal;
 mod template;
 mod text;
+pub mod upgrade;
 mod version;
 
 pub use api::{ApiError, ClusterReader, CommandOutput, Machine};

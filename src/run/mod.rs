@@ -1,1 +1,34 @@
-//! (run)
+//! Plays a scenario on a backend, collects the trace, decides the verdict.
+
+mod player;
+mod steps;
+pub mod trace;
+mod watch;
+
+use trace::{Record, Verdict};
+
+use crate::scenario::Scenario;
+
+/// How a scenario is played.
+#[derive(Debug, Clone, Copy)]
+pub struct PlayOptions {
+    /// Seed of every random stream.
+    pub seed: u64,
+}
+
+/// A run: its trace and its verdict.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The trace, from the header to the verdict.
+    pub records: Vec<Record>,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// Plays one variant of a scenario on the simulated backend.
+///
+/// A run is a pure function of the scenario and the seed.
+#[must_use]
+pub fn play(scenario: &Scenario, options: &PlayOptions) -> Run {
+    player::Player::new(scenario, options.seed).play()
+}

@@ -2,6 +2,10 @@
 //!
 //! Any version from 1.15 on is composed from these facts, never from a "nearest" version.
 
+pub mod components;
+pub mod kubelet;
+pub mod upgrade;
+
 use super::Version;
 
 mod table;

@@ -1,0 +1,148 @@
+//! Expectations about processes: whether they run, what they logged, what they hold in memory.
+
+use super::facts::Conditions;
+use super::{Marks, Seen};
+use crate::cluster::{KubeletState, PodState, World};
+use crate::scenario::{Component, Matcher, ProcessState};
+
+pub(super) fn look(
+    world: &World,
+    matcher: &Matcher,
+    marks: &Marks,
+    component: Component,
+    node: usize,
+) -> Seen {
+    let Matcher::Process {
+        state,
+        log,
+        log_without,
+        restarted,
+        loaded_is_on_disk,
+        ..
+    } = matcher
+    else {
+        unreachable!("only processes come here");
+    };
+    let machine = &world.nodes[node];
+    let subject = format!("{}@{}", component.name(), machine.name);
+    let mut conditions = Conditions::default();
+    let now = if component == Component::Kubelet {
+        match machine.kubelet.state {
+            KubeletState::Running => ProcessState::Running,
+            KubeletState::Exited => ProcessState::Exited,
+            KubeletState::Stopped => ProcessState::Stopped,
+        }
+    } else {
+        match machine.pods.get(&component).map(|pod| &pod.state) {
+            Some(PodState::Running(_) | PodState::Stopping(_)) => ProcessState::Running,
+            Some(PodState::Crashed | PodState::Starting) => ProcessState::Exited,
+            _ => ProcessState::Stopped,
+        }
+    };
+    let word = |state: ProcessState| match state {
+        ProcessState::Running => "running",
+        ProcessState::Exited => "exited",
+        ProcessState::Stopped => "stopped",
+    };
+    if let Some(wanted) = state {
+        conditions.add(
+            now == *wanted,
+            word(*wanted).to_owned(),
+            word(now).to_owned(),
+        );
+    }
+    let lines = machine.logs.get(&component).cloned().unwrap_or_default();
+    let tail = || {
+        let last: Vec<&str> = lines
+            .iter()
+            .rev()
+            .take(3)
+            .rev()
+            .map(String::as_str)
+            .collect();
+        if last.is_empty() {
+            "an empty log".to_owned()
+        } else {
+            format!("a log that ends with {:?}", last.join(" / "))
+        }
+    };
+    if let Some(text) = log {
+        let found = lines.iter().any(|line| line.contains(text.as_str()));
+        conditions.add(found, format!("a log with {text:?}"), tail());
+    }
+    if let Some(text) = log_without {
+        let found = lines.iter().any(|line| line.contains(text.as_str()));
+        conditions.add(!found, format!("a log without {text:?}"), tail());
+    }
+    if let Some(wanted) = restarted {
+        let id = machine.process_id(component);
+        let before = marks.processes.get(&(node, component)).copied().flatten();
+        let is_new = id.is_some() && id != before;
+        let say = |new| {
+            if new {
+                "another process"
+            } else {
+                "the same process"
+            }
+        };
+        let seen = if id.is_none() {
+            "no process"
+        } else {
+            say(is_new)
+        };
+        conditions.add(
+            is_new == *wanted && id.is_some(),
+            say(*wanted).to_owned(),
+            seen.to_owned(),
+        );
+    }
+    if let Some((path, wanted)) = loaded_is_on_disk {
+        let disk = machine
+            .on_disk
+            .get(path)
+            .map(|entry| entry.certificate.serial_hex());
+        let loaded = loaded_serial(world, component, node, path);
+        let same = disk.is_some() && disk == loaded;
+        let say = |same| {
+            if same {
+                "holds what is on disk"
+            } else {
+                "holds something older than the disk"
+            }
+        };
+        conditions.add(
+            same == *wanted && loaded.is_some(),
+            format!("{} in {path}", say(*wanted)),
+            if loaded.is_some() {
+                say(same).to_owned()
+            } else {
+                format!("does not hold {path}")
+            },
+        );
+    }
+    conditions.done(subject)
+}
+
+/// Serial number of what a process has in memory from a file.
+fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -> Option<String> {
+    let machine = &world.nodes[node];
+    if component == Component::Kubelet {
+        return machine
+            .kubelet
+            .current
+            .as_ref()
+            .map(|pair| pair.certificate.serial_hex());
+    }
+    let process = machine.process(component)?;
+    process.loaded.values().find_map(|loaded| match loaded {
+        crate::cluster::Loaded::Pair(pair) if pair.file == path => {
+            Some(pair.certificate.serial_hex())
+        }
+        crate::cluster::Loaded::Config(config) => config
+            .credential
+            .as_ref()
+            .filter(|pair| pair.file == path)
+            .map(|pair| pair.certificate.serial_hex()),
+        _ => None,
+    })
+}

@@ -1,0 +1,384 @@
+//! `kubeadm init` and `kubeadm join` on the machines of a world.
+
+use super::node::{
+    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
+};
+use super::topology::{API_PORT, LOAD_BALANCER};
+use super::world::World;
+use crate::fs::{FsError, Tree};
+use crate::kubeadm::manifests;
+use crate::kubeadm::profile::upgrade::{CONFIG_API, KUBELET_LOCAL};
+use crate::pki::KeyAlgorithm;
+use crate::run::trace::{EventKind, Weight};
+use crate::time::SignedDuration;
+
+/// Why a cluster does not come up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// A kubeadm command failed.
+    #[error("kubeadm {args} on {node} ended with {exit_code}: {stderr}")]
+    Command {
+        /// What followed `kubeadm`.
+        args: String,
+        /// Where.
+        node: String,
+        /// Exit status.
+        exit_code: i32,
+        /// What it said.
+        stderr: String,
+    },
+    /// Something did not come up in time.
+    #[error("{what} did not come up on {node} within {limit}")]
+    NotUp {
+        /// What.
+        what: String,
+        /// Where.
+        node: String,
+        /// Virtual time that was given.
+        limit: String,
+    },
+    /// A file of the tree cannot be written.
+    #[error("cannot prepare {node}: {error}")]
+    File {
+        /// Where.
+        node: String,
+        /// Why.
+        error: FsError,
+    },
+    /// The version has no such setting.
+    #[error("{setting} needs {since} or later; the cluster is {version}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// First version that has it.
+        since: &'static str,
+        /// The cluster's version.
+        version: String,
+    },
+}
+
+const CONFIG: &str = "/kubeadm.yaml";
+const UP_LIMIT: SignedDuration = SignedDuration::from_mins(5);
+
+impl World {
+    /// `kubeadm init` on the first control plane, `kubeadm join` on all other machines.
+    ///
+    /// # Errors
+    /// When a command fails or a component does not come up.
+    pub fn create_cluster(&mut self) -> Result<(), ClusterError> {
+        self.init_first()?;
+        for node in 1..self.nodes.len() {
+            self.join(node)?;
+        }
+        // Heartbeats and elections find their rhythm.
+        self.walk(SignedDuration::from_secs(30));
+        Ok(())
+    }
+
+    fn init_first(&mut self) -> Result<(), ClusterError> {
+        let config = self.configuration(0)?;
+        self.put(0, CONFIG, &config, 0o644)?;
+        self.must(0, "init phase certs all --config /kubeadm.yaml")?;
+        self.must(0, "init phase kubeconfig all --config /kubeadm.yaml")?;
+        self.write_manifests(0)?;
+        let admin = self.nodes[0]
+            .tree
+            .read("/etc/kubernetes/admin.conf")
+            .map_err(|error| self.file_error(0, error))?;
+        self.nodes[0]
+            .tree
+            .create_dir_all("/root/.kube", 0o750)
+            .and_then(|()| self.nodes[0].tree.write(USER_CONF, &admin, 0o600))
+            .map_err(|error| self.file_error(0, error))?;
+        let cluster = config.split("---\n").last().unwrap_or_default().to_owned();
+        self.config_maps.insert(
+            "kubeadm-config".to_owned(),
+            [("ClusterConfiguration".to_owned(), cluster)].into(),
+        );
+        for name in [
+            "kubelet-config".to_owned(),
+            format!("kubelet-config-1.{}", self.spec.version.minor),
+        ] {
+            let data = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n";
+            self.config_maps
+                .insert(name, [("kubelet".to_owned(), data.to_owned())].into());
+        }
+        self.note_created(0, "kubeadm init");
+        self.nodes[0].ready = Some(false);
+        self.connect_nodes();
+        self.start_kubelet(0);
+        self.wait_for(0, "the control plane", |world| {
+            STATIC_PODS
+                .iter()
+                .all(|&pod| world.nodes[0].process(pod).is_some())
+        })?;
+        self.wait_for(0, "the kubelet's own certificate", |world| {
+            world.nodes[0].kubelet.server_healthy
+        })?;
+        self.finalize(0)
+    }
+
+    /// From 1.17 on, init points kubelet.conf at the file the kubelet rotates, and restarts it.
+    fn finalize(&mut self, node: usize) -> Result<(), ClusterError> {
+        let output = self.kubeadm_quietly(
+            node,
+            &words("init phase kubelet-finalize all --config /kubeadm.yaml"),
+        );
+        // Versions before 1.17 have no such phase: their kubelet.conf stays as it is.
+        let known = !output.stderr.contains("unknown")
+            && !output.stderr.contains("invalid subcommand")
+            && output.exit_code == 0;
+        if known
+            && output
+                .stdout
+                .contains("rotatable kubelet client certificate")
+        {
+            self.stop_kubelet(node);
+            self.start_kubelet(node);
+        }
+        self.touched();
+        Ok(())
+    }
+
+    fn join(&mut self, node: usize) -> Result<(), ClusterError> {
+        let control_plane = self.nodes[node].control_plane;
+        let mut shared = vec!["ca.crt"];
+        if control_plane {
+            shared = vec![
+                "ca.crt",
+                "ca.key",
+                "front-proxy-ca.crt",
+                "front-proxy-ca.key",
+                "sa.key",
+                "sa.pub",
+                "etcd/ca.crt",
+                "etcd/ca.key",
+            ];
+        }
+        for name in shared {
+            let path = format!("{}/{name}", super::node::PKI);
+            let (content, mode) = self.nodes[0]
+                .tree
+                .read(&path)
+                .and_then(|content| Ok((content, self.nodes[0].tree.metadata(&path)?.mode)))
+                .map_err(|error| self.file_error(0, error))?;
+            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
+            self.nodes[node]
+                .tree
+                .create_dir_all(&dir, 0o755)
+                .and_then(|()| self.nodes[node].tree.write(&path, &content, mode))
+                .map_err(|error| self.file_error(node, error))?;
+        }
+        let config = self.configuration(node)?;
+        self.put(node, CONFIG, &config, 0o644)?;
+        if control_plane {
+            self.must(node, "init phase certs all --config /kubeadm.yaml")?;
+            for name in ["admin", "controller-manager", "scheduler"] {
+                self.must(
+                    node,
+                    &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
+                )?;
+            }
+        }
+        self.bootstrap_kubelet(node)?;
+        self.note_created(node, "kubeadm join");
+        self.nodes[node].ready = Some(false);
+        if control_plane {
+            self.write_manifests(node)?;
+        }
+        self.connect_nodes();
+        self.start_kubelet(node);
+        self.wait_for(node, "the kubelet's certificate", |world| {
+            world.nodes[node].kubelet.current.is_some()
+        })?;
+        // kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
+        self.nodes[node]
+            .tree
+            .remove(BOOTSTRAP_CONF)
+            .map_err(|error| self.file_error(node, error))?;
+        self.touched();
+        if control_plane {
+            self.wait_for(node, "the control plane", |world| {
+                STATIC_PODS
+                    .iter()
+                    .all(|&pod| world.nodes[node].process(pod).is_some())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
+    /// kubelet-client-current.pem (`bootstrap.go`).
+    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
+        use base64::Engine as _;
+        let ca = self.nodes[node]
+            .tree
+            .read("/etc/kubernetes/pki/ca.crt")
+            .map_err(|error| self.file_error(node, error))?;
+        let ca = base64::engine::general_purpose::STANDARD.encode(ca);
+        let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
+        let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
+        let shared = format!("https://{}", self.endpoint());
+        // The token is used where the cluster already runs; a control plane in local mode changes over.
+        let cluster = |server: &str| {
+            format!(
+                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\npreferences: {{}}\nusers:\n- name: default-auth\n  user:\n"
+            )
+        };
+        let bootstrap = format!("{}    token: abcdef.0123456789abcdef\n", cluster(&shared));
+        let server = if local { &own } else { &shared };
+        let rotated = format!(
+            "{}    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n",
+            cluster(server)
+        );
+        self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
+        self.put(node, KUBELET_CONF, &rotated, 0o600)
+    }
+
+    fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
+        let version = self.nodes[node].version;
+        let address = self.nodes[node].address.to_string();
+        for component in STATIC_PODS {
+            let manifest = manifests::static_pod(component, version, &address);
+            self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self) -> String {
+        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
+        if control_planes > 1 {
+            format!("{LOAD_BALANCER}:{API_PORT}")
+        } else {
+            format!("{}:{API_PORT}", self.nodes[0].address)
+        }
+    }
+
+    /// /kubeadm.yaml of a node.
+    fn configuration(&self, node: usize) -> Result<String, ClusterError> {
+        let version = self.nodes[node].version;
+        let api = *CONFIG_API.at(version);
+        let newest = api.ends_with("v1beta4");
+        let wrong = |setting| ClusterError::Setting {
+            setting,
+            since: "v1.31.0",
+            version: version.to_string(),
+        };
+        let mut cluster = format!(
+            "apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n"
+        );
+        if self.nodes.iter().filter(|node| node.control_plane).count() > 1 {
+            cluster += &format!("controlPlaneEndpoint: {}\n", self.endpoint());
+        }
+        match self.spec.key_algorithm {
+            None | Some(KeyAlgorithm::Rsa2048) => {}
+            Some(algorithm) if newest => {
+                let name = match algorithm {
+                    KeyAlgorithm::Rsa3072 => "RSA-3072",
+                    KeyAlgorithm::Rsa4096 => "RSA-4096",
+                    KeyAlgorithm::EcdsaP384 => "ECDSA-P384",
+                    _ => "ECDSA-P256",
+                };
+                cluster += &format!("encryptionAlgorithm: {name}\n");
+            }
+            Some(_) => return Err(wrong("keyAlgorithm")),
+        }
+        for (name, setting, value) in [
+            (
+                "certificateValidityPeriod",
+                "certificateValidity",
+                self.spec.certificate_validity,
+            ),
+            (
+                "caCertificateValidityPeriod",
+                "caValidity",
+                self.spec.ca_validity,
+            ),
+        ] {
+            if let Some(value) = value {
+                if !newest {
+                    return Err(wrong(setting));
+                }
+                cluster += &format!("{name}: {}s\n", value.as_secs());
+            }
+        }
+        Ok(format!(
+            "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: {API_PORT}\nnodeRegistration:\n  name: {}\n---\n{cluster}",
+            self.nodes[node].address, self.nodes[node].name
+        ))
+    }
+
+    fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
+        let output = self.kubeadm_quietly(node, &words(line));
+        if output.exit_code == 0 {
+            return Ok(());
+        }
+        Err(ClusterError::Command {
+            args: line.to_owned(),
+            node: self.nodes[node].name.clone(),
+            exit_code: output.exit_code,
+            stderr: output.stderr,
+        })
+    }
+
+    fn put(
+        &mut self,
+        node: usize,
+        path: &str,
+        content: &str,
+        mode: u32,
+    ) -> Result<(), ClusterError> {
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
+        let tree = &mut self.nodes[node].tree;
+        let made = if dir.is_empty() {
+            Ok(())
+        } else {
+            tree.create_dir_all(&dir, 0o755)
+        };
+        made.and_then(|()| tree.write(path, content.as_bytes(), mode))
+            .map_err(|error| self.file_error(node, error))
+    }
+
+    fn wait_for(
+        &mut self,
+        node: usize,
+        what: &str,
+        done: impl FnMut(&World) -> bool,
+    ) -> Result<(), ClusterError> {
+        if self.wait(UP_LIMIT, done) {
+            return Ok(());
+        }
+        Err(ClusterError::NotUp {
+            what: what.to_owned(),
+            node: self.nodes[node].name.clone(),
+            limit: crate::time::span::display(UP_LIMIT),
+        })
+    }
+
+    fn file_error(&self, node: usize, error: FsError) -> ClusterError {
+        ClusterError::File {
+            node: self.nodes[node].name.clone(),
+            error,
+        }
+    }
+
+    fn note_created(&mut self, node: usize, what: &str) {
+        let name = self.nodes[node].name.clone();
+        let text = format!("{what} with {}", self.nodes[node].version);
+        let seq = self.record(
+            EventKind::CommandRan,
+            Weight::Normal,
+            Some(node),
+            &format!("kubeadm@{name}"),
+            text,
+            None,
+        );
+        self.cause = Some(seq);
+        debug_assert_ne!(self.nodes[node].kubelet.state, KubeletState::Running);
+    }
+}
+
+/// Splits a command line at blanks.
+pub(super) fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}

@@ -1,0 +1,151 @@
+//! kubeadm on a node of the world.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::edge::ClientSide;
+use super::topology::ApiClient;
+use super::world::World;
+use crate::fs::MemoryTree;
+use crate::kubeadm::profile::upgrade::CERTS_COMMAND;
+use crate::kubeadm::{self, ApiError, ClusterReader, CommandOutput, Machine};
+use crate::pki::PoolKeys;
+use crate::run::trace::{EventKind, Weight};
+use crate::scenario::Component;
+use crate::time::SignedDuration;
+
+/// What a `renew all` or an init phase takes on a real machine.
+const COMMAND_TAKES: SignedDuration = SignedDuration::from_secs(1);
+
+impl World {
+    /// Runs a kubeadm command on a node as the node's version would, and lets its second pass.
+    pub fn kubeadm(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        let output = self.kubeadm_quietly(node, args);
+        let subject = format!("kubeadm@{}", self.nodes[node].name);
+        let weight = if output.exit_code == 0 {
+            Weight::Normal
+        } else {
+            Weight::Trouble
+        };
+        let seq = self.record(
+            EventKind::CommandRan,
+            weight,
+            Some(node),
+            &subject,
+            format!("kubeadm {} (exit {})", args.join(" "), output.exit_code),
+            Some(format!("{}{}", output.stdout, output.stderr)),
+        );
+        self.cause = Some(seq);
+        self.nodes[node].last_output = Some(output.clone());
+        self.walk(COMMAND_TAKES);
+        output
+    }
+
+    /// As [`World::kubeadm`], but leaves no event and takes no time.
+    pub(super) fn kubeadm_quietly(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        let mut tree = std::mem::take(&mut self.nodes[node].tree);
+        let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
+        let now = self.wall(node);
+        let version = self.nodes[node].version;
+        let hostname = self.nodes[node].name.clone();
+        let host_address = self.nodes[node].address;
+        let mut view = ApiView { world: self, node };
+        let output = kubeadm::run(
+            version,
+            args,
+            &mut Machine {
+                tree: &mut tree,
+                now,
+                hostname,
+                host_address,
+                keys: &mut keys,
+                cluster: Some(&mut view),
+            },
+        );
+        self.keys = keys;
+        self.nodes[node].tree = tree;
+        output
+    }
+
+    /// `certs ...` as a node's version spells it.
+    #[must_use]
+    pub fn certs_command(&self, node: usize, rest: &[&str]) -> Vec<String> {
+        CERTS_COMMAND
+            .at(self.nodes[node].version)
+            .iter()
+            .chain(rest)
+            .map(|&word| word.to_owned())
+            .collect()
+    }
+
+    /// What `check-expiration` would print now, without leaving a trace.
+    #[must_use]
+    pub fn check_expiration(&mut self, node: usize) -> CommandOutput {
+        let args = self.certs_command(node, &["check-expiration"]);
+        self.kubeadm_quietly(node, &args)
+    }
+}
+
+/// The API server as a command on a node meets it.
+struct ApiView<'a> {
+    world: &'a World,
+    node: usize,
+}
+
+impl ApiView<'_> {
+    /// A request with the credentials of a kubeconfig.
+    fn request(&self, kubeconfig: &[u8]) -> Result<(), ApiError> {
+        // Only kubeconfigs that hold everything themselves get here: the tree is with the command.
+        let config = self
+            .world
+            .files
+            .client_config_of(kubeconfig, &MemoryTree::new())
+            .map_err(ApiError)?;
+        let client = ApiClient {
+            side: ClientSide {
+                component: Component::Admin,
+                roots: Some(Arc::clone(&config.roots)),
+                credential: config.credential.clone(),
+                name: config.host.clone(),
+                at: self.world.wall(self.node),
+            },
+            config,
+        };
+        let backends = self.world.backends(&client.config.host);
+        let mut last = ApiError("connection refused".to_owned());
+        for node in backends {
+            match self.world.request(&client, node) {
+                Ok(()) => return Ok(()),
+                Err(failure) => last = ApiError(failure.text),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl ClusterReader for ApiView<'_> {
+    fn config_map(
+        &mut self,
+        kubeconfig: &[u8],
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        self.request(kubeconfig)?;
+        self.world
+            .config_maps
+            .get(name)
+            .cloned()
+            .ok_or_else(|| ApiError(format!("configmaps \"{name}\" not found")))
+    }
+
+    fn node(&mut self, kubeconfig: &[u8], name: &str) -> Result<Option<IpAddr>, ApiError> {
+        self.request(kubeconfig)?;
+        let node = self
+            .world
+            .nodes
+            .iter()
+            .find(|node| node.name == name && node.ready.is_some())
+            .ok_or_else(|| ApiError(format!("nodes \"{name}\" not found")))?;
+        Ok(node.control_plane.then_some(node.address))
+    }
+}

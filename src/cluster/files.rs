@@ -1,0 +1,232 @@
+//! What processes read from a node's tree: key pairs, CA bundles, kubeconfigs.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::fs::MemoryTree;
+use crate::pki::{Certificate, Kubeconfig, PrivateKey, Source};
+use crate::time::Timestamp;
+
+/// A certificate that a process can show, with the key that belongs to it.
+#[derive(Debug)]
+pub struct Credential {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Further certificates of the file.
+    pub intermediates: Vec<Certificate>,
+    /// The file it was read from.
+    pub file: String,
+}
+
+/// The certificates a process trusts.
+#[derive(Debug)]
+pub struct Roots {
+    /// Every certificate of the file.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A kubeconfig as client-go uses it.
+#[derive(Debug)]
+pub struct ClientConfig {
+    /// Host of the server URL.
+    pub host: String,
+    /// The server URL.
+    pub server: String,
+    /// CAs the server is checked with.
+    pub roots: Arc<Roots>,
+    /// Client certificate; `None` where there is no such user field.
+    pub credential: Option<Arc<Credential>>,
+    /// The certificate is part of the kubeconfig, not a file of its own.
+    pub embedded: bool,
+}
+
+type Content = Arc<[u8]>;
+type Parsed<T> = Result<Arc<T>, String>;
+
+/// Parsed files by content: a certificate that does not change is parsed once a run.
+#[derive(Debug, Default)]
+pub struct FileCache {
+    pairs: RefCell<HashMap<(Content, Content), Parsed<Credential>>>,
+    roots: RefCell<HashMap<Content, Parsed<Roots>>>,
+    configs: RefCell<HashMap<(String, Content), Arc<ClientConfig>>>,
+}
+
+impl FileCache {
+    /// A certificate and its key.
+    ///
+    /// # Errors
+    /// A file is missing, is garbage, or the two do not belong together: Go's text of
+    /// `tls.LoadX509KeyPair`.
+    pub fn pair(&self, tree: &MemoryTree, crt: &str, key: &str) -> Result<Arc<Credential>, String> {
+        let crt_bytes = tree.content(crt).map_err(|error| error.to_string())?;
+        let key_bytes = tree.content(key).map_err(|error| error.to_string())?;
+        let cache_key = (Arc::clone(&crt_bytes), Arc::clone(&key_bytes));
+        if let Some(found) = self.pairs.borrow().get(&cache_key)
+            && found.as_ref().is_ok_and(|pair| pair.file == crt)
+        {
+            return found.clone();
+        }
+        let parsed = parse_pair(&crt_bytes, &key_bytes, crt);
+        self.pairs.borrow_mut().insert(cache_key, parsed.clone());
+        parsed
+    }
+
+    /// A CA bundle.
+    ///
+    /// # Errors
+    /// The file is missing or holds no certificate.
+    pub fn roots(&self, tree: &MemoryTree, path: &str) -> Result<Arc<Roots>, String> {
+        let bytes = tree.content(path).map_err(|error| error.to_string())?;
+        self.roots_of(bytes)
+    }
+
+    /// A kubeconfig with the files it points to.
+    ///
+    /// # Errors
+    /// The kubeconfig or a file it names cannot be read.
+    pub fn client_config(
+        &self,
+        tree: &MemoryTree,
+        path: &str,
+    ) -> Result<Arc<ClientConfig>, String> {
+        let bytes = tree.content(path).map_err(|error| error.to_string())?;
+        self.config_of(bytes, tree, path)
+    }
+
+    /// A kubeconfig by its content; files it names are looked up in the tree.
+    ///
+    /// # Errors
+    /// As [`FileCache::client_config`].
+    pub fn client_config_of(
+        &self,
+        content: &[u8],
+        tree: &MemoryTree,
+    ) -> Result<Arc<ClientConfig>, String> {
+        self.config_of(Arc::from(content), tree, "kubeconfig")
+    }
+
+    fn config_of(
+        &self,
+        bytes: Arc<[u8]>,
+        tree: &MemoryTree,
+        path: &str,
+    ) -> Result<Arc<ClientConfig>, String> {
+        let cache_key = (path.to_owned(), Arc::clone(&bytes));
+        if let Some(found) = self.configs.borrow().get(&cache_key) {
+            return Ok(Arc::clone(found));
+        }
+        let config = Kubeconfig::parse(&bytes)
+            .map_err(|error| format!("error loading config file \"{path}\": {error}"))?;
+        let server = config.server().to_owned();
+        let roots = match config.certificate_authority() {
+            Source::Data(data) => self.roots_of(Arc::from(data))?,
+            Source::File(file) => self.roots(tree, &file)?,
+            Source::Absent => Arc::new(Roots {
+                certificates: Vec::new(),
+            }),
+        };
+        let (crt, key) = (config.client_certificate(), config.client_key());
+        let embedded = matches!(crt, Source::Data(_));
+        let credential = match (crt, key) {
+            (Source::Data(crt), Source::Data(key)) => {
+                Some(self.pair_of(Arc::from(crt), Arc::from(key), path)?)
+            }
+            (Source::File(crt), Source::File(key)) => Some(self.pair(tree, &crt, &key)?),
+            _ => None,
+        };
+        let parsed = Arc::new(ClientConfig {
+            host: host_of(&server),
+            server,
+            roots,
+            credential,
+            embedded,
+        });
+        // A kubeconfig that points to files changes with them.
+        if embedded {
+            self.configs
+                .borrow_mut()
+                .insert(cache_key, Arc::clone(&parsed));
+        }
+        Ok(parsed)
+    }
+
+    fn roots_of(&self, bytes: Arc<[u8]>) -> Result<Arc<Roots>, String> {
+        if let Some(found) = self.roots.borrow().get(&bytes) {
+            return found.clone();
+        }
+        let parsed = Certificate::parse_pem_certs(&bytes)
+            .map(|certificates| Arc::new(Roots { certificates }))
+            .map_err(|error| error.to_string());
+        self.roots.borrow_mut().insert(bytes, parsed.clone());
+        parsed
+    }
+
+    fn pair_of(
+        &self,
+        crt: Arc<[u8]>,
+        key: Arc<[u8]>,
+        file: &str,
+    ) -> Result<Arc<Credential>, String> {
+        let cache_key = (Arc::clone(&crt), Arc::clone(&key));
+        if let Some(found) = self.pairs.borrow().get(&cache_key) {
+            return found.clone();
+        }
+        let parsed = parse_pair(&crt, &key, file);
+        self.pairs.borrow_mut().insert(cache_key, parsed.clone());
+        parsed
+    }
+}
+
+impl Credential {
+    /// End of validity.
+    #[must_use]
+    pub fn not_after(&self) -> Timestamp {
+        self.certificate.not_after()
+    }
+}
+
+fn parse_pair(crt: &[u8], key: &[u8], file: &str) -> Result<Arc<Credential>, String> {
+    let mut certificates = Certificate::parse_pem_certs(crt)
+        .map_err(|_| "tls: failed to find any PEM data in certificate input".to_owned())?
+        .into_iter();
+    let certificate = certificates
+        .next()
+        .ok_or_else(|| "tls: failed to find any PEM data in certificate input".to_owned())?;
+    let key = PrivateKey::from_pem(key)
+        .map_err(|_| "tls: failed to find any PEM data in key input".to_owned())?;
+    if key.spki_der() != certificate.spki_der() {
+        return Err("tls: private key does not match public key".to_owned());
+    }
+    Ok(Arc::new(Credential {
+        certificate,
+        intermediates: certificates.collect(),
+        file: file.to_owned(),
+    }))
+}
+
+/// The host of `https://host:port`, without the brackets of an IPv6 address.
+fn host_of(server: &str) -> String {
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default().to_owned(),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host)
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn hosts_of_server_urls() {
+        assert_eq!(host_of("https://10.0.0.10:6443"), "10.0.0.10");
+        assert_eq!(host_of("https://[fd00::5]:6443"), "fd00::5");
+        assert_eq!(host_of("https://lb.example"), "lb.example");
+        assert_eq!(host_of(""), "");
+    }
+}

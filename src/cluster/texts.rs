@@ -1,0 +1,174 @@
+//! What components print when a request fails. Each text is written here and nowhere else.
+
+use crate::pki::{Certificate, VerifyError, VerifyErrorKind};
+use crate::scenario::Component;
+
+/// The client does not accept the server's certificate.
+#[must_use]
+pub fn server_rejected(
+    client: Component,
+    server: Component,
+    name: &str,
+    error: &VerifyError,
+) -> String {
+    let tls = format!("tls: failed to verify certificate: {error}");
+    match (client, server) {
+        (Component::Admin | Component::User, _) => {
+            format!("Unable to connect to the server: {tls}")
+        }
+        (Component::ControllerManager | Component::Scheduler, _) => lease(client, name, &tls),
+        (Component::Kubelet, _) => node_lease(name, &tls),
+        (Component::ApiServer, Component::Etcd) => etcd_dial(&tls),
+        (Component::Etcd, _) => peer_probe(&tls),
+        _ => tls,
+    }
+}
+
+/// The server does not accept the client's certificate.
+#[must_use]
+pub fn client_rejected(client: Component, server: Component, error: &VerifyError) -> String {
+    match (client, server) {
+        (Component::Admin | Component::User, _) => {
+            "error: You must be logged in to the server (Unauthorized)".to_owned()
+        }
+        (Component::ControllerManager | Component::Scheduler, _) => format!(
+            "error retrieving resource lock kube-system/{}: Unauthorized",
+            client.name()
+        ),
+        (Component::Kubelet, _) => {
+            "\"Failed to ensure lease exists, will retry\" err=\"Unauthorized\"".to_owned()
+        }
+        (Component::ApiServer, Component::Etcd) => etcd_dial(&alert(error)),
+        (Component::Etcd, _) => peer_probe(&alert(error)),
+        (Component::ApiServer, Component::Kubelet) => {
+            "error: You must be logged in to the server (the server has asked for the client to provide credentials)"
+                .to_owned()
+        }
+        (Component::ApiServer, Component::Extension) => {
+            format!("Unauthorized (x509: client certificate of the aggregator was refused: {error})")
+        }
+        _ => "Unauthorized".to_owned(),
+    }
+}
+
+/// What a server logs when it refuses a client certificate
+/// (`apiserver/pkg/endpoints/filters/authentication.go`, `etcd server/embed`).
+#[must_use]
+pub fn refusal_logged(server: Component, error: &VerifyError) -> Option<String> {
+    match server {
+        Component::ApiServer => Some(format!(
+            "\"Unable to authenticate the request\" err=\"[{error}]\""
+        )),
+        Component::Etcd => Some(format!(
+            "\"rejected connection\" \"error\":\"tls: failed to verify certificate: {error}\""
+        )),
+        _ => None,
+    }
+}
+
+/// The client has no certificate to show.
+#[must_use]
+pub fn anonymous(client: Component, server: Component, name: &str) -> String {
+    match (client, server) {
+        (Component::Kubelet, _) => node_lease(
+            name,
+            "leases.coordination.k8s.io is forbidden: User \"system:anonymous\" cannot get resource \"leases\" in API group \"coordination.k8s.io\" in the namespace \"kube-node-lease\"",
+        ),
+        (Component::ApiServer | Component::Etcd, Component::Etcd) => {
+            "remote error: tls: certificate required".to_owned()
+        }
+        _ => "Forbidden: User \"system:anonymous\" cannot get path \"/\"".to_owned(),
+    }
+}
+
+/// Nothing listens at the other end, or the machine is off.
+#[must_use]
+pub fn unreachable(client: Component, authority: &str, powered: bool) -> String {
+    let reason = if powered {
+        "connection refused"
+    } else {
+        "no route to host"
+    };
+    match client {
+        Component::Admin | Component::User if powered => format!(
+            "The connection to the server {authority} was refused - did you specify the right host or port?"
+        ),
+        Component::Admin | Component::User => {
+            format!("Unable to connect to the server: dial tcp {authority}: connect: {reason}")
+        }
+        Component::ControllerManager | Component::Scheduler => lease(
+            client,
+            authority,
+            &format!("dial tcp {authority}: connect: {reason}"),
+        ),
+        Component::Kubelet => node_lease(
+            authority,
+            &format!("dial tcp {authority}: connect: {reason}"),
+        ),
+        Component::ApiServer => etcd_dial(&format!("dial tcp {authority}: connect: {reason}")),
+        _ => format!("dial tcp {authority}: connect: {reason}"),
+    }
+}
+
+/// The API server answers, etcd behind it does not.
+#[must_use]
+pub fn etcd_behind(client: Component, quorum: bool) -> String {
+    let reason = if quorum {
+        "context deadline exceeded"
+    } else {
+        "etcdserver: no leader"
+    };
+    match client {
+        Component::Admin | Component::User => format!("Error from server: {reason}"),
+        _ => reason.to_owned(),
+    }
+}
+
+/// An etcd member refuses a peer whose certificate does not carry the address it came from
+/// (`etcd client/pkg/transport/listener_tls.go`).
+#[must_use]
+pub fn peer_name_rejected(address: &str, certificate: &Certificate) -> String {
+    let names: Vec<String> = certificate
+        .dns_names()
+        .iter()
+        .map(|name| format!("{name:?}"))
+        .collect();
+    peer_probe(&format!(
+        "tls: {address:?} does not match any of DNSNames [{}]",
+        names.join(" ")
+    ))
+}
+
+/// The alert a Go TLS server sends when it refuses a client certificate
+/// (`crypto/tls/handshake_server.go processCertsFromClient`).
+fn alert(error: &VerifyError) -> String {
+    let name = match error.kind() {
+        VerifyErrorKind::Expired | VerifyErrorKind::NotYetValid => "expired certificate",
+        VerifyErrorKind::UnknownAuthority => "unknown certificate authority",
+        _ => "bad certificate",
+    };
+    format!("remote error: tls: {name}")
+}
+
+fn lease(client: Component, name: &str, reason: &str) -> String {
+    let component = client.name();
+    format!(
+        "\"Error retrieving lease lock\" err=\"Get \\\"https://{name}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{component}?timeout=5s\\\": {reason}\" lock=\"kube-system/{component}\""
+    )
+}
+
+fn node_lease(name: &str, reason: &str) -> String {
+    format!(
+        "\"Failed to ensure lease exists, will retry\" err=\"Get \\\"https://{name}/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases\\\": {reason}\""
+    )
+}
+
+fn etcd_dial(reason: &str) -> String {
+    format!(
+        "grpc: addrConn.createTransport failed to connect to {{Addr: \"127.0.0.1:2379\"}}. Err: connection error: desc = \"transport: authentication handshake failed: {reason}\""
+    )
+}
+
+fn peer_probe(reason: &str) -> String {
+    format!("prober detected unhealthy status: ROUND_TRIPPER_RAFT_MESSAGE: {reason}")
+}

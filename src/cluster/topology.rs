@@ -1,0 +1,525 @@
+//! Which edges there are, and who stands at their ends.
+
+use std::sync::Arc;
+
+use super::edge::{
+    ClientSide, Edge, EdgeId, Failure, FailureClass, Outcome, ServerSide, authenticate, connect,
+};
+use super::files::ClientConfig;
+use super::node::{Node, PodState, USER_CONF};
+use super::texts;
+use super::world::World;
+use crate::fs::Tree;
+use crate::kubeadm::profile::components::Slot;
+use crate::scenario::Component;
+
+/// Host name of the load balancer in front of several control planes.
+pub const LOAD_BALANCER: &str = "lb.certdrill.test";
+/// The port API servers listen on.
+pub const API_PORT: u16 = 6443;
+
+/// A client of an API server, as it stands.
+pub(super) struct ApiClient {
+    pub config: Arc<ClientConfig>,
+    pub side: ClientSide,
+}
+
+impl World {
+    /// Makes the edges of the machines that are part of the cluster.
+    pub(super) fn connect_nodes(&mut self) {
+        let mut ids = Vec::new();
+        let members: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].ready.is_some())
+            .collect();
+        let control_planes: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|&node| self.nodes[node].control_plane)
+            .collect();
+        let api = |client, client_node| EdgeId {
+            client,
+            client_node,
+            server: Component::ApiServer,
+            server_node: None,
+        };
+        for &node in &control_planes {
+            ids.push(EdgeId {
+                client: Component::ApiServer,
+                client_node: node,
+                server: Component::Etcd,
+                server_node: Some(node),
+            });
+            for &other in control_planes.iter().filter(|&&other| other != node) {
+                ids.push(EdgeId {
+                    client: Component::Etcd,
+                    client_node: node,
+                    server: Component::Etcd,
+                    server_node: Some(other),
+                });
+            }
+        }
+        for &node in &control_planes {
+            ids.push(api(Component::ControllerManager, node));
+            ids.push(api(Component::Scheduler, node));
+            ids.push(api(Component::Admin, node));
+            if self.nodes[node].tree.exists(USER_CONF) {
+                ids.push(api(Component::User, node));
+            }
+            for &other in &members {
+                ids.push(EdgeId {
+                    client: Component::ApiServer,
+                    client_node: node,
+                    server: Component::Kubelet,
+                    server_node: Some(other),
+                });
+            }
+            ids.push(EdgeId {
+                client: Component::ApiServer,
+                client_node: node,
+                server: Component::Extension,
+                server_node: None,
+            });
+        }
+        for &node in &members {
+            ids.push(api(Component::Kubelet, node));
+        }
+        // etcd first: what stands behind an API server decides what it can answer.
+        ids.sort_by_key(|id| {
+            let rank = match (id.client, id.server) {
+                (Component::Etcd, _) => 0,
+                (_, Component::Etcd) => 1,
+                _ => 2,
+            };
+            (rank, *id)
+        });
+        for id in ids {
+            if !self.edges.iter().any(|edge| edge.id == id) {
+                self.edges.push(Edge::new(id));
+            }
+        }
+        self.edges.sort_by_key(|edge| {
+            let rank = match (edge.id.client, edge.id.server) {
+                (Component::Etcd, _) => 0,
+                (_, Component::Etcd) => 1,
+                _ => 2,
+            };
+            (rank, edge.id)
+        });
+    }
+
+    /// The name of an edge: `kubelet@cp1 -> kube-apiserver`.
+    #[must_use]
+    pub fn edge_name(&self, id: EdgeId) -> String {
+        let client = format!("{}@{}", id.client.name(), self.nodes[id.client_node].name);
+        match id.server_node {
+            Some(node) => format!("{client} -> {}@{}", id.server.name(), self.nodes[node].name),
+            None => format!("{client} -> {}", id.server.name()),
+        }
+    }
+
+    /// What a new handshake and request on an edge would give, now.
+    #[must_use]
+    pub fn fresh(&self, id: EdgeId) -> Outcome {
+        if !self.nodes[id.client_node].powered {
+            return Outcome::Absent;
+        }
+        match (id.client, id.server, id.server_node) {
+            (_, Component::ApiServer, None) => match self.api_client(id.client, id.client_node) {
+                Ok(Some(client)) => self.through(&client),
+                Ok(None) => Outcome::Absent,
+                Err(failure) => Outcome::Failing(failure),
+            },
+            (Component::ApiServer, Component::Etcd, Some(node)) => {
+                self.pair_outcome(id, self.api_to_etcd(id.client_node, node))
+            }
+            (Component::Etcd, Component::Etcd, Some(node)) => {
+                self.pair_outcome(id, self.etcd_peers(id.client_node, node))
+            }
+            (Component::ApiServer, Component::Kubelet, Some(node)) => {
+                self.pair_outcome(id, self.api_to_kubelet(id.client_node, node))
+            }
+            (Component::ApiServer, Component::Extension, None) => {
+                self.pair_outcome(id, self.aggregator(id.client_node))
+            }
+            _ => Outcome::Absent,
+        }
+    }
+
+    /// What a request on an open connection gives. etcd never looks at a certificate again; API servers and
+    /// kubelets authenticate each request.
+    #[must_use]
+    pub(super) fn on_open_connection(
+        &self,
+        id: EdgeId,
+        server_node: usize,
+        credential: Option<&Arc<super::files::Credential>>,
+    ) -> Option<Failure> {
+        let client = ClientSide {
+            component: id.client,
+            roots: None,
+            credential: credential.cloned(),
+            name: self.nodes[server_node].address.to_string(),
+            at: self.wall(id.client_node),
+        };
+        match id.server {
+            Component::ApiServer => {
+                let server = self.api_server_side(server_node)?;
+                authenticate(&self.verifications, &client, &server)
+                    .err()
+                    .or_else(|| self.behind(server_node, id.client).err())
+            }
+            Component::Kubelet => {
+                let server = self.kubelet_side(server_node)?;
+                authenticate(&self.verifications, &client, &server).err()
+            }
+            _ => None,
+        }
+    }
+
+    /// A client of the API server: `None` when its process does not run.
+    pub(super) fn api_client(
+        &self,
+        component: Component,
+        node: usize,
+    ) -> Result<Option<ApiClient>, Failure> {
+        let at = self.wall(node);
+        let machine = &self.nodes[node];
+        let (config, credential) = match component {
+            Component::Kubelet => {
+                if machine.kubelet.state != super::node::KubeletState::Running {
+                    return Err(Failure::new(
+                        FailureClass::NotRunning,
+                        "the kubelet does not run".to_owned(),
+                    ));
+                }
+                let Some(config) = machine.kubelet.config.clone() else {
+                    return Ok(None);
+                };
+                // A certificate that has ended is not shown: the kubelet is nobody then.
+                let credential = machine
+                    .kubelet
+                    .current
+                    .clone()
+                    .filter(|current| at <= current.not_after());
+                (config, credential)
+            }
+            Component::ControllerManager | Component::Scheduler => {
+                let Some(process) = machine.process(component) else {
+                    return Ok(None);
+                };
+                let Some(config) = process.config().cloned() else {
+                    return Ok(None);
+                };
+                let credential = config.credential.clone();
+                (config, credential)
+            }
+            _ => {
+                let path = if component == Component::User {
+                    USER_CONF
+                } else {
+                    "/etc/kubernetes/admin.conf"
+                };
+                let config = self
+                    .files
+                    .client_config(&machine.tree, path)
+                    .map_err(|error| {
+                        Failure::new(FailureClass::Configuration, format!("error: {error}"))
+                    })?;
+                let credential = config.credential.clone();
+                (config, credential)
+            }
+        };
+        let side = ClientSide {
+            component,
+            roots: Some(Arc::clone(&config.roots)),
+            credential,
+            name: config.host.clone(),
+            at,
+        };
+        Ok(Some(ApiClient { config, side }))
+    }
+
+    /// Nodes whose API server a host name leads to. A load balancer leaves out those that do not listen.
+    pub(super) fn backends(&self, host: &str) -> Vec<usize> {
+        let all = (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some());
+        if host == LOAD_BALANCER {
+            return all
+                .filter(|&node| self.nodes[node].process(Component::ApiServer).is_some())
+                .collect();
+        }
+        all.filter(|&node| {
+            self.nodes[node].address.to_string() == host || self.nodes[node].name == host
+        })
+        .collect()
+    }
+
+    /// A request of an API client wherever its configuration leads.
+    fn through(&self, client: &ApiClient) -> Outcome {
+        let backends = self.backends(&client.config.host);
+        let authority = format!("{}:{API_PORT}", client.config.host);
+        if backends.is_empty() {
+            return Outcome::Failing(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(client.side.component, &authority, true),
+            ));
+        }
+        let mut working = 0;
+        let mut failure = None;
+        for &node in &backends {
+            match self.request(client, node) {
+                Ok(()) => working += 1,
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            None => Outcome::Ok,
+            Some(failure) if working > 0 => Outcome::Partial {
+                working,
+                total: backends.len() as u32,
+                failure,
+            },
+            Some(failure) => Outcome::Failing(failure),
+        }
+    }
+
+    /// A request of an API client to one API server.
+    pub(super) fn request(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
+        let Some(server) = self.api_server_side(node) else {
+            let authority = format!("{}:{API_PORT}", client.config.host);
+            return Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(client.side.component, &authority, self.nodes[node].powered),
+            ));
+        };
+        connect(&self.verifications, &client.side, &server)?;
+        self.behind(node, client.side.component)
+    }
+
+    /// Whether the etcd behind an API server answers it.
+    fn behind(&self, node: usize, client: Component) -> Result<(), Failure> {
+        let fail = |quorum| {
+            Err(Failure::new(
+                FailureClass::Backend,
+                texts::etcd_behind(client, quorum),
+            ))
+        };
+        let reaches = self.edges.iter().any(|edge| {
+            edge.id.client == Component::ApiServer
+                && edge.id.client_node == node
+                && edge.id.server == Component::Etcd
+                && edge.effective().is_ok()
+        });
+        match (reaches, self.quorum) {
+            (_, Some(false)) => fail(false),
+            (false, _) => fail(true),
+            _ => Ok(()),
+        }
+    }
+
+    fn api_server_side(&self, node: usize) -> Option<ServerSide> {
+        let process = self.nodes[node].process(Component::ApiServer)?;
+        Some(ServerSide {
+            component: Component::ApiServer,
+            credential: process.pair(Slot::Serving).cloned(),
+            client_roots: process.roots(Slot::ClientCa).cloned(),
+            client_name: None,
+            at: self.wall(node),
+        })
+    }
+
+    fn kubelet_side(&self, node: usize) -> Option<ServerSide> {
+        let machine = &self.nodes[node];
+        if !machine.powered || machine.kubelet.state != super::node::KubeletState::Running {
+            return None;
+        }
+        Some(ServerSide {
+            component: Component::Kubelet,
+            // kubeadm sets no --kubelet-certificate-authority: nobody checks what a kubelet shows.
+            credential: None,
+            client_roots: machine.kubelet.client_ca.clone(),
+            client_name: None,
+            at: self.wall(node),
+        })
+    }
+
+    fn pair_outcome(&self, id: EdgeId, result: Option<Result<(), Failure>>) -> Outcome {
+        match result {
+            None => Outcome::Absent,
+            Some(Ok(())) => Outcome::Ok,
+            Some(Err(failure)) => {
+                debug_assert_ne!(id.server, Component::Admin, "nobody serves as admin");
+                Outcome::Failing(failure)
+            }
+        }
+    }
+
+    fn api_to_etcd(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
+        let process = self.nodes[client].process(Component::ApiServer)?;
+        Some(self.dial_etcd(process, Component::ApiServer, client, server))
+    }
+
+    /// A handshake of kube-apiserver (or one that is about to start) with its etcd.
+    pub(super) fn dial_etcd(
+        &self,
+        process: &super::node::Process,
+        component: Component,
+        client: usize,
+        server: usize,
+    ) -> Result<(), Failure> {
+        let Some(etcd) = self.nodes[server].process(Component::Etcd) else {
+            return Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(component, "127.0.0.1:2379", true),
+            ));
+        };
+        connect(
+            &self.verifications,
+            &ClientSide {
+                component,
+                roots: process.roots(Slot::EtcdCa).cloned(),
+                credential: process.pair(Slot::EtcdClient).cloned(),
+                name: "127.0.0.1".to_owned(),
+                at: self.wall(client),
+            },
+            &ServerSide {
+                component: Component::Etcd,
+                credential: etcd.pair(Slot::Serving).cloned(),
+                client_roots: etcd.roots(Slot::EtcdCa).cloned(),
+                client_name: None,
+                at: self.wall(server),
+            },
+        )
+    }
+
+    fn etcd_peers(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
+        let process = self.nodes[client].process(Component::Etcd)?;
+        let address = self.nodes[server].address.to_string();
+        let Some(peer) = self.nodes[server].process(Component::Etcd) else {
+            return Some(Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(
+                    Component::Etcd,
+                    &format!("{address}:2380"),
+                    self.nodes[server].powered,
+                ),
+            )));
+        };
+        Some(connect(
+            &self.verifications,
+            &ClientSide {
+                component: Component::Etcd,
+                roots: process.roots(Slot::EtcdCa).cloned(),
+                credential: process.pair(Slot::Peer).cloned(),
+                name: address,
+                at: self.wall(client),
+            },
+            &ServerSide {
+                component: Component::Etcd,
+                credential: peer.pair(Slot::Peer).cloned(),
+                client_roots: peer.roots(Slot::EtcdCa).cloned(),
+                client_name: Some(self.nodes[client].address.to_string()),
+                at: self.wall(server),
+            },
+        ))
+    }
+
+    fn api_to_kubelet(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
+        let process = self.nodes[client].process(Component::ApiServer)?;
+        let Some(kubelet) = self.kubelet_side(server) else {
+            return Some(Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::unreachable(
+                    Component::Extension,
+                    &format!("{}:10250", self.nodes[server].address),
+                    self.nodes[server].powered,
+                ),
+            )));
+        };
+        Some(connect(
+            &self.verifications,
+            &ClientSide {
+                component: Component::ApiServer,
+                roots: None,
+                credential: process.pair(Slot::KubeletClient).cloned(),
+                name: self.nodes[server].address.to_string(),
+                at: self.wall(client),
+            },
+            &kubelet,
+        ))
+    }
+
+    /// The aggregator towards an extension API server that trusts what kube-apiserver published.
+    fn aggregator(&self, client: usize) -> Option<Result<(), Failure>> {
+        let process = self.nodes[client].process(Component::ApiServer)?;
+        Some(connect(
+            &self.verifications,
+            &ClientSide {
+                component: Component::ApiServer,
+                roots: None,
+                credential: process.pair(Slot::FrontProxyClient).cloned(),
+                name: "extension-apiserver".to_owned(),
+                at: self.wall(client),
+            },
+            &ServerSide {
+                component: Component::Extension,
+                credential: None,
+                client_roots: process.roots(Slot::RequestHeaderCa).cloned(),
+                client_name: None,
+                at: self.now(),
+            },
+        ))
+    }
+
+    /// Certificates that decide about an edge right now: for boundaries and explanations.
+    pub(super) fn shown_on(&self, id: EdgeId) -> Vec<(usize, Arc<super::files::Credential>)> {
+        let mut shown = Vec::new();
+        let mut add = |node: usize, pair: Option<&Arc<super::files::Credential>>| {
+            if let Some(pair) = pair {
+                shown.push((node, Arc::clone(pair)));
+            }
+        };
+        let from = &self.nodes[id.client_node];
+        let process_pair = |node: &Node, component, slot| {
+            node.pods.get(&component).and_then(|pod| match &pod.state {
+                PodState::Running(process) | PodState::Stopping(process) => {
+                    process.pair(slot).cloned()
+                }
+                _ => None,
+            })
+        };
+        match (id.client, id.server) {
+            (Component::ApiServer, Component::Etcd) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::EtcdClient).as_ref(),
+                );
+            }
+            (Component::Etcd, _) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::Etcd, Slot::Peer).as_ref(),
+                );
+            }
+            (Component::ApiServer, Component::Kubelet) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref(),
+                );
+            }
+            (Component::ApiServer, Component::Extension) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::FrontProxyClient).as_ref(),
+                );
+            }
+            _ => {
+                if let Ok(Some(client)) = self.api_client(id.client, id.client_node) {
+                    add(id.client_node, client.config.credential.as_ref());
+                    add(id.client_node, client.side.credential.as_ref());
+                }
+            }
+        }
+        shown
+    }
+}

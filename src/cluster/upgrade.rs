@@ -1,0 +1,428 @@
+//! `kubeadm upgrade apply` and `upgrade node`: the engine renews, the world's kubelet restarts.
+//!
+//! After `K/phases/upgrade/staticpods.go`: etcd, then kube-apiserver, controller-manager, scheduler; each
+//! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
+
+use super::node::{MANIFESTS, STATIC_PODS};
+use super::world::World;
+use crate::fs::Tree;
+use crate::kubeadm::profile::upgrade::{
+    ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
+    RENEWS_SUPER_ADMIN,
+};
+use crate::kubeadm::renewal::Renewal;
+use crate::kubeadm::upgrade as engine;
+use crate::kubeadm::{CommandOutput, Machine, Version, manifests};
+use crate::pki::PoolKeys;
+use crate::run::trace::{EventKind, Weight};
+use crate::scenario::Component;
+use crate::time::SignedDuration;
+
+/// How long kubeadm waits for a component (`UpgradeManifests` timeout).
+const COMPONENT_LIMIT: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a person gives `kubeadm upgrade`.
+#[derive(Debug, Clone, Copy)]
+pub struct UpgradeOptions {
+    /// The version to go to; the kubeadm binary of that version is used.
+    pub to: Version,
+    /// `apply` on the first node, `node` on the others.
+    pub apply: bool,
+    /// `--certificate-renewal`.
+    pub certificate_renewal: Option<bool>,
+    /// `--etcd-upgrade`.
+    pub etcd_upgrade: Option<bool>,
+}
+
+/// Output while it grows.
+#[derive(Default)]
+struct Lines {
+    stdout: String,
+}
+
+impl Lines {
+    fn say(&mut self, line: impl AsRef<str>) {
+        self.stdout.push_str(line.as_ref());
+        self.stdout.push('\n');
+    }
+}
+
+impl World {
+    /// Runs `kubeadm upgrade` on a node. Time passes as components restart.
+    pub fn upgrade(&mut self, node: usize, options: UpgradeOptions) -> CommandOutput {
+        let command = upgrade_line(options);
+        let before = self.nodes[node].version;
+        // The kubeadm package of the new version is installed first, as the documentation asks.
+        self.nodes[node].version = options.to;
+        let mut lines = Lines::default();
+        let result = self.upgrade_steps(node, before, options, &mut lines);
+        let (exit_code, stderr) = match result {
+            Ok(()) => (0, String::new()),
+            Err(error) => (
+                1,
+                format!(
+                    "{error}\nTo see the stack trace of this error execute with --v=5 or higher\n"
+                ),
+            ),
+        };
+        let output = CommandOutput {
+            exit_code,
+            stdout: lines.stdout,
+            stderr,
+        };
+        let subject = format!("kubeadm@{}", self.nodes[node].name);
+        let weight = if exit_code == 0 {
+            Weight::Normal
+        } else {
+            Weight::Trouble
+        };
+        let seq = self.record(
+            EventKind::CommandRan,
+            weight,
+            Some(node),
+            &subject,
+            format!("kubeadm {command} (exit {exit_code})"),
+            Some(format!("{}{}", output.stdout, output.stderr)),
+        );
+        self.cause = Some(seq);
+        self.nodes[node].last_output = Some(output.clone());
+        self.touched();
+        output
+    }
+
+    fn upgrade_steps(
+        &mut self,
+        node: usize,
+        before: Version,
+        options: UpgradeOptions,
+        lines: &mut Lines,
+    ) -> Result<(), String> {
+        let to = options.to;
+        let frame = FRAME.at(to);
+        let quoted = format!("{:?}", to.to_string());
+        self.cluster_answers(node)?;
+        if options.apply {
+            lines.say(frame.chosen.replace("{}", &quoted));
+            let cluster = self.cluster_version().unwrap_or(before);
+            if let Some(error) = skew_error(cluster, to) {
+                self.nodes[node].version = before;
+                return Err(format!(
+                    "{}\n\n\t- {error}\n\nPlease fix the misalignments highlighted above and try upgrading again",
+                    frame.invalid
+                ));
+            }
+            lines.say(frame.upgrading.replace("{}", &quoted));
+        }
+        if self.nodes[node].control_plane {
+            self.upgrade_static_pods(node, options, lines)?;
+        }
+        if options.apply {
+            self.set_cluster_version(to);
+            lines.say(frame.success.replace("{}", &quoted));
+        }
+        Ok(())
+    }
+
+    /// Upgrade talks to the API server and to etcd: it cannot rescue a cluster that has already ended.
+    fn cluster_answers(&self, node: usize) -> Result<(), String> {
+        let client = self
+            .api_client(Component::Admin, node)
+            .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
+            .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
+        let backends = self.backends(&client.config.host);
+        let mut last = "connection refused".to_owned();
+        for backend in backends {
+            match self.request(&client, backend) {
+                Ok(()) => return Ok(()),
+                Err(failure) => last = failure.text,
+            }
+        }
+        Err(format!(
+            "error: error execution phase preflight: couldn't create a Kubernetes client or reach the cluster: {last}"
+        ))
+    }
+
+    fn upgrade_static_pods(
+        &mut self,
+        node: usize,
+        options: UpgradeOptions,
+        lines: &mut Lines,
+    ) -> Result<(), String> {
+        let to = options.to;
+        let address = self.nodes[node].address.to_string();
+        let default = options.apply || *NODE_RENEWS_BY_DEFAULT.at(to);
+        let renew = options.certificate_renewal.unwrap_or(default);
+        let fresh = |component| manifests::static_pod(component, to, &address);
+        let differs = |world: &World, component| {
+            world.nodes[node]
+                .tree
+                .read(&World::manifest_path(component))
+                .map_or(true, |current| current != fresh(component).as_bytes())
+        };
+        let wall = self.wall(node);
+        let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
+        let backup = format!("/etc/kubernetes/tmp/kubeadm-backup-manifests-{stamp}");
+        lines.say(format!(
+            "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests-{stamp}\""
+        ));
+        let mut done: Vec<Component> = Vec::new();
+        for component in STATIC_PODS {
+            if component == Component::Etcd && options.etcd_upgrade == Some(false) {
+                continue;
+            }
+            if component == Component::Etcd && self.etcd_is_newer(node, to) {
+                lines.say(format!(
+                    "[upgrade/etcd] Non fatal issue encountered during upgrade: the desired etcd version {:?} is older than the currently installed. Skipping etcd upgrade",
+                    ETCD_TAG.at(to)
+                ));
+                continue;
+            }
+            let name = component.name();
+            lines.say(format!(
+                "[upgrade/staticpods] Preparing for {name:?} upgrade"
+            ));
+            let equal = !differs(self, component);
+            let dragged = component == Component::Etcd
+                && differs(self, Component::ApiServer)
+                && *ETCD_FOLLOWS_APISERVER.at(to);
+            if equal && !dragged {
+                lines.say(format!(
+                    "[upgrade/staticpods] Current and new manifests of {name} are equal, skipping upgrade"
+                ));
+                continue;
+            }
+            if renew {
+                for certificate in engine::certificates_of(component) {
+                    lines.say(format!(
+                        "[upgrade/staticpods] Renewing {certificate} certificate"
+                    ));
+                    if let Err(error) = self.renew_for_upgrade(node, certificate, lines) {
+                        self.roll_back(node, &backup, &done);
+                        return Err(format!(
+                            "error: couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: failed to renew certificates for component {name:?}: {error}"
+                        ));
+                    }
+                }
+            }
+            let manifest = World::manifest_path(component);
+            let saved = format!("{backup}/{name}.yaml");
+            lines.say(match (equal && renew, MOVE_TEXT.at(to)) {
+                (true, _) => format!(
+                    "[upgrade/staticpods] Restarting the {name} static pod and backing up its manifest to {saved:?}"
+                ),
+                (false, MoveText::Moving) => format!(
+                    "[upgrade/staticpods] Moving new manifest to {manifest:?} and backing up old manifest to {saved:?}"
+                ),
+                (false, MoveText::Moved) => format!(
+                    "[upgrade/staticpods] Moved new manifest to {manifest:?} and backed up old manifest to {saved:?}"
+                ),
+            });
+            let old = self.nodes[node].process_id(component);
+            self.swap_manifest(node, &manifest, &saved, &fresh(component))
+                .map_err(|error| format!("error: {error}"))?;
+            done.push(component);
+            lines.say("[upgrade/staticpods] Waiting for the kubelet to restart the component");
+            lines.say(format!("[upgrade/staticpods] {}", PATIENCE.at(to)));
+            // The mirror Pod's hash must change, then the Pod must come up. With equal manifests only the latter.
+            let up = self.wait(COMPONENT_LIMIT, |world| {
+                world.nodes[node]
+                    .process_id(component)
+                    .is_some_and(|id| equal || Some(id) != old)
+            });
+            if !up {
+                self.roll_back(node, &backup, &done);
+                return Err(
+                    "error: couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: timed out waiting for the condition".to_owned(),
+                );
+            }
+            self.walk(SignedDuration::from_secs(5));
+            lines.say(format!(
+                "[upgrade/staticpods] Component {name:?} upgraded successfully!"
+            ));
+        }
+        if renew {
+            self.renew_for_upgrade(node, "admin.conf", lines)
+                .map_err(|error| {
+                    format!("error: failed to upgrade the admin.conf certificates: {error}")
+                })?;
+            if *RENEWS_SUPER_ADMIN.at(to)
+                && self.nodes[node]
+                    .tree
+                    .exists("/etc/kubernetes/super-admin.conf")
+            {
+                self.renew_for_upgrade(node, "super-admin.conf", lines)
+                    .map_err(|error| {
+                        format!(
+                            "error: failed to upgrade the super-admin.conf certificates: {error}"
+                        )
+                    })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn renew_for_upgrade(
+        &mut self,
+        node: usize,
+        certificate: &str,
+        lines: &mut Lines,
+    ) -> Result<(), String> {
+        let mut tree = std::mem::take(&mut self.nodes[node].tree);
+        let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
+        let configuration = self
+            .config_maps
+            .get("kubeadm-config")
+            .and_then(|data| data.get("ClusterConfiguration"))
+            .cloned()
+            .unwrap_or_default();
+        let result = engine::renew(
+            self.nodes[node].version,
+            &mut Machine {
+                tree: &mut tree,
+                now: self.wall(node),
+                hostname: self.nodes[node].name.clone(),
+                host_address: self.nodes[node].address,
+                keys: &mut keys,
+                cluster: None,
+            },
+            certificate,
+            &configuration,
+        );
+        self.keys = keys;
+        self.nodes[node].tree = tree;
+        match result {
+            Ok(Renewal::Renewed | Renewal::Missing) => Ok(()),
+            Ok(Renewal::External) => {
+                lines.say(format!(
+                    "[upgrade/staticpods] External CA detected, {certificate} certificate can't be renewed"
+                ));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn swap_manifest(
+        &mut self,
+        node: usize,
+        manifest: &str,
+        saved: &str,
+        new: &str,
+    ) -> Result<(), crate::fs::FsError> {
+        let dir = saved
+            .rsplit_once('/')
+            .map_or("/", |(dir, _)| dir)
+            .to_owned();
+        let tree = &mut self.nodes[node].tree;
+        tree.create_dir_all(&dir, 0o700)?;
+        tree.rename(manifest, saved)?;
+        // The kubelet sees the manifest go before it sees the new one come.
+        self.touched();
+        self.nodes[node]
+            .tree
+            .write(manifest, new.as_bytes(), 0o600)?;
+        self.touched();
+        Ok(())
+    }
+
+    /// Manifests come back; certificates and keys stay renewed.
+    fn roll_back(&mut self, node: usize, backup: &str, done: &[Component]) {
+        for component in done {
+            let saved = format!("{backup}/{}.yaml", component.name());
+            let target = format!("{MANIFESTS}/{}.yaml", component.name());
+            // What cannot be moved back is left where kubeadm left it, as the real one does.
+            let _ = self.nodes[node].tree.rename(&saved, &target);
+        }
+        self.touched();
+    }
+
+    fn etcd_is_newer(&self, node: usize, to: Version) -> bool {
+        let Ok(manifest) = self.nodes[node]
+            .tree
+            .read(&Self::manifest_path(Component::Etcd))
+        else {
+            return false;
+        };
+        let text = String::from_utf8_lossy(&manifest);
+        let Some(current) = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("image: "))
+        else {
+            return false;
+        };
+        let current = current.rsplit_once(':').map_or("", |(_, tag)| tag);
+        tag_numbers(current) > tag_numbers(ETCD_TAG.at(to))
+    }
+
+    fn cluster_version(&self) -> Option<Version> {
+        self.config_maps
+            .get("kubeadm-config")?
+            .get("ClusterConfiguration")?
+            .lines()
+            .find_map(|line| line.strip_prefix("kubernetesVersion: "))?
+            .parse()
+            .ok()
+    }
+
+    fn set_cluster_version(&mut self, to: Version) {
+        let Some(text) = self
+            .config_maps
+            .get_mut("kubeadm-config")
+            .and_then(|data| data.get_mut("ClusterConfiguration"))
+        else {
+            return;
+        };
+        let api = *crate::kubeadm::profile::upgrade::CONFIG_API.at(to);
+        *text = text
+            .lines()
+            .map(|line| {
+                if line.starts_with("kubernetesVersion: ") {
+                    format!("kubernetesVersion: {to}\n")
+                } else if line.starts_with("apiVersion: ") {
+                    format!("apiVersion: {api}\n")
+                } else {
+                    format!("{line}\n")
+                }
+            })
+            .collect();
+    }
+}
+
+/// The command line of an upgrade.
+#[must_use]
+pub fn upgrade_line(options: UpgradeOptions) -> String {
+    let mut line = if options.apply {
+        format!("upgrade apply {} -y", options.to)
+    } else {
+        "upgrade node".to_owned()
+    };
+    if let Some(renew) = options.certificate_renewal {
+        line += &format!(" --certificate-renewal={renew}");
+    }
+    if let Some(etcd) = options.etcd_upgrade {
+        line += &format!(" --etcd-upgrade={etcd}");
+    }
+    line
+}
+
+/// `K/phases/upgrade/policy.go`: one minor version at a time.
+fn skew_error(cluster: Version, to: Version) -> Option<String> {
+    let new = format!("{:?}", to.to_string());
+    if to.minor > cluster.minor + 1 {
+        return Some(format!(
+            "Specified version to upgrade to {new} is too high; kubeadm can upgrade only 1 minor version at a time"
+        ));
+    }
+    if to.minor + 1 < cluster.minor {
+        return Some(format!(
+            "Specified version to downgrade to {new} is too low; kubeadm can downgrade only 1 minor version at a time"
+        ));
+    }
+    None
+}
+
+fn tag_numbers(tag: &str) -> Vec<u32> {
+    tag.split(['.', '-'])
+        .map(|part| part.parse().unwrap_or(0))
+        .collect()
+}

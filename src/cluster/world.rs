@@ -1,0 +1,407 @@
+//! The world: its state, its clock, its events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::clock::Clock;
+use super::edge::{Edge, Verifications};
+use super::files::FileCache;
+use super::node::{Node, PodState};
+use super::random::Streams;
+use super::requests::Request;
+use crate::kubeadm::Version;
+use crate::pki::{KeyAlgorithm, PoolKeys};
+use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
+use crate::scenario::Component;
+use crate::time::{Queue, SignedDuration, Timestamp, shift};
+
+/// What a world starts from.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Version of every component.
+    pub version: Version,
+    /// Instant of `kubeadm init`.
+    pub start: Timestamp,
+    /// Number of control planes.
+    pub control_planes: u32,
+    /// Number of workers.
+    pub workers: u32,
+    /// `encryptionAlgorithm`, where it is set.
+    pub key_algorithm: Option<KeyAlgorithm>,
+    /// `certificateValidityPeriod`, where it is set.
+    pub certificate_validity: Option<SignedDuration>,
+    /// `caCertificateValidityPeriod`, where it is set.
+    pub ca_validity: Option<SignedDuration>,
+    /// Seed of every random stream.
+    pub seed: u64,
+}
+
+/// A simulated cluster.
+#[derive(Debug)]
+pub struct World {
+    /// What it started from.
+    pub spec: Spec,
+    /// Its time.
+    pub clock: Clock,
+    /// Its machines.
+    pub nodes: Vec<Node>,
+    /// Every edge, in a fixed order.
+    pub edges: Vec<Edge>,
+    /// Certificate signing requests, in order of creation.
+    pub requests: Vec<Request>,
+    /// Data of the ConfigMaps in kube-system, kept in etcd.
+    pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Who leads, by component: node and process.
+    pub leaders: BTreeMap<Component, (usize, u64)>,
+    /// Whether etcd can elect a leader; `None` before there is an etcd.
+    pub quorum: Option<bool>,
+    /// Everything that happened so far.
+    pub records: Vec<Record>,
+    /// Number of events processed.
+    pub events: u64,
+    pub(super) keys: PoolKeys,
+    pub(super) random: Streams,
+    pub(super) queue: Queue<Timer>,
+    pub(super) files: FileCache,
+    pub(super) verifications: Verifications,
+    pub(super) next_process: u64,
+    /// Record that whatever happens now follows from.
+    pub(super) cause: Option<u64>,
+    /// Elections and lost leases that are already under way.
+    pub(super) leases_running_out: BTreeMap<Component, u64>,
+    pub(super) elections: BTreeSet<Component>,
+    pub(super) conditions_due: Vec<(u64, Option<bool>)>,
+    watcher: Option<Watcher>,
+}
+
+/// Looks at the world after every event.
+struct Watcher(Box<dyn FnMut(&mut World)>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
+}
+
+/// Something that comes due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// systemd starts a kubelet.
+    KubeletStart { node: usize, id: u64 },
+    /// A certificate manager's deadline or next attempt.
+    Rotate { node: usize, id: u64 },
+    /// A kubelet has been without certificate for five minutes.
+    KubeletStranded { node: usize, id: u64 },
+    /// The controller-manager approves a request.
+    Approve { request: usize },
+    /// The controller-manager signs a request.
+    Issue { request: usize },
+    /// A kubelet receives its certificate.
+    Deliver { request: usize },
+    /// A static Pod's new process serves.
+    PodUp {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
+    /// A static Pod's old process is gone.
+    PodGone {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
+    /// The kubelet starts a crashed container again.
+    PodRetry {
+        node: usize,
+        component: Component,
+        epoch: u64,
+    },
+    /// A leader could not renew its lease for its renew deadline.
+    LeaseLost { component: Component, process: u64 },
+    /// A lease has run out: another candidate may take it.
+    Elect { component: Component },
+    /// A node's heartbeats were missing (or came back) for long enough.
+    Condition {
+        node: usize,
+        epoch: u64,
+        ready: bool,
+    },
+}
+
+impl World {
+    /// Machines without a cluster on them.
+    #[must_use]
+    pub fn new(spec: Spec) -> Self {
+        let mut nodes = Vec::new();
+        for index in 0..spec.control_planes {
+            nodes.push(Node::new(
+                format!("cp{}", index + 1),
+                true,
+                10 + index as u8,
+                spec.version,
+            ));
+        }
+        for index in 0..spec.workers {
+            nodes.push(Node::new(
+                format!("w{}", index + 1),
+                false,
+                50 + index as u8,
+                spec.version,
+            ));
+        }
+        Self {
+            clock: Clock::new(spec.start),
+            conditions_due: vec![(0, None); nodes.len()],
+            nodes,
+            edges: Vec::new(),
+            requests: Vec::new(),
+            config_maps: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            quorum: None,
+            records: Vec::new(),
+            events: 0,
+            keys: PoolKeys::new(spec.seed),
+            random: Streams::new(spec.seed),
+            queue: Queue::new(),
+            files: FileCache::default(),
+            verifications: Verifications::default(),
+            next_process: 0,
+            cause: None,
+            leases_running_out: BTreeMap::new(),
+            elections: BTreeSet::new(),
+            watcher: None,
+            spec,
+        }
+    }
+
+    /// Has something look at the world after every event from now on.
+    pub fn watch(&mut self, watcher: impl FnMut(&mut World) + 'static) {
+        self.watcher = Some(Watcher(Box::new(watcher)));
+    }
+
+    /// True virtual time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What a node's wall clock shows.
+    #[must_use]
+    pub fn wall(&self, node: usize) -> Timestamp {
+        shift(self.clock.now(), self.nodes[node].offset)
+    }
+
+    /// Index of a node by name.
+    #[must_use]
+    pub fn node_named(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// Lets time pass for everything that runs: the movement `walk`.
+    pub fn walk(&mut self, span: SignedDuration) {
+        let target = shift(self.clock.ticks(), span);
+        self.run_until(target, |_| false);
+    }
+
+    /// Lets time pass until something is so, at most for `limit`. Says whether it became so.
+    pub fn wait(&mut self, limit: SignedDuration, done: impl FnMut(&World) -> bool) -> bool {
+        let target = shift(self.clock.ticks(), limit);
+        self.run_until(target, done)
+    }
+
+    /// Steps every wall clock; timers do not notice: the movements `jump` and `stepBack`.
+    pub fn step_clocks(&mut self, by: SignedDuration) {
+        self.clock.step(by);
+        let what = if by.is_negative() { "back" } else { "forward" };
+        let text = format!(
+            "every wall clock steps {what} by {} (timers do not notice)",
+            crate::time::span::display(by.abs())
+        );
+        self.record(
+            EventKind::ClockMoved,
+            Weight::Normal,
+            None,
+            "clock",
+            text,
+            None,
+        );
+        self.settle();
+    }
+
+    /// Sets how far a node's wall clock is ahead of true time: the movement `skew`.
+    pub fn skew(&mut self, node: usize, offset: SignedDuration) {
+        self.nodes[node].offset = offset;
+        let text = format!(
+            "its wall clock is {} {} true time from now on",
+            crate::time::span::display(offset.abs()),
+            if offset.is_negative() {
+                "behind"
+            } else {
+                "ahead of"
+            }
+        );
+        self.record(
+            EventKind::ClockMoved,
+            Weight::Normal,
+            Some(node),
+            "clock",
+            text,
+            None,
+        );
+        self.settle();
+    }
+
+    /// Takes power from a node: every process ends at once.
+    pub fn power_off(&mut self, node: usize) {
+        self.record(
+            EventKind::NodePower,
+            Weight::Normal,
+            Some(node),
+            "power",
+            "powered off".into(),
+            None,
+        );
+        self.nodes[node].powered = false;
+        self.nodes[node].kubelet.state = super::node::KubeletState::Stopped;
+        self.nodes[node].kubelet.id = 0;
+        for pod in self.nodes[node].pods.values_mut() {
+            pod.state = PodState::Absent;
+            pod.manifest = None;
+            pod.epoch += 1;
+        }
+        self.settle();
+    }
+
+    /// Gives power back: the kubelet starts, and with it what its manifests say.
+    pub fn power_on(&mut self, node: usize) {
+        self.record(
+            EventKind::NodePower,
+            Weight::Normal,
+            Some(node),
+            "power",
+            "powered on".into(),
+            None,
+        );
+        self.nodes[node].powered = true;
+        self.start_kubelet(node);
+        self.settle();
+    }
+
+    /// Settles after a change that a step made to files.
+    pub fn touched(&mut self) {
+        self.settle();
+    }
+
+    /// Writes a line into the trace.
+    pub fn record(
+        &mut self,
+        kind: EventKind,
+        weight: Weight,
+        node: Option<usize>,
+        subject: &str,
+        text: String,
+        detail: Option<String>,
+    ) -> u64 {
+        let event = Event {
+            kind,
+            weight,
+            node: node.map(|node| self.nodes[node].name.clone()),
+            subject: subject.to_owned(),
+            text,
+            detail,
+            cause: self.cause,
+        };
+        self.push(Entry::Event(event))
+    }
+
+    /// Writes any entry into the trace.
+    pub fn push(&mut self, entry: Entry) -> u64 {
+        let seq = self.records.len() as u64;
+        self.records.push(Record {
+            seq,
+            at: self.now(),
+            entry,
+        });
+        seq
+    }
+
+    pub(super) fn process_number(&mut self) -> u64 {
+        self.next_process += 1;
+        self.next_process
+    }
+
+    /// Schedules a timer after a length of time.
+    pub(super) fn after(&mut self, span: SignedDuration, timer: Timer) {
+        self.queue.push(shift(self.clock.ticks(), span), timer);
+    }
+
+    fn run_until(&mut self, target: Timestamp, mut done: impl FnMut(&World) -> bool) -> bool {
+        self.settle();
+        loop {
+            if done(self) {
+                return true;
+            }
+            let boundary = self.next_boundary();
+            let timer = self.queue.next_at();
+            let next = match (boundary, timer) {
+                (Some(a), Some(b)) => a.min(b),
+                (Some(a), None) | (None, Some(a)) => a,
+                (None, None) => break,
+            };
+            if next > target {
+                break;
+            }
+            self.clock.run_to(next.max(self.clock.ticks()));
+            self.events += 1;
+            self.cause = None;
+            if let Some((_, timer)) = self.queue.pop_until(next) {
+                self.handle(timer);
+            }
+            self.settle();
+            self.look();
+        }
+        self.cause = None;
+        self.clock.run_to(target);
+        self.settle();
+        done(self)
+    }
+
+    fn look(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            (watcher.0)(self);
+            self.watcher = Some(watcher);
+        }
+    }
+
+    fn handle(&mut self, timer: Timer) {
+        match timer {
+            Timer::KubeletStart { node, id } => {
+                if self.nodes[node].kubelet.id == id && self.nodes[node].powered {
+                    self.start_kubelet(node);
+                }
+            }
+            Timer::Rotate { node, id } => self.rotate(node, id),
+            Timer::KubeletStranded { node, id } => self.kubelet_stranded(node, id),
+            Timer::Approve { request } => self.approve_automatically(request),
+            Timer::Issue { request } => self.issue(request),
+            Timer::Deliver { request } => self.deliver(request),
+            Timer::PodUp {
+                node,
+                component,
+                epoch,
+            } => self.pod_up(node, component, epoch),
+            Timer::PodGone {
+                node,
+                component,
+                epoch,
+            } => self.pod_gone(node, component, epoch),
+            Timer::PodRetry {
+                node,
+                component,
+                epoch,
+            } => self.pod_retry(node, component, epoch),
+            Timer::LeaseLost { component, process } => self.lease_lost(component, process),
+            Timer::Elect { component } => self.elect(component),
+            Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Which component takes new files into use without a restart, by version.
+
+use super::{Behaviour, Rule};
+use crate::kubeadm::Version;
+
+/// A set of files that a process holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// Certificate and key a server shows.
+    Serving,
+    /// CAs a server accepts clients from.
+    ClientCa,
+    /// kube-apiserver's client certificate for etcd.
+    EtcdClient,
+    /// CA that kube-apiserver and etcd's members check etcd with.
+    EtcdCa,
+    /// kube-apiserver's client certificate for kubelets.
+    KubeletClient,
+    /// The aggregator's client certificate.
+    FrontProxyClient,
+    /// CA that extension API servers check the aggregator with.
+    RequestHeaderCa,
+    /// etcd's certificate towards other members.
+    Peer,
+    /// A kubeconfig: server, CA, client certificate.
+    Kubeconfig,
+    /// CA certificate and key of the CSR signer.
+    Signer,
+}
+
+const FIRST: Version = Version::new(15, 0);
+
+macro_rules! always {
+    ($name:expr, $value:expr, $evidence:expr) => {
+        &Behaviour {
+            name: $name,
+            rules: &[Rule {
+                from: FIRST,
+                until: None,
+                value: $value,
+                evidence: $evidence,
+                not_checked_after: None,
+            }],
+        }
+    };
+}
+
+static APISERVER_DYNAMIC: Behaviour<bool> = Behaviour {
+    name: "kube-apiserver reloads its serving certificate and client CAs",
+    rules: &[
+        Rule {
+            from: Version::new(17, 0),
+            until: None,
+            value: true,
+            evidence: "apiserver/pkg/server/dynamiccertificates, dynamic from 1.17",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(17, 0)),
+            value: false,
+            evidence: "kube-apiserver 1.16: serving certificate read at start",
+            not_checked_after: None,
+        },
+    ],
+};
+
+static KUBELET_CLIENT: Behaviour<bool> = Behaviour {
+    name: "kube-apiserver reloads its client certificate for kubelets",
+    rules: &[
+        Rule {
+            from: Version::new(28, 0),
+            until: None,
+            value: true,
+            evidence: "pkg/kubelet/client/kubelet_client.go ReloadTLSFiles, present in 1.28.15",
+            not_checked_after: Some(Version::new(17, 17)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(28, 0)),
+            value: false,
+            evidence: "absent in 1.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
+
+static FRONT_PROXY: Behaviour<bool> = Behaviour {
+    name: "the aggregator reloads front-proxy-client",
+    rules: &[
+        Rule {
+            from: Version::new(28, 0),
+            until: None,
+            value: true,
+            evidence: "kube-aggregator/pkg/apiserver/apiserver.go, present in 1.28 and 1.36",
+            not_checked_after: Some(Version::new(16, 15)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(28, 0)),
+            value: false,
+            evidence: "1.16: proxy client certificate read at start",
+            not_checked_after: None,
+        },
+    ],
+};
+
+static HANDSHAKE: &Behaviour<bool> = always!(
+    "etcd's TLS code reads certificates at each handshake",
+    true,
+    "etcd client/pkg/transport/listener.go GetCertificate and GetClientCertificate, from 3.3.27 on"
+);
+
+static AT_START: &Behaviour<bool> = always!(
+    "read once at start",
+    false,
+    "client-go/transport/transport.go: static if either key or cert was data; listener.go ClientConfig"
+);
+
+/// Whether a running process takes changed files of a slot into use by itself.
+#[must_use]
+pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
+    match slot {
+        Slot::Serving | Slot::ClientCa | Slot::RequestHeaderCa => &APISERVER_DYNAMIC,
+        Slot::EtcdClient | Slot::Peer => HANDSHAKE,
+        Slot::KubeletClient => &KUBELET_CLIENT,
+        Slot::FrontProxyClient => &FRONT_PROXY,
+        Slot::EtcdCa | Slot::Kubeconfig => AT_START,
+        Slot::Signer => &SIGNER,
+    }
+}
+
+/// As [`reloads`], for etcd's own serving certificate.
+#[must_use]
+pub fn etcd_serving_reloads() -> &'static Behaviour<bool> {
+    HANDSHAKE
+}
+
+static SIGNER: Behaviour<bool> = Behaviour {
+    name: "the CSR signer reloads its CA files",
+    rules: &[
+        Rule {
+            from: Version::new(18, 0),
+            until: None,
+            value: true,
+            evidence: "pkg/controller/certificates/signer/ca_provider.go, read in 1.36",
+            not_checked_after: Some(Version::new(17, 17)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(18, 0)),
+            value: false,
+            evidence: "1.16 reads the CA when the controller starts",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// All version differences of this file that a run depends on.
+#[must_use]
+pub fn uncertainties(version: Version) -> Vec<String> {
+    [&APISERVER_DYNAMIC, &KUBELET_CLIENT, &FRONT_PROXY, &SIGNER]
+        .iter()
+        .filter_map(|behaviour| behaviour.uncertainty(version))
+        .collect()
+}

@@ -1,0 +1,113 @@
+//! What the kubelet does and prints, by version.
+
+use super::{Behaviour, Rule};
+use crate::kubeadm::Version;
+
+/// How the line about an expired bootstrap certificate is worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiredBootstrap {
+    /// `part of the existing bootstrap client certificate is expired: ...`
+    WithoutPath,
+    /// `part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired: ...`
+    WithPath,
+}
+
+/// How the fatal start-up error is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fatal {
+    /// klog.Fatal: `failed to run Kubelet: ...`, exit status 255.
+    Klog,
+    /// `"command failed" err="failed to run Kubelet: ..."`, exit status 1.
+    Structured,
+}
+
+/// `client-go/util/certificate` and `kubelet/certificate/bootstrap`.
+pub static EXPIRED_BOOTSTRAP: Behaviour<ExpiredBootstrap> = Behaviour {
+    name: "wording of the kubelet's expired bootstrap certificate",
+    rules: &[
+        Rule {
+            from: Version::new(21, 0),
+            until: None,
+            value: ExpiredBootstrap::WithPath,
+            evidence: "the path is missing up to 1.20; run of 1.36.3 has it",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(15, 0),
+            until: Some(Version::new(21, 0)),
+            value: ExpiredBootstrap::WithoutPath,
+            evidence: "run of 1.16.15; kubernetes#99645 (1.19)",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// `cmd/kubelet/app/server.go`, `component-base/cli/run.go`.
+pub static FATAL: Behaviour<Fatal> = Behaviour {
+    name: "wording of the kubelet's fatal start-up error",
+    rules: &[
+        Rule {
+            from: Version::new(23, 0),
+            until: None,
+            value: Fatal::Structured,
+            evidence: "kind#3492 (1.25.0), run of 1.36.3",
+            not_checked_after: Some(Version::new(20, 0)),
+        },
+        Rule {
+            from: Version::new(15, 0),
+            until: Some(Version::new(23, 0)),
+            value: Fatal::Klog,
+            evidence: "run of 1.16.15; kubernetes#99645",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// The two lines a kubelet prints when it has been without a certificate for five minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoCertificate {
+    /// The API server answers: the kubelet exits.
+    pub responsive: &'static str,
+    /// It does not: the kubelet goes on.
+    pub unresponsive: &'static str,
+}
+
+/// `pkg/kubelet/certificate/transport.go`.
+pub static NO_CERTIFICATE: Behaviour<NoCertificate> = Behaviour {
+    name: "wording of a kubelet without valid client certificate",
+    rules: &[
+        Rule {
+            from: Version::new(28, 15),
+            until: None,
+            value: NoCertificate {
+                responsive: "No valid client certificate is found and the server is responsive, exiting.",
+                unresponsive: "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials.",
+            },
+            evidence: "source of 1.28.15 and 1.36.3",
+            not_checked_after: Some(Version::new(17, 17)),
+        },
+        Rule {
+            from: Version::new(15, 0),
+            until: Some(Version::new(28, 15)),
+            value: NoCertificate {
+                responsive: "It has been 5m0s since a valid client cert was found and the server is responsive, exiting.",
+                unresponsive: "It has been 5m0s since a valid client cert was found, but the server is not responsive. A restart may be necessary to retrieve new initial credentials.",
+            },
+            evidence: "source of 1.14.10 and 1.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// All version differences of this file that a run depends on.
+#[must_use]
+pub fn uncertainties(version: Version) -> Vec<String> {
+    [
+        EXPIRED_BOOTSTRAP.uncertainty(version),
+        FATAL.uncertainty(version),
+        NO_CERTIFICATE.uncertainty(version),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

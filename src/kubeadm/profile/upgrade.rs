@@ -1,0 +1,316 @@
+//! `kubeadm upgrade`: defaults, rules and texts by version (`K/phases/upgrade/staticpods.go`,
+//! `K/cmd/upgrade`).
+
+use super::{Behaviour, Rule};
+use crate::kubeadm::Version;
+
+/// A rule without doubt about its lower boundary.
+const fn rule<T>(
+    from: Version,
+    until: Option<Version>,
+    value: T,
+    evidence: &'static str,
+) -> Rule<T> {
+    Rule {
+        from,
+        until,
+        value,
+        evidence,
+        not_checked_after: None,
+    }
+}
+
+const V15: Version = Version::new(15, 0);
+
+/// `--certificate-renewal` of `upgrade node` when it is not given.
+pub static NODE_RENEWS_BY_DEFAULT: Behaviour<bool> = Behaviour {
+    name: "upgrade node renews certificates by default",
+    rules: &[
+        rule(Version::new(17, 0), None, true, "kubernetes#83528"),
+        rule(
+            V15,
+            Some(Version::new(17, 0)),
+            false,
+            "kubeadm#1818: not set in newNodeOptions of 1.15.12 and 1.16.15",
+        ),
+    ],
+};
+
+/// An etcd whose manifest is equal is renewed and restarted when kube-apiserver's manifest differs.
+pub static ETCD_FOLLOWS_APISERVER: Behaviour<bool> = Behaviour {
+    name: "etcd certificates are renewed although its manifest is equal",
+    rules: &[
+        rule(
+            Version::new(31, 0),
+            None,
+            true,
+            "kubernetes#124688 for kubeadm#2989; source of 1.31.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(31, 0)),
+            false,
+            "source of 1.28.15 and 1.30.0",
+        ),
+    ],
+};
+
+/// super-admin.conf is renewed where it exists.
+pub static RENEWS_SUPER_ADMIN: Behaviour<bool> = Behaviour {
+    name: "upgrade renews super-admin.conf",
+    rules: &[
+        rule(Version::new(29, 0), None, true, "source of 1.29.0"),
+        rule(
+            V15,
+            Some(Version::new(29, 0)),
+            false,
+            "super-admin.conf exists from 1.29 on",
+        ),
+    ],
+};
+
+/// How the move of a manifest is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveText {
+    /// `Moving new manifest to ... and backing up old manifest to ...`
+    Moving,
+    /// `Moved new manifest to ... and backed up old manifest to ...`
+    Moved,
+}
+
+/// See [`MoveText`].
+pub static MOVE_TEXT: Behaviour<MoveText> = Behaviour {
+    name: "wording of a manifest's move",
+    rules: &[
+        rule(
+            Version::new(31, 0),
+            None,
+            MoveText::Moving,
+            "source of 1.31.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(31, 0)),
+            MoveText::Moved,
+            "source of 1.30.0 and 1.16.15",
+        ),
+    ],
+};
+
+/// The line after `Waiting for the kubelet to restart the component`.
+pub static PATIENCE: Behaviour<&str> = Behaviour {
+    name: "wording of how long a restart may take",
+    rules: &[
+        rule(
+            Version::new(30, 0),
+            None,
+            "This can take up to 5m0s",
+            "source of 1.30.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(30, 0)),
+            "This might take a minute or longer depending on the component/version gap (timeout 5m0s)",
+            "source of 1.29.0 and 1.16.15",
+        ),
+    ],
+};
+
+/// The texts around an upgrade.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// Says which version was chosen; `{}` is the version.
+    pub chosen: &'static str,
+    /// Says that static Pods are upgraded; `{}` is the version.
+    pub upgrading: &'static str,
+    /// The last words of `upgrade apply`; `{}` is the version.
+    pub success: &'static str,
+    /// Before a list of fatal errors.
+    pub invalid: &'static str,
+}
+
+/// See [`Frame`].
+pub static FRAME: Behaviour<Frame> = Behaviour {
+    name: "texts around an upgrade",
+    rules: &[
+        rule(
+            Version::new(32, 0),
+            None,
+            Frame {
+                chosen: "[upgrade/preflight] You have chosen to upgrade the cluster version to {}",
+                upgrading: "[upgrade/control-plane] Upgrading your static Pod-hosted control plane to version {} (timeout: 5m0s)...",
+                success: "\n[upgrade] SUCCESS! A control plane node of your cluster was upgraded to {}.\n",
+                invalid: "error: error execution phase preflight: the version argument is invalid due to these fatal errors:",
+            },
+            "source of 1.32.0 and 1.36.3",
+        ),
+        rule(
+            V15,
+            Some(Version::new(32, 0)),
+            Frame {
+                chosen: "[upgrade/version] You have chosen to change the cluster version to {}",
+                upgrading: "[upgrade/apply] Upgrading your Static Pod-hosted control plane to version {} (timeout: 5m0s)...",
+                success: "\n[upgrade/successful] SUCCESS! Your cluster was upgraded to {}. Enjoy!\n",
+                invalid: "[upgrade/version] FATAL: the --version argument is invalid due to these fatal errors:",
+            },
+            "source of 1.31.0, 1.28.15 and 1.16.15",
+        ),
+    ],
+};
+
+/// etcd's image tag that kubeadm's own version brings (`K/constants/constants.go`).
+pub static ETCD_TAG: Behaviour<&str> = Behaviour {
+    name: "etcd version of kubeadm",
+    rules: &[
+        rule(
+            Version::new(37, 0),
+            None,
+            "3.7.0-0",
+            "DefaultEtcdVersion of 1.37.2",
+        ),
+        rule(
+            Version::new(36, 0),
+            Some(Version::new(37, 0)),
+            "3.6.8-0",
+            "DefaultEtcdVersion of 1.36.3",
+        ),
+        rule(
+            Version::new(35, 0),
+            Some(Version::new(36, 0)),
+            "3.6.6-0",
+            "DefaultEtcdVersion of 1.35.4",
+        ),
+        rule(
+            Version::new(34, 0),
+            Some(Version::new(35, 0)),
+            "3.6.5-0",
+            "DefaultEtcdVersion of 1.34.4",
+        ),
+        rule(
+            Version::new(33, 0),
+            Some(Version::new(34, 0)),
+            "3.5.21-0",
+            "DefaultEtcdVersion of 1.33.0",
+        ),
+        rule(
+            Version::new(32, 0),
+            Some(Version::new(33, 0)),
+            "3.5.16-0",
+            "DefaultEtcdVersion of 1.32.0",
+        ),
+        rule(
+            Version::new(31, 0),
+            Some(Version::new(32, 0)),
+            "3.5.15-0",
+            "DefaultEtcdVersion of 1.31.0",
+        ),
+        rule(
+            Version::new(30, 0),
+            Some(Version::new(31, 0)),
+            "3.5.12-0",
+            "DefaultEtcdVersion of 1.30.0",
+        ),
+        rule(
+            Version::new(29, 0),
+            Some(Version::new(30, 0)),
+            "3.5.10-0",
+            "DefaultEtcdVersion of 1.29.0",
+        ),
+        Rule {
+            from: Version::new(28, 15),
+            until: Some(Version::new(29, 0)),
+            value: "3.5.15-0",
+            evidence: "DefaultEtcdVersion of 1.28.15",
+            not_checked_after: Some(Version::new(28, 0)),
+        },
+        Rule {
+            from: Version::new(28, 0),
+            until: Some(Version::new(28, 15)),
+            value: "3.5.9-0",
+            evidence: "DefaultEtcdVersion of 1.28.0",
+            not_checked_after: Some(Version::new(17, 17)),
+        },
+        rule(
+            Version::new(17, 0),
+            Some(Version::new(28, 0)),
+            "3.4.3-0",
+            "DefaultEtcdVersion of 1.17.17",
+        ),
+        rule(
+            Version::new(16, 0),
+            Some(Version::new(17, 0)),
+            "3.3.15-0",
+            "DefaultEtcdVersion of 1.16.15",
+        ),
+        rule(
+            V15,
+            Some(Version::new(16, 0)),
+            "3.3.10",
+            "DefaultEtcdVersion of 1.15.12",
+        ),
+    ],
+};
+
+/// The configuration API that `kubeadm init` of a version is given.
+pub static CONFIG_API: Behaviour<&str> = Behaviour {
+    name: "newest configuration API",
+    rules: &[
+        rule(
+            Version::new(31, 0),
+            None,
+            "kubeadm.k8s.io/v1beta4",
+            "K/apis/kubeadm/v1beta4, from 1.31",
+        ),
+        rule(
+            Version::new(22, 0),
+            Some(Version::new(31, 0)),
+            "kubeadm.k8s.io/v1beta3",
+            "v1beta3 from 1.22",
+        ),
+        rule(
+            V15,
+            Some(Version::new(22, 0)),
+            "kubeadm.k8s.io/v1beta2",
+            "v1beta2 from 1.15",
+        ),
+    ],
+};
+
+/// The kubelet of a control plane talks to the API server of its own node.
+pub static KUBELET_LOCAL: Behaviour<bool> = Behaviour {
+    name: "ControlPlaneKubeletLocalMode",
+    rules: &[
+        rule(
+            Version::new(33, 0),
+            None,
+            true,
+            "K/features/features.go: on by default from 1.33",
+        ),
+        rule(
+            V15,
+            Some(Version::new(33, 0)),
+            false,
+            "absent, or off by default in 1.31 and 1.32",
+        ),
+    ],
+};
+
+/// Whether init writes super-admin.conf, and where `certs` lives on the command line.
+pub static CERTS_COMMAND: Behaviour<&[&str]> = Behaviour {
+    name: "spelling of the certs command",
+    rules: &[
+        rule(Version::new(20, 0), None, &["certs"], "certs from 1.20"),
+        rule(
+            V15,
+            Some(Version::new(20, 0)),
+            &["alpha", "certs"],
+            "alpha certs before 1.20",
+        ),
+    ],
+};
+
+/// All version differences of this file that a run depends on.
+#[must_use]
+pub fn uncertainties(version: Version) -> Vec<String> {
+    ETCD_TAG.uncertainty(version).into_iter().collect()
+}

@@ -1,0 +1,352 @@
+//! Takes the steps of a scenario one after the other and judges what they expect.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::Run;
+use super::watch::Watch;
+
+use super::trace::{Entry, FORMAT, Header, Observation, StepEntry, Value, Verdict, VerdictEntry};
+use crate::check::Seen;
+use crate::cluster::{Outcome, Spec, World};
+use crate::kubeadm;
+use crate::scenario::{Action, Expectation, Scenario};
+
+pub(super) struct Player<'a> {
+    pub scenario: &'a Scenario,
+    pub world: World,
+    watch: Rc<RefCell<Watch>>,
+    observed: BTreeMap<(String, String), Value>,
+}
+
+impl<'a> Player<'a> {
+    pub fn new(scenario: &'a Scenario, seed: u64) -> Self {
+        let cluster = &scenario.cluster;
+        let world = World::new(Spec {
+            version: cluster.version,
+            start: cluster.start,
+            control_planes: cluster.control_planes,
+            workers: cluster.workers,
+            key_algorithm: cluster.key_algorithm,
+            certificate_validity: cluster.certificate_validity,
+            ca_validity: cluster.ca_validity,
+            seed,
+        });
+        Self {
+            scenario,
+            watch: Rc::new(RefCell::new(Watch::new(scenario))),
+            observed: BTreeMap::new(),
+            world,
+        }
+    }
+
+    pub fn play(mut self) -> Run {
+        self.write_header();
+        if !self.scenario.cluster.bare
+            && let Err(error) = self.world.create_cluster()
+        {
+            return self.end(
+                Verdict::Infrastructure,
+                Some(format!("the cluster does not come up: {error}")),
+            );
+        }
+        self.mark_processes();
+        self.mark_serials();
+        if self.watch.borrow().looks() {
+            let watch = Rc::clone(&self.watch);
+            self.world
+                .watch(move |world| watch.borrow_mut().follow(world));
+        }
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            if !matches!(
+                step.action,
+                Action::Expect(_) | Action::ExpectFailure { .. }
+            ) {
+                self.world.push(Entry::Step(StepEntry {
+                    index: index as u32 + 1,
+                    line: step.at.line,
+                    text: step.action.describe(),
+                }));
+            }
+            if let Err(error) = self.take(step) {
+                return self.end(Verdict::Infrastructure, Some(error));
+            }
+            self.watch.borrow_mut().follow(&mut self.world);
+            if !matches!(
+                step.action,
+                Action::Expect(_) | Action::ExpectFailure { .. }
+            ) {
+                self.observe();
+            }
+        }
+        self.watch.borrow_mut().close(&mut self.world);
+        let reason = self.watch.borrow().first_failure();
+        let verdict = if reason.is_none() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        };
+        self.end(verdict, reason)
+    }
+
+    /// Judges an expectation of a step.
+    pub fn expect(&mut self, expectation: &Expectation) {
+        let seen = self.watch.borrow().look(&mut self.world, expectation);
+        self.judge(expectation, "expect", seen);
+    }
+
+    /// Judges a negative control: the expectation must not hold, for the reason that is given.
+    pub fn expect_failure(&mut self, expectation: &Expectation, because: Option<&str>) {
+        let seen = self.watch.borrow().look(&mut self.world, expectation);
+        let named = because.is_none_or(|text| seen.seen.contains(text));
+        let negated = Seen {
+            holds: !seen.holds && named,
+            expected: match because {
+                Some(text) => format!("not: {}; because of {text:?}", seen.expected),
+                None => format!("not: {}", seen.expected),
+            },
+            ..seen
+        };
+        self.judge(expectation, "expectFailure", negated);
+    }
+
+    /// Judges the exit code of a step's command.
+    pub fn expect_exit(&mut self, expectation: &Expectation, node: usize, wanted: i32) {
+        let name = self.world.nodes[node].name.clone();
+        let output = self.world.nodes[node]
+            .last_output
+            .clone()
+            .unwrap_or_default();
+        let seen = Seen {
+            holds: output.exit_code == wanted,
+            subject: format!("kubeadm@{name}"),
+            expected: format!("the command on {name} ends with exit code {wanted}"),
+            seen: format!(
+                "exit code {}\n{}{}",
+                output.exit_code, output.stdout, output.stderr
+            )
+            .trim_end()
+            .to_owned(),
+            cause: None,
+        };
+        self.judge(expectation, "command", seen);
+    }
+
+    /// Judges anything that a step itself needs: a process that must come up, a file that must be there.
+    pub fn require(
+        &mut self,
+        expectation: &Expectation,
+        subject: &str,
+        expected: String,
+        seen: String,
+        holds: bool,
+    ) {
+        let seen = Seen {
+            holds,
+            subject: subject.to_owned(),
+            expected,
+            seen,
+            cause: None,
+        };
+        self.judge(expectation, "step", seen);
+    }
+
+    /// Remembers processes, to tell later which were restarted.
+    pub fn mark_processes(&mut self) {
+        use crate::scenario::Component::{ApiServer, ControllerManager, Etcd, Kubelet, Scheduler};
+        let mut processes = BTreeMap::new();
+        for node in 0..self.world.nodes.len() {
+            for component in [Etcd, ApiServer, ControllerManager, Scheduler, Kubelet] {
+                let id = self.world.nodes[node].process_id(component);
+                processes.insert((node, component), id);
+            }
+        }
+        self.watch.borrow_mut().marks.processes = processes;
+    }
+
+    /// Remembers serial numbers, to tell later what was renewed.
+    pub fn mark_serials(&mut self) {
+        let serials = (0..self.world.nodes.len())
+            .flat_map(|node| {
+                self.world.nodes[node]
+                    .on_disk
+                    .iter()
+                    .map(move |(path, entry)| {
+                        ((node, path.clone()), entry.certificate.serial_hex())
+                    })
+            })
+            .collect();
+        self.watch.borrow_mut().marks.serials = serials;
+    }
+
+    fn judge(&mut self, expectation: &Expectation, form: &str, seen: Seen) {
+        self.watch
+            .borrow_mut()
+            .judge(&mut self.world, expectation, form, seen, None);
+    }
+
+    /// Writes down what can be seen and has changed since it was last written down.
+    fn observe(&mut self) {
+        let mut facts = Vec::new();
+        for edge in &self.world.edges {
+            let subject = self.world.edge_name(edge.id);
+            facts.push(("edge", subject.clone(), "fresh", state_of(&edge.fresh)));
+            let held = match &edge.held {
+                None => json!("absent"),
+                Some(held) => match &held.failure {
+                    None => json!("ok"),
+                    Some(failure) => json!({ "failing": failure.class.word() }),
+                },
+            };
+            facts.push(("edge", subject, "held", held));
+        }
+        for node in &self.world.nodes {
+            for (path, entry) in &node.on_disk {
+                let subject = format!("{path}@{}", node.name);
+                facts.push((
+                    "certificate",
+                    subject,
+                    "notAfter",
+                    json!(entry.certificate.not_after().to_string()),
+                ));
+            }
+            if let Some(current) = &node.kubelet.current {
+                let subject = format!("kubelet@{}", node.name);
+                facts.push((
+                    "loaded",
+                    subject,
+                    "notAfter",
+                    json!(current.not_after().to_string()),
+                ));
+            }
+            let state = format!("{:?}", node.kubelet.state).to_lowercase();
+            facts.push((
+                "process",
+                format!("kubelet@{}", node.name),
+                "state",
+                json!(state),
+            ));
+        }
+        if let Some(quorum) = self.world.quorum {
+            facts.push(("etcd", "etcd".to_owned(), "quorum", json!(quorum)));
+        }
+        for (kind, subject, aspect, value) in facts {
+            self.note_fact(kind, subject, aspect, Value::Exact(value));
+        }
+        self.observe_deadlines();
+        let admin = self.world.nodes.iter().any(|node| node.ready.is_some());
+        if admin {
+            let reason = "a kubectl call opens a connection of its own and closes it".to_owned();
+            self.note_fact(
+                "edge",
+                "admin -> kube-apiserver".to_owned(),
+                "held",
+                Value::Unobservable { reason },
+            );
+        }
+    }
+
+    /// A rotation deadline is drawn by chance: what a backend can promise is the interval.
+    fn observe_deadlines(&mut self) {
+        let mut drawn = Vec::new();
+        for node in &self.world.nodes {
+            if let (Some(current), Some(_)) = (&node.kubelet.current, node.kubelet.deadline) {
+                let from = current.certificate.not_before();
+                let life = current.not_after().duration_since(from).as_secs_f64();
+                let start = from.as_second() as f64;
+                drawn.push((
+                    format!("kubelet@{}", node.name),
+                    Value::Interval {
+                        min: start + 0.7 * life,
+                        max: start + 0.9 * life,
+                    },
+                ));
+            }
+        }
+        for (subject, value) in drawn {
+            self.note_fact("kubelet", subject, "rotationDeadline", value);
+        }
+    }
+
+    fn note_fact(&mut self, kind: &str, subject: String, aspect: &str, value: Value) {
+        let key = (format!("{kind} {subject}"), aspect.to_owned());
+        if self.observed.get(&key) == Some(&value) {
+            return;
+        }
+        self.observed.insert(key, value.clone());
+        self.world.push(Entry::Observation(Observation {
+            kind: kind.to_owned(),
+            subject,
+            aspect: aspect.to_owned(),
+            value,
+        }));
+    }
+
+    fn write_header(&mut self) {
+        let scenario = self.scenario;
+        let version = scenario.cluster.version;
+        let mut warnings = kubeadm::uncertainties(version);
+        warnings.sort();
+        warnings.dedup();
+        let nodes = self
+            .world
+            .nodes
+            .iter()
+            .map(|node| node.name.clone())
+            .collect();
+        self.world.push(Entry::Header(Header {
+            format: FORMAT.to_owned(),
+            certdrill: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: scenario.name.clone(),
+            title: scenario.title.clone(),
+            file: scenario.file.clone(),
+            reference: scenario.reference.clone(),
+            variant: scenario.variant.clone(),
+            backend: "sim".to_owned(),
+            seed: self.world.spec.seed,
+            version: version.to_string(),
+            start: scenario.cluster.start,
+            nodes,
+            warnings,
+        }));
+    }
+
+    fn end(mut self, verdict: Verdict, reason: Option<String>) -> Run {
+        let virtual_seconds = self
+            .world
+            .now()
+            .duration_since(self.scenario.cluster.start)
+            .as_secs();
+        self.world.push(Entry::Verdict(VerdictEntry {
+            verdict,
+            reason,
+            expectations: self.watch.borrow().judged(),
+            events: self.world.events,
+            virtual_seconds,
+        }));
+        Run {
+            records: self.world.records,
+            verdict,
+        }
+    }
+}
+
+fn state_of(outcome: &Outcome) -> serde_json::Value {
+    match outcome {
+        Outcome::Absent => json!("absent"),
+        Outcome::Ok => json!("ok"),
+        Outcome::Partial {
+            working,
+            total,
+            failure,
+        } => {
+            json!({ "partial": [working, total], "failing": failure.class.word(), "text": failure.text })
+        }
+        Outcome::Failing(failure) => {
+            json!({ "failing": failure.class.word(), "text": failure.text })
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! What each step does to the world.
+
+use super::player::Player;
+use crate::check::{select, targets};
+use crate::cluster::{PodState, UpgradeOptions, World};
+use crate::fs::{FsError, Tree};
+use crate::scenario::{
+    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step,
+    Target, Upgrade,
+};
+use crate::time::{SignedDuration, shift};
+
+/// How long a step waits for a process.
+const PROCESS_LIMIT: SignedDuration = SignedDuration::from_mins(5);
+/// Where `stop:` keeps a static Pod's manifest.
+const STOPPED: &str = "/etc/kubernetes/stopped-manifests";
+/// Where `moveManifests:` keeps them.
+const MOVED: &str = "/etc/kubernetes/moved-manifests";
+
+impl Player<'_> {
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// With a sentence when the step cannot be taken at all: that says nothing about the subject.
+    pub fn take(&mut self, step: &Step) -> Result<(), String> {
+        // What a step itself needs is judged at the step's own place in the file.
+        let own = Expectation {
+            at: step.at,
+            matcher: Matcher::Etcd {
+                quorum: None,
+                members: None,
+            },
+        };
+        match &step.action {
+            Action::Walk(passage) => self.walk(*passage)?,
+            Action::Jump(span) => self.world.step_clocks(*span),
+            Action::StepBack(span) => self.world.step_clocks(-*span),
+            Action::Skew { nodes, offset } => {
+                for node in self.nodes(nodes)? {
+                    self.world.skew(node, *offset);
+                }
+            }
+            Action::Dormant { nodes, span } => self.sleep(nodes, *span)?,
+            Action::Init => self
+                .world
+                .create_cluster()
+                .map_err(|error| error.to_string())?,
+            Action::Renew {
+                nodes,
+                name,
+                exit_code,
+            } => {
+                self.mark_serials();
+                for node in self.nodes(nodes)? {
+                    let args = self.world.certs_command(node, &["renew", name]);
+                    self.world.kubeadm(node, &args);
+                    self.expect_exit(&own, node, exit_code.unwrap_or(0));
+                }
+            }
+            Action::CheckExpiration { nodes } => {
+                for node in self.nodes(nodes)? {
+                    let args = self.world.certs_command(node, &["check-expiration"]);
+                    self.world.kubeadm(node, &args);
+                }
+            }
+            Action::Upgrade(upgrade) => self.upgrade(upgrade, &own)?,
+            Action::Kubeadm {
+                nodes,
+                args,
+                exit_code,
+                stdout_to,
+            } => {
+                self.mark_serials();
+                for node in self.nodes(nodes)? {
+                    let output = self.world.kubeadm(node, args);
+                    self.expect_exit(&own, node, *exit_code);
+                    if let Some(path) = stdout_to {
+                        self.world.nodes[node]
+                            .tree
+                            .write(path, output.stdout.as_bytes(), 0o600)
+                            .map_err(|error| self.refused(node, &error))?;
+                        self.world.touched();
+                    }
+                }
+            }
+            Action::Restart(target) => self.restart(target, &own)?,
+            Action::Stop(target) => self.stop(target, &own)?,
+            Action::Start(target) => self.start(target, &own)?,
+            Action::Reboot(nodes) => {
+                self.mark_processes();
+                let nodes = self.nodes(nodes)?;
+                for &node in &nodes {
+                    self.world.power_off(node);
+                }
+                self.world.walk(SignedDuration::from_secs(7));
+                for node in nodes {
+                    self.world.power_on(node);
+                }
+            }
+            Action::MoveManifests(step) => self.move_manifests(step, &own)?,
+            Action::Edit(edit) => self.edit(edit, &own)?,
+            Action::Remove { nodes, paths } => {
+                for node in self.nodes(nodes)? {
+                    for path in paths {
+                        let result = self.world.nodes[node].tree.remove_all(path);
+                        result.map_err(|error| self.refused(node, &error))?;
+                        self.changed(node, path, "removed");
+                    }
+                }
+            }
+            Action::Copy {
+                from_node,
+                from,
+                to_nodes,
+                to,
+            } => {
+                let source = *self
+                    .nodes(from_node)?
+                    .first()
+                    .ok_or_else(|| "copy: no node to copy from".to_owned())?;
+                let tree = &self.world.nodes[source].tree;
+                let (content, mode) = tree
+                    .read(from)
+                    .and_then(|content| Ok((content, tree.metadata(from)?.mode)))
+                    .map_err(|error| self.refused(source, &error))?;
+                for node in self.nodes(to_nodes)? {
+                    let result = self.world.nodes[node].tree.write(to, &content, mode);
+                    result.map_err(|error| self.refused(node, &error))?;
+                    self.changed(node, to, "copied");
+                }
+            }
+            Action::Expect(expectation) => self.expect(expectation),
+            Action::ExpectFailure {
+                expectation,
+                because,
+            } => self.expect_failure(expectation, because.as_deref()),
+            Action::Note(text) => {
+                use super::trace::{EventKind, Weight};
+                self.world.record(
+                    EventKind::Note,
+                    Weight::Normal,
+                    None,
+                    "note",
+                    text.clone(),
+                    None,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&self, nodes: &Nodes) -> Result<Vec<usize>, String> {
+        let found = select(&self.world, nodes);
+        if found.is_empty() {
+            return Err(format!("no node is named by @{}", nodes.0));
+        }
+        Ok(found)
+    }
+
+    fn walk(&mut self, passage: Passage) -> Result<(), String> {
+        let target = match passage {
+            Passage::For(span) => shift(self.world.now(), span),
+            Passage::Until(instant) => instant,
+            Passage::SinceStart(span) => shift(self.scenario.cluster.start, span),
+        };
+        let span = target.duration_since(self.world.now());
+        if span.is_negative() {
+            return Err(format!(
+                "it is already {}: time does not walk back to {target}",
+                self.world.now()
+            ));
+        }
+        self.world.walk(span);
+        Ok(())
+    }
+
+    fn sleep(&mut self, nodes: &Nodes, span: SignedDuration) -> Result<(), String> {
+        self.mark_processes();
+        let nodes = self.nodes(nodes)?;
+        for &node in &nodes {
+            self.world.power_off(node);
+        }
+        self.world.walk(span);
+        for node in nodes {
+            self.world.power_on(node);
+        }
+        Ok(())
+    }
+
+    fn upgrade(&mut self, upgrade: &Upgrade, own: &Expectation) -> Result<(), String> {
+        self.mark_serials();
+        self.mark_processes();
+        for (position, node) in self.nodes(&upgrade.nodes)?.into_iter().enumerate() {
+            self.world.upgrade(
+                node,
+                UpgradeOptions {
+                    to: upgrade.to,
+                    apply: position == 0 && node == 0,
+                    certificate_renewal: upgrade.certificate_renewal,
+                    etcd_upgrade: upgrade.etcd_upgrade,
+                },
+            );
+            self.expect_exit(own, node, upgrade.exit_code);
+            // Leases of restarted components settle before the next node is taken.
+            self.world.walk(SignedDuration::from_mins(1));
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, target: &Target, own: &Expectation) -> Result<(), String> {
+        self.mark_processes();
+        for (component, node) in self.targets(target)? {
+            if component == Component::Kubelet {
+                self.world.stop_kubelet(node);
+                self.world.start_kubelet(node);
+                self.world.touched();
+                self.world.walk(SignedDuration::from_secs(2));
+                continue;
+            }
+            let before = self.world.nodes[node].process_id(component);
+            self.world.kill_pod(node, component);
+            self.await_new(own, node, component, before);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, target: &Target, own: &Expectation) -> Result<(), String> {
+        self.mark_processes();
+        for (component, node) in self.targets(target)? {
+            if component == Component::Kubelet {
+                self.world.stop_kubelet(node);
+                self.world.touched();
+                continue;
+            }
+            self.carry(node, component, STOPPED, false)?;
+            let gone = self.world.wait(PROCESS_LIMIT, |world| {
+                world.nodes[node].process_id(component).is_none()
+            });
+            let name = format!("{}@{}", component.name(), self.world.nodes[node].name);
+            self.require(
+                own,
+                &name,
+                format!("{name} stops"),
+                "it still runs".to_owned(),
+                gone,
+            );
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, target: &Target, own: &Expectation) -> Result<(), String> {
+        self.mark_processes();
+        for (component, node) in self.targets(target)? {
+            if component == Component::Kubelet {
+                self.world.start_kubelet(node);
+                self.world.touched();
+                self.world.walk(SignedDuration::from_secs(2));
+                continue;
+            }
+            self.carry(node, component, STOPPED, true)?;
+            self.await_new(own, node, component, None);
+        }
+        Ok(())
+    }
+
+    fn move_manifests(&mut self, step: &MoveManifests, own: &Expectation) -> Result<(), String> {
+        let components: Vec<Component> = if step.components.is_empty() {
+            crate::cluster::STATIC_PODS.to_vec()
+        } else {
+            step.components.clone()
+        };
+        let nodes = self.nodes(&step.nodes)?;
+        if !step.back {
+            self.mark_processes();
+            for &node in &nodes {
+                for &component in &components {
+                    self.carry(node, component, MOVED, false)?;
+                }
+            }
+            if step.leave_out {
+                return Ok(());
+            }
+            if step.until_restarted {
+                let (nodes, components) = (nodes.clone(), components.clone());
+                let gone = self.world.wait(PROCESS_LIMIT, move |world| {
+                    all_pods(world, &nodes, &components, |world, node, component| {
+                        world.nodes[node].process(component).is_none()
+                    })
+                });
+                let expected = "the old processes are gone".to_owned();
+                self.require(
+                    own,
+                    "static Pods",
+                    expected,
+                    "some still run".to_owned(),
+                    gone,
+                );
+            } else {
+                self.world.walk(step.wait);
+            }
+        }
+        for &node in &nodes {
+            for &component in &components {
+                self.carry(node, component, MOVED, true)?;
+            }
+        }
+        if step.until_restarted {
+            let up = self.world.wait(PROCESS_LIMIT, move |world| {
+                all_pods(world, &nodes, &components, |world, node, component| {
+                    matches!(
+                        world.nodes[node].pods.get(&component).map(|pod| &pod.state),
+                        Some(PodState::Running(_))
+                    )
+                })
+            });
+            let expected = "new processes run".to_owned();
+            self.require(
+                own,
+                "static Pods",
+                expected,
+                "some do not run".to_owned(),
+                up,
+            );
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: &Edit, own: &Expectation) -> Result<(), String> {
+        for node in self.nodes(&edit.nodes)? {
+            let tree = &mut self.world.nodes[node].tree;
+            let result = match &edit.change {
+                Change::Content(content) => {
+                    let dir = edit.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+                    let made = if dir.is_empty() {
+                        Ok(())
+                    } else {
+                        tree.create_dir_all(dir, 0o755)
+                    };
+                    made.and_then(|()| tree.write(&edit.path, content.as_bytes(), 0o600))
+                }
+                Change::Mode(mode) => tree.set_mode(&edit.path, *mode),
+                Change::SetLines(lines) => match tree.read(&edit.path) {
+                    Err(error) => Err(error),
+                    Ok(bytes) => {
+                        let text = String::from_utf8_lossy(&bytes).into_owned();
+                        let (changed, missing) = set_lines(&text, lines);
+                        let result = tree.write(&edit.path, changed.as_bytes(), 0o600);
+                        if let Some(key) = missing {
+                            let expected = format!("{} has a line {key:?}", edit.path);
+                            self.require(
+                                own,
+                                &edit.path,
+                                expected,
+                                "it has none".to_owned(),
+                                false,
+                            );
+                        }
+                        result
+                    }
+                },
+            };
+            result.map_err(|error| self.refused(node, &error))?;
+            self.changed(node, &edit.path, "edited");
+        }
+        Ok(())
+    }
+
+    fn targets(&self, target: &Target) -> Result<Vec<(Component, usize)>, String> {
+        let found: Vec<_> = targets(&self.world, target)
+            .into_iter()
+            .filter(|&(component, node)| {
+                component == Component::Kubelet || self.world.nodes[node].control_plane
+            })
+            .collect();
+        if found.is_empty() {
+            return Err(format!("no process is named by @{}", target.nodes.0));
+        }
+        Ok(found)
+    }
+
+    /// Moves a manifest out of the kubelet's directory, or back.
+    fn carry(
+        &mut self,
+        node: usize,
+        component: Component,
+        aside: &str,
+        back: bool,
+    ) -> Result<(), String> {
+        let manifest = World::manifest_path(component);
+        let kept = format!("{aside}/{}.yaml", component.name());
+        let tree = &mut self.world.nodes[node].tree;
+        let moved = if back {
+            tree.rename(&kept, &manifest)
+        } else {
+            tree.create_dir_all(aside, 0o700)
+                .and_then(|()| tree.rename(&manifest, &kept))
+        };
+        moved.map_err(|error| self.refused(node, &error))?;
+        let what = if back { "moved back" } else { "moved away" };
+        self.changed(node, &manifest, what);
+        Ok(())
+    }
+
+    fn await_new(
+        &mut self,
+        own: &Expectation,
+        node: usize,
+        component: Component,
+        before: Option<u64>,
+    ) {
+        let up = self.world.wait(PROCESS_LIMIT, |world| {
+            world.nodes[node]
+                .process_id(component)
+                .is_some_and(|id| Some(id) != before)
+        });
+        let name = format!("{}@{}", component.name(), self.world.nodes[node].name);
+        let last = self.world.nodes[node]
+            .logs
+            .get(&component)
+            .and_then(|log| log.last())
+            .cloned()
+            .unwrap_or_else(|| "it does not run".to_owned());
+        self.require(own, &name, format!("{name} runs again"), last, up);
+    }
+
+    fn changed(&mut self, node: usize, path: &str, how: &str) {
+        use super::trace::{EventKind, Weight};
+        let text = format!("{path} {how}");
+        self.world.record(
+            EventKind::FileChanged,
+            Weight::Normal,
+            Some(node),
+            path,
+            text,
+            None,
+        );
+        self.world.touched();
+    }
+
+    fn refused(&self, node: usize, error: &FsError) -> String {
+        format!("on {}: {error}", self.world.nodes[node].name)
+    }
+}
+
+fn all_pods(
+    world: &World,
+    nodes: &[usize],
+    components: &[Component],
+    holds: impl Fn(&World, usize, Component) -> bool,
+) -> bool {
+    nodes.iter().all(|&node| {
+        components
+            .iter()
+            .all(|&component| holds(world, node, component))
+    })
+}
+
+/// Replaces lines by their key, keeping their indentation. Says which key was not there.
+fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
+    let mut missing = None;
+    let mut current: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (key, replacement) in lines {
+        let mut found = false;
+        for line in &mut current {
+            let body = line.trim_start();
+            if body
+                .strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.starts_with(':'))
+            {
+                let indent = &line[..line.len() - body.len()];
+                *line = format!("{indent}{replacement}");
+                found = true;
+            }
+        }
+        if !found && missing.is_none() {
+            missing = Some(key.clone());
+        }
+    }
+    let mut out = current.join("\n");
+    out.push('\n');
+    (out, missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set_lines;
+
+    #[test]
+    fn lines_are_replaced_by_key_and_keep_their_indentation() {
+        let text = "users:\n- user:\n    client-key-data: AAA\n    client-key-data-old: BBB\n";
+        let lines = [(
+            "client-key-data".to_owned(),
+            "client-key: /x.pem".to_owned(),
+        )];
+        let (changed, missing) = set_lines(text, &lines);
+        assert_eq!(
+            changed,
+            "users:\n- user:\n    client-key: /x.pem\n    client-key-data-old: BBB\n"
+        );
+        assert_eq!(missing, None);
+        assert_eq!(
+            set_lines(text, &[("nope".to_owned(), "x".to_owned())]).1,
+            Some("nope".to_owned())
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! What is looked at all the time: `always`, `eventually`, `sometimes`, and the list of what was judged.
+
+use super::trace::{Entry, Judgement};
+use crate::check::{Marks, Seen, look};
+use crate::cluster::World;
+use crate::scenario::{Expectation, Scenario};
+use crate::time::{Timestamp, shift};
+
+/// Expectations that are judged after every event, and the judgements so far.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub marks: Marks,
+    /// Must always hold and have not failed yet.
+    always: Vec<Expectation>,
+    /// Must come to hold before a deadline and have not yet.
+    eventually: Vec<(Expectation, Timestamp)>,
+    /// Must hold at least once, and whether they did.
+    sometimes: Vec<(Expectation, bool)>,
+    judged: u32,
+    first_failure: Option<String>,
+}
+
+impl Watch {
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            marks: Marks::default(),
+            always: scenario.always.clone(),
+            eventually: scenario
+                .eventually
+                .iter()
+                .map(|one| {
+                    let deadline = shift(scenario.cluster.start, one.within);
+                    (one.expectation.clone(), deadline)
+                })
+                .collect(),
+            sometimes: scenario
+                .sometimes
+                .iter()
+                .map(|expectation| (expectation.clone(), false))
+                .collect(),
+            judged: 0,
+            first_failure: None,
+        }
+    }
+
+    /// Whether there is anything to look at after every event.
+    pub fn looks(&self) -> bool {
+        !(self.always.is_empty() && self.eventually.is_empty() && self.sometimes.is_empty())
+    }
+
+    /// How many expectations were judged.
+    pub fn judged(&self) -> u32 {
+        self.judged
+    }
+
+    /// What failed first.
+    pub fn first_failure(&self) -> Option<String> {
+        self.first_failure.clone()
+    }
+
+    pub fn look(&self, world: &mut World, expectation: &Expectation) -> Seen {
+        look(world, &expectation.matcher, &self.marks)
+    }
+
+    /// Looks once. An `always` that fails is judged and not looked at again.
+    pub fn follow(&mut self, world: &mut World) {
+        for expectation in std::mem::take(&mut self.always) {
+            let seen = self.look(world, &expectation);
+            if seen.holds {
+                self.always.push(expectation);
+            } else {
+                self.judge(world, &expectation, "always", seen, None);
+            }
+        }
+        let now = world.now();
+        for (expectation, deadline) in std::mem::take(&mut self.eventually) {
+            let seen = self.look(world, &expectation);
+            if now > deadline {
+                let note = format!("it did not hold before {deadline}");
+                let late = Seen {
+                    holds: false,
+                    ..seen
+                };
+                self.judge(world, &expectation, "eventually", late, Some(&note));
+            } else if seen.holds {
+                self.judge(world, &expectation, "eventually", seen, None);
+            } else {
+                self.eventually.push((expectation, deadline));
+            }
+        }
+        for (expectation, held) in &mut self.sometimes {
+            *held |= look(world, &expectation.matcher, &self.marks).holds;
+        }
+    }
+
+    /// The scenario is over: judges what is left.
+    pub fn close(&mut self, world: &mut World) {
+        for expectation in std::mem::take(&mut self.always) {
+            let seen = self.look(world, &expectation);
+            self.judge(world, &expectation, "always", seen, None);
+        }
+        for (expectation, _) in std::mem::take(&mut self.eventually) {
+            let seen = self.look(world, &expectation);
+            let never = Seen {
+                holds: false,
+                ..seen
+            };
+            let note = Some("the scenario ended before it held");
+            self.judge(world, &expectation, "eventually", never, note);
+        }
+        for (expectation, held) in std::mem::take(&mut self.sometimes) {
+            let seen = self.look(world, &expectation);
+            let note = (!held).then_some("it held at no moment of this run");
+            self.judge(
+                world,
+                &expectation,
+                "sometimes",
+                Seen {
+                    holds: held,
+                    ..seen
+                },
+                note,
+            );
+        }
+    }
+
+    /// Writes a judgement into the trace.
+    pub fn judge(
+        &mut self,
+        world: &mut World,
+        expectation: &Expectation,
+        form: &str,
+        seen: Seen,
+        note: Option<&str>,
+    ) {
+        self.judged += 1;
+        let judgement = Judgement {
+            line: expectation.at.line,
+            column: expectation.at.column,
+            span: (expectation.at.offset, expectation.at.len),
+            form: form.to_owned(),
+            expected: seen.expected,
+            seen: match note {
+                Some(note) => format!("{} ({note})", seen.seen),
+                None => seen.seen,
+            },
+            subject: seen.subject,
+            passed: seen.holds,
+            cause: seen.cause,
+        };
+        if !judgement.passed && self.first_failure.is_none() {
+            self.first_failure = Some(format!(
+                "expected {}; seen: {}",
+                judgement.expected, judgement.seen
+            ));
+        }
+        world.push(Entry::Expectation(judgement));
+    }
+}

@@ -1,0 +1,345 @@
+//! Steps and expectations in a few words, for the timeline and for failures.
+
+use super::{
+    Action, Change, Connection, EdgeExpectation, Edit, Matcher, MoveManifests, Passage,
+    ProcessState, Upgrade,
+};
+use crate::time::span;
+
+impl Action {
+    /// The step in a few words: `walk 300d`, `renew all on cp1`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Walk(Passage::For(length)) => format!("walk {}", span::display(*length)),
+            Self::Walk(Passage::Until(instant)) => format!("walk until {instant}"),
+            Self::Walk(Passage::SinceStart(length)) => {
+                format!("walk to day {}", length.as_secs_f64() / 86_400.0)
+            }
+            Self::Jump(length) => format!("jump {}", span::display(*length)),
+            Self::Dormant { nodes, span } => {
+                format!("power {nodes} off for {}", span::display(*span))
+            }
+            Self::Skew { nodes, offset } => {
+                format!("skew {nodes} by {}", span::display(*offset))
+            }
+            Self::StepBack(length) => format!("step back {}", span::display(*length)),
+            Self::Init => "init".to_owned(),
+            Self::Renew {
+                nodes,
+                name,
+                exit_code,
+            } => format!("renew {name} on {nodes}{}", exits(exit_code.unwrap_or(0))),
+            Self::CheckExpiration { nodes } => format!("check expiration on {nodes}"),
+            Self::Upgrade(upgrade) => upgrade.describe(),
+            Self::Kubeadm {
+                nodes,
+                args,
+                exit_code,
+                stdout_to,
+            } => {
+                let to = stdout_to
+                    .as_ref()
+                    .map_or_else(String::new, |path| format!(" > {path}"));
+                format!(
+                    "kubeadm {}{to} on {nodes}{}",
+                    args.join(" "),
+                    exits(*exit_code)
+                )
+            }
+            Self::Restart(target) => format!("restart {target}"),
+            Self::Stop(target) => format!("stop {target}"),
+            Self::Start(target) => format!("start {target}"),
+            Self::Reboot(nodes) => format!("reboot {nodes}"),
+            Self::MoveManifests(moved) => moved.describe(),
+            Self::Edit(edit) => edit.describe(),
+            Self::Remove { nodes, paths } => format!("remove {} on {nodes}", paths.join(", ")),
+            Self::Copy {
+                from_node,
+                from,
+                to_nodes,
+                to,
+            } => format!("copy {from_node}:{from} to {to_nodes}:{to}"),
+            Self::Expect(expectation) => format!("expect {}", expectation.matcher.describe()),
+            Self::ExpectFailure {
+                expectation,
+                because,
+            } => {
+                let because = because
+                    .as_ref()
+                    .map_or_else(String::new, |text| format!(", because {text:?}"));
+                format!(
+                    "expect it to fail that {}{because}",
+                    expectation.matcher.describe()
+                )
+            }
+            Self::Note(text) => text.clone(),
+        }
+    }
+}
+
+fn exits(code: i32) -> String {
+    if code == 0 {
+        String::new()
+    } else {
+        format!(", which exits {code}")
+    }
+}
+
+impl Upgrade {
+    fn describe(&self) -> String {
+        let mut text = format!("upgrade {} to {}", self.nodes, self.to);
+        for (flag, value) in [
+            ("certificate-renewal", self.certificate_renewal),
+            ("etcd-upgrade", self.etcd_upgrade),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!(" --{flag}={value}"));
+            }
+        }
+        text + &exits(self.exit_code)
+    }
+}
+
+impl MoveManifests {
+    fn describe(&self) -> String {
+        let which = if self.components.is_empty() {
+            "all manifests".to_owned()
+        } else {
+            let names: Vec<_> = self.components.iter().map(|part| part.name()).collect();
+            format!("the manifest of {}", names.join(", "))
+        };
+        let nodes = &self.nodes;
+        if self.back {
+            format!("move {which} back on {nodes}")
+        } else if self.leave_out {
+            format!("move {which} away on {nodes}")
+        } else if self.until_restarted {
+            format!("move {which} away and back on {nodes}, until restarted")
+        } else {
+            format!(
+                "move {which} away for {} and back on {nodes}",
+                span::display(self.wait)
+            )
+        }
+    }
+}
+
+impl Edit {
+    fn describe(&self) -> String {
+        let (path, nodes) = (&self.path, &self.nodes);
+        match &self.change {
+            Change::Content(_) => format!("write {path} on {nodes}"),
+            Change::SetLines(lines) => {
+                let keys: Vec<_> = lines.iter().map(|(key, _)| key.as_str()).collect();
+                format!("set {} in {path} on {nodes}", keys.join(", "))
+            }
+            Change::Mode(mode) => format!("chmod {mode:04o} {path} on {nodes}"),
+        }
+    }
+}
+
+impl EdgeExpectation {
+    /// The word of the format.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failing => "failing",
+            Self::Partial => "partial",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+impl ProcessState {
+    /// The word of the format.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Connection {
+    /// The word of the format.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl Matcher {
+    /// What must hold, as a clause: `kubelet@cp1 -> kube-apiserver is ok`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Edge {
+                client,
+                server,
+                connection,
+                is,
+                text,
+            } => {
+                let held = match connection {
+                    Connection::Fresh => "",
+                    Connection::Held => "the open connection of ",
+                };
+                let with = text
+                    .as_ref()
+                    .map_or_else(String::new, |text| format!(" with {text:?}"));
+                format!("{held}{client} -> {server} is {}{with}", is.word())
+            }
+            Self::AllEdges { is } => format!("every edge is {}", is.word()),
+            Self::Process {
+                target,
+                state,
+                log,
+                log_without,
+                restarted,
+                loaded_is_on_disk,
+            } => clause(
+                target,
+                [
+                    state.map(|state| format!("is {}", state.word())),
+                    log.as_ref().map(|text| format!("logged {text:?}")),
+                    log_without
+                        .as_ref()
+                        .map(|text| format!("did not log {text:?}")),
+                    restarted.map(|yes| verb(yes, "was restarted", "was not restarted")),
+                    loaded_is_on_disk.as_ref().map(|(file, same)| {
+                        let what = if *same {
+                            "has loaded what"
+                        } else {
+                            "has not loaded what"
+                        };
+                        format!("{what} {file} holds")
+                    }),
+                ],
+            ),
+            Self::Certificate {
+                nodes,
+                name,
+                exists,
+                valid,
+                days_left_min,
+                days_left_max,
+                renewed,
+                age_days_max,
+                count,
+            } => clause(
+                &format!("certificate {name} on {nodes}"),
+                [
+                    exists.map(|yes| verb(yes, "exists", "does not exist")),
+                    valid.map(|yes| is(yes, "valid")),
+                    days(*days_left_min, *days_left_max),
+                    renewed.map(|yes| verb(yes, "was renewed", "was not renewed")),
+                    age_days_max.map(|max| format!("is at most {max} days old")),
+                    count.map(|count| format!("was issued {count} times so far")),
+                ],
+            ),
+            Self::Output {
+                nodes,
+                exit_code,
+                stdout,
+                stdout_without,
+                stderr,
+            } => {
+                let mut facts = vec![exit_code.map(|code| format!("exited {code}"))];
+                for (texts, what) in [
+                    (stdout, "printed"),
+                    (stdout_without, "did not print"),
+                    (stderr, "printed to stderr"),
+                ] {
+                    facts.extend(texts.iter().map(|text| Some(format!("{what} {text:?}"))));
+                }
+                clause(&format!("the last command on {nodes}"), facts)
+            }
+            Self::Residual { nodes, rows } => {
+                let rows: Vec<String> = rows
+                    .iter()
+                    .map(|(row, time)| match row.as_str() {
+                        "*" => format!("{time} for every row"),
+                        row => format!("{time} for {row}"),
+                    })
+                    .collect();
+                format!("RESIDUAL TIME on {nodes} is {}", rows.join(", "))
+            }
+            Self::File {
+                nodes,
+                path,
+                exists,
+                contains,
+                without,
+                mode,
+                link,
+            } => clause(
+                &format!("{path} on {nodes}"),
+                [
+                    exists.map(|yes| verb(yes, "exists", "does not exist")),
+                    contains.as_ref().map(|text| format!("contains {text:?}")),
+                    without
+                        .as_ref()
+                        .map(|text| format!("does not contain {text:?}")),
+                    mode.map(|mode| format!("has mode {mode:04o}")),
+                    link.as_ref().map(|to| format!("is a link to {to}")),
+                ],
+            ),
+            Self::Etcd { quorum, members } => clause(
+                &"etcd",
+                [
+                    quorum.map(|yes| verb(yes, "has a quorum", "has no quorum")),
+                    members.map(|count| format!("has {count} members that answer")),
+                ],
+            ),
+            Self::Node { nodes, ready } => {
+                format!(
+                    "node {nodes} is {}",
+                    if *ready { "Ready" } else { "NotReady" }
+                )
+            }
+            Self::Requests {
+                pending,
+                issued_min,
+            } => clause(
+                &"the CSR API",
+                [
+                    pending.map(|count| format!("has {count} pending requests")),
+                    issued_min.map(|count| format!("has issued at least {count}")),
+                ],
+            ),
+        }
+    }
+}
+
+/// `subject fact and fact and fact`.
+fn clause(
+    subject: &impl std::fmt::Display,
+    facts: impl IntoIterator<Item = Option<String>>,
+) -> String {
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    format!("{subject} {}", facts.join(" and "))
+}
+
+fn is(yes: bool, what: &str) -> String {
+    format!("{} {what}", if yes { "is" } else { "is not" })
+}
+
+fn verb(yes: bool, positive: &str, negative: &str) -> String {
+    (if yes { positive } else { negative }).to_owned()
+}
+
+fn days(min: Option<f64>, max: Option<f64>) -> Option<String> {
+    Some(match (min, max) {
+        (Some(min), Some(max)) => format!("has {min} to {max} days left"),
+        (Some(min), None) => format!("has at least {min} days left"),
+        (None, Some(max)) => format!("has at most {max} days left"),
+        (None, None) => return None,
+    })
+}

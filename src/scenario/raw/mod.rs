@@ -1,0 +1,188 @@
+//! The format as people write it. Resolving it into [`super::Scenario`] is the next stage.
+
+mod expectation;
+mod shape;
+mod step;
+mod when;
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
+pub(super) use shape::{Empty, OneOrMany, Short};
+pub(super) use step::{ActionRaw, Edit, Kubeadm, MoveManifests, Renew, Step, Upgrade};
+pub(super) use when::{When, holds};
+
+use super::decode::{Decode, Fields, Problems, record};
+use super::node::Node;
+use super::problem::Problem;
+use super::scalar::{ApiVersion, At, Forward, Kind};
+use super::{Backend, Position};
+use crate::kubeadm::Version;
+use crate::pki::KeyAlgorithm;
+use crate::time::Timestamp;
+
+record! {
+    /// A certdrill scenario: a cluster, what happens to it, and what must be seen.
+    "a scenario" pub(crate) struct Document {
+        /// The version of the format.
+        "apiVersion" api_version: At<ApiVersion>,
+        /// What the file is.
+        "kind" kind: At<Kind>,
+        /// What it is called and about.
+        "metadata" metadata: Metadata,
+        /// The cluster, the steps and the expectations.
+        "spec" spec: Spec,
+    }
+}
+
+record! {
+    /// What a scenario is called and about.
+    "metadata" pub(crate) struct Metadata {
+        /// Short name: small letters, digits and dashes.
+        "name" name: At<Name>,
+        /// One line that says what is shown.
+        "title" title: At<String>,
+        /// Link to the documentation page or issue.
+        "reference" reference: Option<At<String>>,
+        /// Words to select scenarios by.
+        "tags" tags: Option<Vec<At<String>>>,
+        /// Anything worth knowing.
+        "description" description: Option<At<String>>,
+    }
+}
+
+record! {
+    /// The cluster, the steps and the expectations.
+    "spec" pub(crate) struct Spec {
+        /// Where it can be played; `[sim]` unless said otherwise.
+        "backends" backends: Option<Vec<At<Backend>>>,
+        /// Variants: every combination of these values is one run; `"{key}"` stands for the value anywhere.
+        "matrix" matrix: Option<Matrix>,
+        /// The cluster at the start.
+        "cluster" cluster: Cluster,
+        /// What happens, in order.
+        "steps" steps: Vec<Step>,
+        /// Must hold after every event.
+        "always" always: Option<Vec<Expectation>>,
+        /// Must have held at least once by a deadline.
+        "eventually" eventually: Option<Vec<Eventually>>,
+        /// Must hold at least once over a batch of seeds.
+        "sometimes" sometimes: Option<Vec<Expectation>>,
+    }
+}
+
+record! {
+    /// The cluster at the start.
+    "cluster" pub(crate) struct Cluster {
+        /// Version of kubeadm and of the components.
+        "version" version: At<Version>,
+        /// Instant of `kubeadm init`; 2026-01-01T00:00:00Z unless said otherwise.
+        "start" start: Option<At<Timestamp>>,
+        /// How many nodes; one control plane and no worker unless said otherwise.
+        "nodes" nodes: Option<NodeCounts>,
+        /// `encryptionAlgorithm` of the kubeadm configuration; RSA-2048 unless said otherwise.
+        "keyAlgorithm" key_algorithm: Option<At<KeyAlgorithm>>,
+        /// `certificateValidityPeriod` of the kubeadm configuration (1.31 and later).
+        "certificateValidity" certificate_validity: Option<At<Forward>>,
+        /// `caCertificateValidityPeriod` of the kubeadm configuration (1.31 and later).
+        "caValidity" ca_validity: Option<At<Forward>>,
+        /// Start with bare nodes: an `init` step makes the cluster.
+        "bare" bare: Option<At<bool>>,
+    }
+}
+
+record! {
+    /// How many nodes there are.
+    "nodes" pub(crate) struct NodeCounts {
+        /// Control planes, named cp1, cp2, ...
+        "controlPlane" control_plane: Option<At<u32>>,
+        /// Workers, named w1, w2, ...
+        "worker" worker: Option<At<u32>>,
+    }
+}
+
+record! {
+    /// Something that must have held at least once by a deadline.
+    "an item of eventually" pub(crate) struct Eventually {
+        /// Deadline, in virtual time from the cluster's start.
+        "within" within: At<Forward>,
+        /// What must have held.
+        "expect" expect: OneOrMany<Expectation>,
+    }
+}
+
+/// `metadata.name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(pub(crate) String);
+
+super::scalar::checked_text! {
+    Name, "a name of small letters, digits and dashes",
+    |text| !text.is_empty()
+        && text.len() <= 80
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-'),
+    "for example kubelet-conf-embedded; it is what --include selects by",
+    r"^[a-z0-9][a-z0-9-]*$"
+}
+
+/// `spec.matrix`: keys and the values each can have.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Matrix {
+    pub(crate) at: Position,
+    pub(crate) axes: Vec<(String, Vec<At<String>>)>,
+}
+
+impl Decode for Matrix {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, "a mapping of names to lists of values", problems)?;
+        let before = problems.len();
+        let mut axes = Vec::new();
+        for (key, value) in fields.entries() {
+            let valid = key.text.starts_with(|c: char| c.is_ascii_alphabetic())
+                && key
+                    .text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+            if !valid {
+                problems.push::<()>(
+                    Problem::new(key.at, format!("`{}` cannot be a matrix key", key.text))
+                        .help("letters, digits, dashes and underscores, beginning with a letter"),
+                );
+            }
+            let Some(values) = Vec::<At<String>>::decode(value, problems) else {
+                continue;
+            };
+            if values.is_empty() {
+                problems.push::<()>(Problem::new(
+                    key.at,
+                    format!("`{}` has no values, so there is nothing to run", key.text),
+                ));
+            }
+            axes.push((key.text.clone(), values));
+        }
+        (problems.len() == before).then(|| Self {
+            at: fields.at(),
+            axes,
+        })
+    }
+}
+
+impl JsonSchema for Matrix {
+    fn schema_name() -> Cow<'static, str> {
+        "Matrix".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "minItems": 1,
+                "items": { "type": ["string", "number", "boolean"] },
+            },
+            "examples": [{ "version": ["v1.16.15", "v1.17.17"] }],
+        })
+    }
+}

@@ -1,0 +1,329 @@
+//! Steps: one key that says what is done, and `when`.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::{Empty, ExpectFailure, Expectation, OneOrMany, Short, When};
+use crate::kubeadm::Version;
+use crate::scenario::decode::{Decode, Fields, Problems, record};
+use crate::scenario::node::{Key, Node, Value};
+use crate::scenario::problem::Problem;
+use crate::scenario::scalar::{At, Forward, Mode, NodePath, Place};
+use crate::scenario::{Component, Nodes, Passage, Position, Target};
+use crate::time::SignedDuration;
+
+/// A step and where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) at: Position,
+    pub(crate) when: Option<When>,
+    pub(crate) action: ActionRaw,
+}
+
+/// Declares what a step can be: enum, decoder by key and JSON Schema.
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])* $key:literal $variant:ident($type:ty),)*) => {
+        /// What a step does, as written.
+        #[derive(Debug, Clone, PartialEq)]
+        pub(crate) enum ActionRaw {
+            $($(#[doc = $doc])* $variant($type),)*
+        }
+
+        impl ActionRaw {
+            const KEYS: &'static [&'static str] = &[$($key),*];
+
+            fn decode(key: &str, node: &Node, problems: &mut Problems) -> Option<Self> {
+                match key {
+                    $($key => <$type>::decode(node, problems).map(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            fn properties(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json::Value> {
+                let mut properties = serde_json::Map::new();
+                $({
+                    let mut schema = generator.subschema_for::<$type>();
+                    let doc = [$($doc),*].concat();
+                    schema.insert("description".to_owned(), doc.trim().into());
+                    properties.insert($key.to_owned(), schema.to_value());
+                })*
+                properties
+            }
+        }
+    };
+}
+
+actions! {
+    /// Time passes and everything keeps running: 300d, until 2027-01-01T00:00:00Z, to day 255.5.
+    "walk" Walk(At<Passage>),
+    /// The wall clocks step forward; timers do not.
+    "jump" Jump(At<Forward>),
+    /// The wall clocks step back; timers do not.
+    "stepBack" StepBack(At<Forward>),
+    /// The clocks of some nodes differ from now on, by this much in all.
+    "skew" Skew(Skew),
+    /// Nodes are powered off while time passes, then on again.
+    "dormant" Dormant(Short<At<Forward>, Dormant>),
+    /// kubeadm init on the first control plane and join on the others; for a cluster that starts bare.
+    "init" Init(Empty),
+    /// kubeadm certs renew, spelled as the node's version wants; on every control plane unless said otherwise.
+    "renew" Renew(Short<At<String>, Renew>),
+    /// kubeadm certs check-expiration, spelled as the node's version wants.
+    "checkExpiration" CheckExpiration(Short<At<Nodes>, OnNodes>),
+    /// kubeadm upgrade apply on the first of the nodes, upgrade node on the others.
+    "upgrade" Upgrade(Short<At<Version>, Upgrade>),
+    /// Any kubeadm command line, literally; on cp1 unless said otherwise.
+    "kubeadm" Kubeadm(Short<At<String>, Kubeadm>),
+    /// Stop and start a process, and wait until the new one runs.
+    "restart" Restart(At<Target>),
+    /// Stop a process and keep it stopped.
+    "stop" Stop(At<Target>),
+    /// Start a stopped process.
+    "start" Start(At<Target>),
+    /// Reboot nodes.
+    "reboot" Reboot(At<Nodes>),
+    /// The documented restart of static Pods: move the manifests away, wait, move them back.
+    "moveManifests" MoveManifests(Short<At<Nodes>, MoveManifests>),
+    /// Change a file.
+    "edit" Edit(Edit),
+    /// Remove files.
+    "remove" Remove(Remove),
+    /// Copy a file, also between nodes.
+    "copy" Copy(Copy),
+    /// A remark in the timeline.
+    "note" Note(At<String>),
+    /// Must hold now: an expectation, or a list of them.
+    "expect" Expect(OneOrMany<Expectation>),
+    /// A negative control: must not hold now.
+    "expectFailure" ExpectFailure(Box<ExpectFailure>),
+}
+
+impl Decode for Step {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        if let Value::Scalar(word) = &node.value
+            && ActionRaw::KEYS.contains(&word.as_str())
+        {
+            return problems.push(
+                Problem::new(node.at, format!("`{word}` says too little")).help(format!(
+                    "write `{word}: …`, or `{word}: {{}}` where there is nothing to say"
+                )),
+            );
+        }
+        let fields = Fields::of(node, "a step such as `walk: 300d`", problems)?;
+        let before = problems.len();
+        let when = fields.read::<Option<When>>("when", problems);
+        let (key, value) =
+            fields.discriminant("step", ActionRaw::KEYS, &["when"], |_| false, problems)?;
+        fields.reject_unknown(
+            "a step; options go into a mapping below its key",
+            ActionRaw::KEYS,
+            &["when"],
+            problems,
+        );
+        let action = ActionRaw::decode(&key.text, value, problems);
+        if problems.len() > before {
+            return None;
+        }
+        Some(Self {
+            at: entry_position(key, value),
+            when: when?,
+            action: action?,
+        })
+    }
+}
+
+/// From the key to the end of its value, as far as that is on the key's line.
+pub(super) fn entry_position(key: &Key, value: &Node) -> Position {
+    let end = value.at.offset + value.at.len;
+    let same_line = value.at.line == key.at.line && end > key.at.offset;
+    Position {
+        len: match value.value {
+            Value::Scalar(_) if same_line => end - key.at.offset,
+            _ => key.at.len,
+        },
+        ..key.at
+    }
+}
+
+impl JsonSchema for Step {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = ActionRaw::properties(generator);
+        properties.insert(
+            "when".to_owned(),
+            generator.subschema_for::<When>().to_value(),
+        );
+        json_schema!({
+            "description": "One thing that happens.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 2,
+        })
+    }
+}
+
+record! {
+    /// The clocks of some nodes differ.
+    "skew" pub(crate) struct Skew {
+        /// Which nodes.
+        "nodes" nodes: At<Nodes>,
+        /// Their offset from true time; negative for clocks that are late.
+        "by" by: At<SignedDuration>,
+    }
+}
+
+record! {
+    /// Nodes are powered off.
+    "dormant" pub(crate) struct Dormant {
+        /// Which nodes; all unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// For how long.
+        "for" span: At<Forward>,
+    }
+}
+
+record! {
+    /// Renews certificates.
+    "renew" pub(crate) struct Renew {
+        /// On which nodes; every control plane unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// `all` or a certificate's name.
+        "name" name: At<String>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// Which nodes.
+    "this step" pub(crate) struct OnNodes {
+        /// Which nodes; every control plane unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+    }
+}
+
+record! {
+    /// An upgrade.
+    "upgrade" pub(crate) struct Upgrade {
+        /// Which nodes, in order; all unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// The version to upgrade to.
+        "to" to: At<Version>,
+        /// `--certificate-renewal`.
+        "certificateRenewal" certificate_renewal: Option<At<bool>>,
+        /// `--etcd-upgrade`.
+        "etcdUpgrade" etcd_upgrade: Option<At<bool>>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// A kubeadm command.
+    "kubeadm" pub(crate) struct Kubeadm {
+        /// Which nodes; cp1 unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// What follows `kubeadm`: text that is split at blanks, or a list.
+        "args" args: OneOrMany<At<String>>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+        /// A file of the node that standard output is written to.
+        "stdoutTo" stdout_to: Option<At<NodePath>>,
+    }
+}
+
+record! {
+    /// The documented restart of static Pods.
+    "moveManifests" pub(crate) struct MoveManifests {
+        /// On which nodes.
+        "nodes" nodes: At<Nodes>,
+        /// Which static Pods; all four unless said otherwise.
+        "components" components: Option<Vec<At<Component>>>,
+        /// How long the manifests stay away; 20s unless said otherwise.
+        "wait" wait: Option<At<Forward>>,
+        /// Wait until the old processes are gone and the new ones run, instead of a fixed time.
+        "untilRestarted" until_restarted: Option<At<bool>>,
+        /// Leave the manifests out.
+        "leaveOut" leave_out: Option<At<bool>>,
+        /// Only move manifests back that an earlier step left out.
+        "back" back: Option<At<bool>>,
+    }
+}
+
+record! {
+    /// A change to a file: give `content`, `setLines` or `mode`.
+    "edit" pub(crate) struct Edit {
+        /// On which nodes.
+        "nodes" nodes: At<Nodes>,
+        /// Which file.
+        "path" path: At<NodePath>,
+        /// The whole new content.
+        "content" content: Option<At<String>>,
+        /// Lines by the key they begin with, and what the line becomes.
+        "setLines" set_lines: Option<Lines>,
+        /// Permission bits, in octal and in quotes.
+        "mode" mode: Option<At<Mode>>,
+    }
+}
+
+record! {
+    /// Files to remove.
+    "remove" pub(crate) struct Remove {
+        /// On which nodes.
+        "nodes" nodes: At<Nodes>,
+        /// Which files.
+        "paths" paths: OneOrMany<At<NodePath>>,
+    }
+}
+
+record! {
+    /// A copy of a file.
+    "copy" pub(crate) struct Copy {
+        /// Node and path, as cp1:/etc/kubernetes/admin.conf.
+        "from" from: At<Place>,
+        /// Nodes and path.
+        "to" to: At<Place>,
+    }
+}
+
+/// `setLines`: the key a line begins with, and the whole new line.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lines(pub(crate) Vec<(String, At<String>)>);
+
+impl Decode for Lines {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, "a mapping of keys to new lines", problems)?;
+        let before = problems.len();
+        let lines = fields
+            .entries()
+            .iter()
+            .filter_map(|(key, value)| {
+                At::<String>::decode(value, problems).map(|line| (key.text.clone(), line))
+            })
+            .collect();
+        (problems.len() == before).then_some(Self(lines))
+    }
+}
+
+impl JsonSchema for Lines {
+    fn schema_name() -> Cow<'static, str> {
+        "Lines".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+            "examples": [{
+                "client-certificate-data":
+                    "client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem",
+            }],
+        })
+    }
+}

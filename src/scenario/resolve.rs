@@ -1,0 +1,438 @@
+//! From what was written to what the player sees: names resolved, defaults filled in, `when` decided.
+
+use std::collections::BTreeMap;
+
+use super::decode::Problems;
+use super::problem::Problem;
+use super::raw::{self, ActionRaw, OneOrMany, Short};
+use super::scalar::{At, CERTIFICATES};
+use super::{
+    Action, Backend, Change, Cluster, Edit, Eventually, Expectation, MoveManifests, Nodes,
+    Position, Scenario, Step, Upgrade,
+};
+use crate::kubeadm::Version;
+use crate::time::{SignedDuration, Timestamp};
+
+mod matcher;
+
+/// A cluster of more control planes than etcd is ever run with is a slip.
+const CONTROL_PLANES_MAX: u32 = 9;
+const WORKERS_MAX: u32 = 100;
+/// `v1beta4`: the first API version with validity periods.
+const V1BETA4: Version = Version::new(31, 0);
+/// 2026-01-01T00:00:00Z.
+const START_SECOND: i64 = 1_767_225_600;
+
+/// One variant while it is resolved.
+struct Variant<'v> {
+    values: &'v BTreeMap<String, String>,
+    start: Version,
+}
+
+/// Resolves one variant.
+pub(super) fn scenario(
+    document: raw::Document,
+    file: &str,
+    values: &BTreeMap<String, String>,
+    problems: &mut Problems,
+) -> Option<Scenario> {
+    let before = problems.len();
+    let raw::Metadata {
+        name,
+        title,
+        reference,
+        tags,
+        description: _,
+    } = document.metadata;
+    let spec = document.spec;
+    let cluster = cluster(&spec.cluster, problems);
+    let variant = Variant {
+        values,
+        start: spec.cluster.version.value,
+    };
+    let bare = cluster.bare;
+    let mut steps = Vec::new();
+    for step in spec.steps {
+        if let ActionRaw::Init(_) = step.action
+            && !bare
+        {
+            problems.push::<()>(
+                Problem::new(step.at, "this cluster is initialised already")
+                    .help("start it with `bare: true` under `cluster` to run `init` as a step"),
+            );
+        }
+        variant.step(step, &mut steps, problems);
+    }
+    let scenario = Scenario {
+        name: name.value.0,
+        title: title.value,
+        reference: reference.map(|reference| reference.value),
+        tags: tags
+            .unwrap_or_default()
+            .into_iter()
+            .map(|tag| tag.value)
+            .collect(),
+        file: file.to_owned(),
+        variant: values.clone(),
+        backends: backends(spec.backends, problems),
+        cluster,
+        steps,
+        always: variant.expectations(spec.always.unwrap_or_default(), problems),
+        eventually: variant.eventually(spec.eventually.unwrap_or_default(), problems),
+        sometimes: variant.expectations(spec.sometimes.unwrap_or_default(), problems),
+    };
+    (problems.len() == before).then_some(scenario)
+}
+
+fn backends(written: Option<Vec<At<Backend>>>, problems: &mut Problems) -> Vec<Backend> {
+    let mut backends = Vec::new();
+    for backend in written.unwrap_or_else(|| {
+        vec![At {
+            value: Backend::Sim,
+            at: Position::default(),
+        }]
+    }) {
+        if backends.contains(&backend.value) {
+            problems.push::<()>(Problem::new(backend.at, "this backend is given twice"));
+        }
+        backends.push(backend.value);
+    }
+    backends
+}
+
+fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
+    let version = written.version.value;
+    let nodes = written.nodes.as_ref();
+    let control_planes = nodes.and_then(|nodes| nodes.control_plane.as_ref());
+    let workers = nodes.and_then(|nodes| nodes.worker.as_ref());
+    for (count, range) in [
+        (control_planes, 1..=CONTROL_PLANES_MAX),
+        (workers, 0..=WORKERS_MAX),
+    ] {
+        if let Some(count) = count
+            && !range.contains(&count.value)
+        {
+            problems.push::<()>(Problem::new(
+                count.at,
+                format!(
+                    "{} nodes: certdrill plays {} to {}",
+                    count.value,
+                    range.start(),
+                    range.end()
+                ),
+            ));
+        }
+    }
+    for period in [&written.certificate_validity, &written.ca_validity]
+        .into_iter()
+        .flatten()
+    {
+        if version < V1BETA4 {
+            problems.push::<()>(
+                Problem::new(
+                    period.at,
+                    format!("kubeadm {version} has no setting for the validity of certificates"),
+                )
+                .help("it came with kubeadm.k8s.io/v1beta4 in v1.31.0"),
+            );
+        }
+    }
+    let period =
+        |period: &Option<At<super::scalar::Forward>>| period.as_ref().map(|period| period.value.0);
+    Cluster {
+        version,
+        start: written.start.as_ref().map_or_else(
+            || Timestamp::from_second(START_SECOND).unwrap_or(Timestamp::UNIX_EPOCH),
+            |start| start.value,
+        ),
+        control_planes: control_planes.map_or(1, |count| count.value),
+        workers: workers.map_or(0, |count| count.value),
+        key_algorithm: written.key_algorithm.as_ref().map(|key| key.value),
+        certificate_validity: period(&written.certificate_validity),
+        ca_validity: period(&written.ca_validity),
+        bare: written.bare.as_ref().is_some_and(|bare| bare.value),
+    }
+}
+
+impl Variant<'_> {
+    /// Adds the steps that one written step stands for: none, one, or one for each expectation.
+    fn step(&self, step: raw::Step, steps: &mut Vec<Step>, problems: &mut Problems) {
+        let wanted = raw::holds(step.when.as_ref(), self.values, self.start, problems);
+        let actions = match step.action {
+            ActionRaw::Expect(OneOrMany(expectations)) => self
+                .expectations(expectations, problems)
+                .into_iter()
+                .map(|expectation| (expectation.at, Action::Expect(expectation)))
+                .collect(),
+            ActionRaw::ExpectFailure(control) => {
+                let because = control.because.map(|because| because.value);
+                self.expectations(vec![control.expectation], problems)
+                    .into_iter()
+                    .map(|expectation| {
+                        let at = expectation.at;
+                        let because = because.clone();
+                        (
+                            at,
+                            Action::ExpectFailure {
+                                expectation,
+                                because,
+                            },
+                        )
+                    })
+                    .collect()
+            }
+            other => action(other, problems)
+                .map(|action| vec![(step.at, action)])
+                .unwrap_or_default(),
+        };
+        if wanted {
+            steps.extend(actions.into_iter().map(|(at, action)| Step { at, action }));
+        }
+    }
+
+    fn expectations(
+        &self,
+        written: Vec<raw::Expectation>,
+        problems: &mut Problems,
+    ) -> Vec<Expectation> {
+        let mut expectations = Vec::new();
+        for expectation in written {
+            let at = expectation.at;
+            let wanted = raw::holds(expectation.when.as_ref(), self.values, self.start, problems);
+            if let Some(matcher) = matcher::matcher(expectation.body, at, problems)
+                && wanted
+            {
+                expectations.push(Expectation { at, matcher });
+            }
+        }
+        expectations
+    }
+
+    fn eventually(
+        &self,
+        written: Vec<raw::Eventually>,
+        problems: &mut Problems,
+    ) -> Vec<Eventually> {
+        let mut all = Vec::new();
+        for item in written {
+            let within = item.within.value.0;
+            all.extend(
+                self.expectations(item.expect.0, problems)
+                    .into_iter()
+                    .map(|expectation| Eventually {
+                        expectation,
+                        within,
+                    }),
+            );
+        }
+        all
+    }
+}
+
+fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
+    Some(match written {
+        ActionRaw::Walk(passage) => Action::Walk(passage.value),
+        ActionRaw::Jump(span) => Action::Jump(span.value.0),
+        ActionRaw::StepBack(span) => Action::StepBack(span.value.0),
+        ActionRaw::Skew(skew) => Action::Skew {
+            nodes: skew.nodes.value,
+            offset: skew.by.value,
+        },
+        ActionRaw::Dormant(Short::Short(span)) => Action::Dormant {
+            nodes: selector("all"),
+            span: span.value.0,
+        },
+        ActionRaw::Dormant(Short::Long(dormant)) => Action::Dormant {
+            nodes: or(dormant.nodes, "all"),
+            span: dormant.span.value.0,
+        },
+        ActionRaw::Init(_) => Action::Init,
+        ActionRaw::Renew(renew) => self::renew(renew, problems)?,
+        ActionRaw::CheckExpiration(Short::Short(nodes)) => {
+            Action::CheckExpiration { nodes: nodes.value }
+        }
+        ActionRaw::CheckExpiration(Short::Long(on)) => Action::CheckExpiration {
+            nodes: or(on.nodes, "cp*"),
+        },
+        ActionRaw::Upgrade(upgrade) => Action::Upgrade(self::upgrade(upgrade)),
+        ActionRaw::Kubeadm(kubeadm) => self::kubeadm(kubeadm),
+        ActionRaw::Restart(target) => Action::Restart(target.value),
+        ActionRaw::Stop(target) => Action::Stop(target.value),
+        ActionRaw::Start(target) => Action::Start(target.value),
+        ActionRaw::Reboot(nodes) => Action::Reboot(nodes.value),
+        ActionRaw::MoveManifests(moved) => Action::MoveManifests(move_manifests(moved, problems)?),
+        ActionRaw::Edit(edit) => Action::Edit(self::edit(edit, problems)?),
+        ActionRaw::Remove(remove) => Action::Remove {
+            nodes: remove.nodes.value,
+            paths: remove
+                .paths
+                .0
+                .into_iter()
+                .map(|path| path.value.0)
+                .collect(),
+        },
+        ActionRaw::Copy(copy) => Action::Copy {
+            from_node: copy.from.value.nodes,
+            from: copy.from.value.path,
+            to_nodes: copy.to.value.nodes,
+            to: copy.to.value.path,
+        },
+        ActionRaw::Note(text) => Action::Note(text.value),
+        // Taken apart before, because one step may hold several.
+        ActionRaw::Expect(_) | ActionRaw::ExpectFailure(_) => return None,
+    })
+}
+
+fn selector(text: &str) -> Nodes {
+    Nodes(text.to_owned())
+}
+
+fn or(nodes: Option<At<Nodes>>, default: &str) -> Nodes {
+    nodes.map_or_else(|| selector(default), |nodes| nodes.value)
+}
+
+fn renew(written: Short<At<String>, raw::Renew>, problems: &mut Problems) -> Option<Action> {
+    let (name, nodes, exit_code) = match written {
+        Short::Short(name) => (name, selector("cp*"), None),
+        Short::Long(renew) => (
+            renew.name,
+            or(renew.nodes, "cp*"),
+            renew.exit_code.map(|code| code.value),
+        ),
+    };
+    // A name that kubeadm refuses may be what a scenario is about; then it says the exit code.
+    let known = name.value == "all" || CERTIFICATES.contains(&name.value.as_str());
+    if !known && exit_code.is_none() {
+        let names = CERTIFICATES.into_iter().chain(["all"]);
+        return problems.push(
+            Problem::new(name.at, format!("unknown certificate `{}`", name.value))
+                .help(super::problem::suggest(&name.value, names)),
+        );
+    }
+    Some(Action::Renew {
+        nodes,
+        name: name.value,
+        exit_code,
+    })
+}
+
+fn upgrade(written: Short<At<Version>, raw::Upgrade>) -> Upgrade {
+    match written {
+        Short::Short(to) => Upgrade {
+            nodes: selector("all"),
+            to: to.value,
+            certificate_renewal: None,
+            etcd_upgrade: None,
+            exit_code: 0,
+        },
+        Short::Long(upgrade) => Upgrade {
+            nodes: or(upgrade.nodes, "all"),
+            to: upgrade.to.value,
+            certificate_renewal: upgrade.certificate_renewal.map(|flag| flag.value),
+            etcd_upgrade: upgrade.etcd_upgrade.map(|flag| flag.value),
+            exit_code: upgrade.exit_code.map_or(0, |code| code.value),
+        },
+    }
+}
+
+fn kubeadm(written: Short<At<String>, raw::Kubeadm>) -> Action {
+    let split = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    match written {
+        Short::Short(args) => Action::Kubeadm {
+            nodes: selector("cp1"),
+            args: split(&args.value),
+            exit_code: 0,
+            stdout_to: None,
+        },
+        Short::Long(kubeadm) => Action::Kubeadm {
+            nodes: or(kubeadm.nodes, "cp1"),
+            args: match kubeadm.args.0.as_slice() {
+                [line] => split(&line.value),
+                list => list.iter().map(|arg| arg.value.clone()).collect(),
+            },
+            exit_code: kubeadm.exit_code.map_or(0, |code| code.value),
+            stdout_to: kubeadm.stdout_to.map(|path| path.value.0),
+        },
+    }
+}
+
+fn move_manifests(
+    written: Short<At<Nodes>, raw::MoveManifests>,
+    problems: &mut Problems,
+) -> Option<MoveManifests> {
+    let fixed = SignedDuration::from_secs(20);
+    let moved = match written {
+        Short::Short(nodes) => {
+            return Some(MoveManifests {
+                nodes: nodes.value,
+                components: Vec::new(),
+                wait: fixed,
+                until_restarted: false,
+                leave_out: false,
+                back: false,
+            });
+        }
+        Short::Long(moved) => moved,
+    };
+    let set = |flag: &Option<At<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
+    let until_restarted = set(&moved.until_restarted);
+    let leave_out = set(&moved.leave_out);
+    let back = set(&moved.back);
+    let clash = |first: &str, second: &str| {
+        Problem::new(
+            moved.nodes.at,
+            format!("`{first}` and `{second}` exclude each other"),
+        )
+    };
+    if until_restarted && moved.wait.is_some() {
+        return problems.push(clash("wait", "untilRestarted"));
+    }
+    if leave_out && back {
+        return problems.push(clash("leaveOut", "back"));
+    }
+    Some(MoveManifests {
+        nodes: moved.nodes.value,
+        components: moved
+            .components
+            .unwrap_or_default()
+            .into_iter()
+            .map(|component| component.value)
+            .collect(),
+        wait: moved.wait.map_or(fixed, |wait| wait.value.0),
+        until_restarted,
+        leave_out,
+        back,
+    })
+}
+
+fn edit(written: raw::Edit, problems: &mut Problems) -> Option<Edit> {
+    let change = match (written.content, written.set_lines, written.mode) {
+        (Some(content), None, None) => Change::Content(content.value),
+        (None, Some(lines), None) => Change::SetLines(
+            lines
+                .0
+                .into_iter()
+                .map(|(key, line)| (key, line.value))
+                .collect(),
+        ),
+        (None, None, Some(mode)) => Change::Mode(mode.value.0),
+        (None, None, None) => {
+            return problems.push(
+                Problem::new(written.path.at, "this edit changes nothing")
+                    .help("give `content`, `setLines` or `mode`"),
+            );
+        }
+        _ => {
+            return problems.push(
+                Problem::new(written.path.at, "one edit makes one change").help(
+                    "give one of `content`, `setLines` and `mode`, and write a step for each",
+                ),
+            );
+        }
+    };
+    Some(Edit {
+        nodes: written.nodes.value,
+        path: written.path.value.0,
+        change,
+    })
+}

@@ -1,0 +1,96 @@
+//! Scalars that are one of a few words.
+
+use schemars::{Schema, json_schema};
+
+use super::{Complaint, PLACEHOLDER, Scalar};
+use crate::pki::KeyAlgorithm;
+use crate::scenario::problem::{listed, nearest};
+use crate::scenario::{Backend, Component, Connection, EdgeExpectation, ProcessState};
+
+/// Declares how the values of an enum are written.
+macro_rules! words {
+    ($($type:ty, $what:literal: { $($word:literal => $value:expr,)* })*) => {$(
+        impl Scalar for $type {
+            const WHAT: &'static str = $what;
+
+            fn parse(text: &str) -> Result<Self, Complaint> {
+                match text {
+                    $($word => Ok($value),)*
+                    _ => {
+                        let words = [$($word),*];
+                        let complaint =
+                            Complaint::new(format!("`{text}` is not {}", Self::WHAT));
+                        Err(complaint.help(match nearest(text, words) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => format!("use one of {}", listed(words)),
+                        }))
+                    }
+                }
+            }
+
+            fn schema() -> Schema {
+                json_schema!({ "anyOf": [
+                    { "enum": [$($word),*] },
+                    { "type": "string", "pattern": PLACEHOLDER },
+                ] })
+            }
+        }
+    )*};
+}
+
+/// `apiVersion:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiVersion;
+
+/// `kind:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind;
+
+/// `edges: all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AllEdges;
+
+words! {
+    ApiVersion, "the format that this certdrill reads": {
+        "certdrill/v1" => Self,
+    }
+    Kind, "a kind of file that certdrill reads": {
+        "Scenario" => Self,
+    }
+    AllEdges, "a set of edges": {
+        "all" => Self,
+    }
+    Backend, "a backend": {
+        "sim" => Self::Sim,
+        "kubeadm" => Self::Kubeadm,
+        "kind" => Self::Kind,
+    }
+    Connection, "a kind of connection": {
+        "fresh" => Self::Fresh,
+        "held" => Self::Held,
+    }
+    EdgeExpectation, "a state of an edge": {
+        "ok" => Self::Ok,
+        "failing" => Self::Failing,
+        "partial" => Self::Partial,
+        "absent" => Self::Absent,
+    }
+    ProcessState, "a state of a process": {
+        "running" => Self::Running,
+        "exited" => Self::Exited,
+        "stopped" => Self::Stopped,
+    }
+    KeyAlgorithm, "an algorithm that kubeadm knows": {
+        "RSA-2048" => Self::Rsa2048,
+        "RSA-3072" => Self::Rsa3072,
+        "RSA-4096" => Self::Rsa4096,
+        "ECDSA-P256" => Self::EcdsaP256,
+        "ECDSA-P384" => Self::EcdsaP384,
+    }
+    Component, "a static Pod": {
+        "etcd" => Self::Etcd,
+        "kube-apiserver" => Self::ApiServer,
+        "kube-controller-manager" => Self::ControllerManager,
+        "kube-scheduler" => Self::Scheduler,
+    }
+}

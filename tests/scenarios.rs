@@ -1,0 +1,62 @@
+//! The scenario library plays, and every file of it passes.
+
+use std::path::{Path, PathBuf};
+
+use certdrill::run::{PlayOptions, play, trace::Entry, trace::Verdict};
+use certdrill::scenario;
+
+#[test]
+fn every_scenario_of_the_library_passes_with_several_seeds() {
+    let mut played = 0;
+    for path in files(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("scenarios")
+            .as_path(),
+    ) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let variants =
+            scenario::load(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        for variant in variants {
+            for seed in [0, 1, 20_260_101] {
+                let run = play(&variant, &PlayOptions { seed });
+                let failures: Vec<_> = run
+                    .records
+                    .iter()
+                    .filter_map(|record| match &record.entry {
+                        Entry::Expectation(judged) if !judged.passed => Some(format!(
+                            "line {} at {}: expected {}, seen {}",
+                            judged.line, record.at, judged.expected, judged.seen
+                        )),
+                        _ => None,
+                    })
+                    .collect();
+                assert_eq!(
+                    run.verdict,
+                    Verdict::Passed,
+                    "{name} {:?} with seed {seed}: {failures:#?}",
+                    variant.variant
+                );
+                played += 1;
+            }
+        }
+    }
+    assert!(played >= 60, "only {played} runs were played");
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
