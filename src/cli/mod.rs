@@ -42,7 +42,7 @@ enum Command {
     /// Print the JSON Schema of the scenario format.
     Schema,
     /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
-    Kubeadm(kubeadm::Args),
+    Kubeadm(kubeadm::KubeadmArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
         // The exit code is kubeadm's own.
-        Command::Kubeadm(args) => return kubeadm::run(args),
+        Command::Kubeadm(args) => return on_a_tree(args),
     };
     output.finish(exit).into()
 }
@@ -97,4 +97,21 @@ fn internal_error(info: &PanicHookInfo<'_>) {
     ));
     // Not an unwinding thread: its partners would wait for a run that never comes.
     std::process::exit(i32::from(Exit::Internal.code()));
+}
+
+/// Runs the engine on a directory. Refusals of certdrill itself are 2 and 3, everything else is kubeadm's.
+fn on_a_tree(args: &kubeadm::KubeadmArgs) -> ExitCode {
+    match kubeadm::run(args) {
+        Ok(code) => u8::try_from(code).map_or(Exit::Internal.into(), ExitCode::from),
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text += &format!(": {cause}");
+                source = cause.source();
+            }
+            output::complain(&format!("{text}\n  help: {}", error.hint()));
+            error.exit().into()
+        }
+    }
 }
