@@ -2,7 +2,7 @@
 
 mod exit;
 mod files;
-mod kubeadm;
+pub mod kubeadm;
 mod lint;
 mod list;
 mod output;
@@ -42,7 +42,7 @@ enum Command {
     /// Print the JSON Schema of the scenario format.
     Schema,
     /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
-    Kubeadm(kubeadm::Args),
+    Kubeadm(kubeadm::KubeadmArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -68,10 +68,26 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
-        // The exit code is kubeadm's own.
-        Command::Kubeadm(args) => return kubeadm::run(args),
+        Command::Kubeadm(args) => return kubeadm_exit(kubeadm::run(args)),
     };
     output.finish(exit).into()
+}
+
+/// The exit code is kubeadm's own, unless it was not even started.
+fn kubeadm_exit(ended: Result<i32, kubeadm::KubeadmError>) -> ExitCode {
+    match ended {
+        Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            output::complain(&format!("{text}\n  help: {}", error.hint()));
+            Exit::Usage.into()
+        }
+    }
 }
 
 /// A panic is a bug in certdrill and says nothing about the cluster, so it must not look like a verdict.
@@ -97,4 +113,44 @@ fn internal_error(info: &PanicHookInfo<'_>) {
     ));
     // Not an unwinding thread: its partners would wait for a run that never comes.
     std::process::exit(i32::from(Exit::Internal.code()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const CHILD: &str = "CERTDRILL_TEST_PANICS";
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_panic_exits_1_and_says_what_to_report() {
+        // A hook belongs to a whole process, so a child of this test panics.
+        if std::env::var_os(CHILD).is_some() {
+            std::panic::set_hook(Box::new(internal_error));
+            panic!("the sky falls");
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "cli::tests::a_panic_exits_1_and_says_what_to_report",
+            ])
+            .arg("--nocapture")
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains("internal error: the sky falls at src/cli/mod.rs"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("Please report it"), "{stderr}");
+    }
 }
