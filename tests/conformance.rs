@@ -4,6 +4,12 @@
 //! `CONFORMANCE_SHOW=10` prints the first differences; `CONFORMANCE_ONLY=text` runs the cases whose
 //! version, family or id contains the text.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test reads recorded runs and may stop at what it did not expect"
+)]
+
 #[path = "conformance/corpus.rs"]
 mod corpus;
 #[path = "conformance/facts.rs"]
@@ -109,9 +115,35 @@ fn replay(corpus: &Corpus, case: &Case, keys: &mut dyn KeySource) -> (Tally, Vec
 }
 
 fn wanted(corpus: &Corpus, case: &Case) -> bool {
-    std::env::var("CONFORMANCE_ONLY").is_ok_and(|only| {
-        !format!("{} {} {}", corpus.version, case.family, case.id).contains(&only)
-    }) == false
+    std::env::var("CONFORMANCE_ONLY").map_or(true, |only| {
+        format!("{} {} {}", corpus.version, case.family, case.id).contains(&only)
+    })
+}
+
+type VersionResult = (String, BTreeMap<String, Tally>, Vec<String>);
+
+fn replay_version(path: &std::path::Path) -> VersionResult {
+    let corpus = Corpus::read(path);
+    let mut families: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut found = Vec::new();
+    for case in corpus.cases.iter().filter(|case| wanted(&corpus, case)) {
+        let mut keys = Distinct {
+            next: 0,
+            serials: PoolKeys::new(1),
+        };
+        let (tally, notes) = replay(&corpus, case, &mut keys);
+        families.entry(case.family.clone()).or_default().add(&tally);
+        if !notes.is_empty() {
+            found.push(format!(
+                "## {} {} {}\n{}",
+                corpus.version,
+                case.id,
+                case.args.join(" "),
+                notes.join("\n")
+            ));
+        }
+    }
+    (corpus.version, families, found)
 }
 
 #[test]
@@ -120,44 +152,45 @@ fn the_engine_does_what_kubeadm_does() {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(0);
-    let mut shown = 0;
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let versions: Vec<_> = corpus::files()
+            .into_iter()
+            .map(|path| scope.spawn(move || replay_version(&path)))
+            .collect();
+        versions
+            .into_iter()
+            .map(|version| version.join().expect("no version makes the engine panic"))
+            .collect()
+    });
     let mut families: BTreeMap<String, Tally> = BTreeMap::new();
-    for path in corpus::files() {
-        let corpus = Corpus::read(&path);
+    let mut notes = Vec::new();
+    for (version, tallies, found) in results {
         let mut total = Tally::default();
-        for case in corpus.cases.iter().filter(|case| wanted(&corpus, case)) {
-            let mut keys = Distinct {
-                next: 0,
-                serials: PoolKeys::new(1),
-            };
-            let (tally, notes) = replay(&corpus, case, &mut keys);
+        for (family, tally) in tallies {
             total.add(&tally);
-            families.entry(case.family.clone()).or_default().add(&tally);
-            if !notes.is_empty() && shown < show {
-                shown += 1;
-                println!(
-                    "## {} {} {}\n{}\n",
-                    corpus.version,
-                    case.id,
-                    case.args.join(" "),
-                    notes.join("\n")
-                );
-            }
+            families.entry(family).or_default().add(&tally);
         }
-        println!("{}: {total:?}", corpus.version);
+        println!("{version}: {total:?}");
+        notes.extend(found);
     }
     for (family, tally) in &families {
         println!("{family:>16}: {tally:?}");
     }
+    for note in notes.iter().take(show) {
+        println!("{note}\n");
+    }
     let mut all = Tally::default();
     families.values().for_each(|tally| all.add(tally));
     println!("all: {all:?}");
-    for family in ["healthy", "renew-one"] {
-        if let Some(tally) = families.get(family) {
-            let differs = tally.exit_code + tally.stdout + tally.files + tally.stderr;
-            assert_eq!(differs, 0, "{family}: {tally:?}");
-        }
-    }
+    assert_eq!(
+        (all.exit_code, all.stdout, all.files),
+        (0, 0, 0),
+        "exit status, standard output and files agree in all cases"
+    );
+    assert!(
+        all.stderr * 50 <= all.cases,
+        "standard error agrees in at least 98 of 100 cases"
+    );
 }
 
 /// Fifty cases with keys as they are outside of tests.

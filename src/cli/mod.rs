@@ -2,7 +2,7 @@
 
 mod exit;
 mod files;
-pub mod kubeadm;
+mod kubeadm;
 mod lint;
 mod list;
 mod output;
@@ -68,26 +68,10 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
-        Command::Kubeadm(args) => return kubeadm_exit(kubeadm::run(args)),
+        // The exit code is kubeadm's own.
+        Command::Kubeadm(args) => return on_a_tree(args),
     };
     output.finish(exit).into()
-}
-
-/// The exit code is kubeadm's own, unless it was not even started.
-fn kubeadm_exit(ended: Result<i32, kubeadm::KubeadmError>) -> ExitCode {
-    match ended {
-        Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
-        Err(error) => {
-            let mut text = format!("error: {error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            output::complain(&format!("{text}\n  help: {}", error.hint()));
-            Exit::Usage.into()
-        }
-    }
 }
 
 /// A panic is a bug in certdrill and says nothing about the cluster, so it must not look like a verdict.
@@ -113,6 +97,23 @@ fn internal_error(info: &PanicHookInfo<'_>) {
     ));
     // Not an unwinding thread: its partners would wait for a run that never comes.
     std::process::exit(i32::from(Exit::Internal.code()));
+}
+
+/// Runs the engine on a directory. Refusals of certdrill itself are 2 and 3, everything else is kubeadm's.
+fn on_a_tree(args: &kubeadm::KubeadmArgs) -> ExitCode {
+    match kubeadm::run(args) {
+        Ok(code) => u8::try_from(code).map_or(Exit::Internal.into(), ExitCode::from),
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text += &format!(": {cause}");
+                source = cause.source();
+            }
+            output::complain(&format!("{text}\n  help: {}", error.hint()));
+            error.exit().into()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,18 +20,8 @@ impl Process<'_, '_> {
             return None;
         }
         if !quiet {
-            let lines = if self.profile.config_map_words {
-                [
-                    "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
-                    "Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.",
-                ]
-            } else {
-                [
-                    "Reading configuration from the cluster...",
-                    "FYI: You can look at this config file with 'kubectl -n kube-system get cm kubeadm-config -o yaml'",
-                ]
-            };
-            for line in lines {
+            let words = self.profile.cluster_words;
+            for line in [words.reading, words.hint] {
                 self.print(format!("[{prefix}] {line}"));
             }
         }

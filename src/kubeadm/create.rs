@@ -3,7 +3,7 @@
 use super::certlist::{Ca, LEAVES, Leaf};
 use super::config::{BACKDATE, InitConfiguration};
 use super::failure::{Context as _, Failure, Result};
-use super::loading::{certificate_path, key_path};
+use super::loading::key_path;
 use super::process::Process;
 use super::renewal::{CertConfig, deduplicate};
 use crate::pki::{
@@ -107,12 +107,7 @@ impl Process<'_, '_> {
         } else {
             self.now()
         };
-        let not_after = if self.profile.leaf_backdate {
-            self.end_of(config.cluster.ca_validity)
-        } else {
-            // client-go counts the ten years from the current time.
-            self.end_of(config.cluster.ca_validity)
-        };
+        let not_after = self.end_of(config.cluster.ca_validity);
         let dns_names = if self.profile.ca_has_san {
             vec![ca.common_name().to_owned()]
         } else {
@@ -441,10 +436,5 @@ impl Process<'_, '_> {
             self.print(format!("  {base}"));
         }
         self.generate_kubeconfig_requests(config, kubeconfig_dir)
-    }
-
-    /// Whether a file of a certificate can be found (for messages of other commands).
-    pub(super) fn has_certificate_file(&self, dir: &str, base: &str) -> bool {
-        !self.is_absent(&certificate_path(dir, base))
     }
 }

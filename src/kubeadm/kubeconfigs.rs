@@ -32,10 +32,12 @@ impl Process<'_, '_> {
         ))?;
         let own_port = config.bind_port.to_string();
         if !port.is_empty() && port != own_port {
-            self.warn(
-                "endpoint.go:56",
-                "[endpoint] WARNING: port specified in controlPlaneEndpoint overrides bindPort in the controlplane address",
-            );
+            let text = "[endpoint] WARNING: port specified in controlPlaneEndpoint overrides bindPort in the controlplane address";
+            if self.profile.port_warning_in_log {
+                self.warn("endpoint.go:56", text);
+            } else {
+                self.print(text);
+            }
         }
         let port = if port.is_empty() { own_port } else { port };
         Ok(format!("https://{}", join_host_port(&host, &port)))

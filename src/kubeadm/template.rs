@@ -28,7 +28,7 @@ pub(super) fn render(template: &str, value: &Value) -> Result<String> {
         ));
     }
     let mut out = String::new();
-    execute(&nodes, value, value, &mut out)
+    execute(&nodes, value, &mut out)
         .map_err(|error| format!("error executing template {template:?}: {error}"))?;
     Ok(out)
 }
@@ -110,7 +110,7 @@ fn words(action: &str) -> Result<Vec<String>> {
     Ok(out)
 }
 
-fn execute(nodes: &[Node], dot: &Value, root: &Value, out: &mut String) -> Result<()> {
+fn execute(nodes: &[Node], dot: &Value, out: &mut String) -> Result<()> {
     for node in nodes {
         match node {
             Node::Text(text) => out.push_str(text),
@@ -118,7 +118,7 @@ fn execute(nodes: &[Node], dot: &Value, root: &Value, out: &mut String) -> Resul
             Node::Range(words, body) => match evaluate(words, dot)? {
                 Value::Array(items) => {
                     for item in &items {
-                        execute(body, item, root, out)?;
+                        execute(body, item, out)?;
                     }
                 }
                 Value::Null => {}
@@ -130,7 +130,7 @@ fn execute(nodes: &[Node], dot: &Value, root: &Value, out: &mut String) -> Resul
                 } else {
                     no
                 };
-                execute(branch, dot, root, out)?;
+                execute(branch, dot, out)?;
             }
         }
     }

@@ -28,6 +28,9 @@ pub struct Kubeconfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entry(Map<String, Value>);
 
+/// Where client-go's scheme was made, as its errors name it.
+pub const SCHEME: &str = "pkg/runtime/scheme.go:111";
+
 /// Why a kubeconfig cannot be loaded, in client-go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
@@ -50,9 +53,7 @@ pub enum KubeconfigError {
         field: &'static str,
     },
     /// Another kind of object, or another version.
-    #[error(
-        "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
-    )]
+    #[error("no kind {kind:?} is registered for version {version:?} in scheme \"{SCHEME}\"")]
     OtherKind {
         /// Its kind.
         kind: String,

@@ -27,7 +27,7 @@ pub mod yaml;
 pub use certificate::{Certificate, CertificateError};
 pub use issue::{IssueError, Template};
 pub use key::{KeyAlgorithm, KeyError, PrivateKey, PublicKey, key_id, spki_algorithm};
-pub use kubeconfig::{Entry, Kubeconfig, KubeconfigError, Source, decode_base64};
+pub use kubeconfig::{Entry, Kubeconfig, KubeconfigError, SCHEME, Source, decode_base64};
 pub use name::Name;
 pub use pool::{PoolKeys, pool_key, pool_size};
 pub use request::{Request, RequestError};

@@ -98,7 +98,7 @@ fn block(text: &[u8], end: usize) -> Option<(Block, &[u8])> {
 
 /// A line without trailing blanks, what follows it, and how many bytes it took.
 fn get_line(data: &[u8]) -> (&[u8], &[u8], usize) {
-    let (mut line, rest, consumed) = match data.iter().position(|&byte| byte == b'\n') {
+    let (mut line, rest, consumed) = match memchr::memchr(b'\n', data) {
         Some(at) => (&data[..at], &data[at + 1..], at + 1),
         None => (data, &data[data.len()..], data.len()),
     };
@@ -112,13 +112,11 @@ fn get_line(data: &[u8]) -> (&[u8], &[u8], usize) {
 }
 
 fn find(data: &[u8], pattern: &[u8]) -> Option<usize> {
-    data.windows(pattern.len())
-        .position(|window| window == pattern)
+    memchr::memmem::find(data, pattern)
 }
 
 fn rfind(data: &[u8], pattern: &[u8]) -> Option<usize> {
-    data.windows(pattern.len())
-        .rposition(|window| window == pattern)
+    memchr::memmem::rfind(data, pattern)
 }
 
 /// All blocks of a file.

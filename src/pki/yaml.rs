@@ -66,10 +66,13 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, usize), String> {
-        match self.parser.next_event() {
-            None => Ok((Event::StreamEnd, 0)),
-            Some(Ok((event, span))) => Ok((event, span.start.line())),
-            Some(Err(error)) => Err(wording(&error, self.source)),
+        loop {
+            match self.parser.next_event() {
+                None => return Ok((Event::StreamEnd, 0)),
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok((event, span))) => return Ok((event, span.start.line())),
+                Some(Err(error)) => return Err(wording(&error, self.source)),
+            }
         }
     }
 
@@ -308,42 +311,71 @@ fn number(text: &str) -> Option<Value> {
 
 /// The parser's complaint in go-yaml's words: the two share an ancestor, so most texts agree.
 fn wording(error: &ScanError, source: &str) -> String {
-    let info = error.info();
+    let info = error.info().to_lowercase();
     let line = error.marker().line();
-    let known: &[(&str, &str)] = &[
-        (
-            "while scanning an anchor or alias",
-            "did not find expected alphabetic or numeric character",
-        ),
-        ("tab", "found a tab character that violates indentation"),
-        (
-            "mapping values are not allowed",
-            "mapping values are not allowed in this context",
-        ),
-        ("simple key expect", "could not find expected ':'"),
-        ("could not find expected", "could not find expected ':'"),
-        ("unexpected end of quoted", "found unexpected end of stream"),
-        ("unexpected end of stream", "found unexpected end of stream"),
-        (
-            "unexpected character",
-            "found character that cannot start any token",
-        ),
-        (
-            "cannot start any token",
-            "found character that cannot start any token",
-        ),
-    ];
-    let text = known
-        .iter()
-        .find(|(part, _)| info.contains(part))
-        .map_or(info, |(_, text)| (*text).to_owned());
-    // go-yaml leaves the number out when it is in the first line.
-    let _ = source;
-    if line <= 1 {
+    if info.contains("anchor") {
+        return alias_complaint(source, line);
+    }
+    // A complaint of the scanner names its line; one of the parser the line before, as go-yaml
+    // counts from nought there.
+    let (text, of_the_parser) = if info.contains("tab") {
+        ("found a tab character that violates indentation", false)
+    } else if info.contains("mapping values are not allowed") {
+        ("mapping values are not allowed in this context", false)
+    } else if info.contains("unclosed bracket '['") || info.contains("',' or ']'") {
+        ("did not find expected ',' or ']'", true)
+    } else if info.contains("unclosed bracket '{'") || info.contains("',' or '}'") {
+        ("did not find expected ',' or '}'", true)
+    } else if info.contains("simple key") || info.contains("expected ':'") {
+        ("could not find expected ':'", false)
+    } else if info.contains("end of stream") || info.contains("unclosed quote") {
+        ("found unexpected end of stream", false)
+    } else if info.contains("block mapping") || info.contains("key") {
+        ("did not find expected key", true)
+    } else if info.contains("block collection") || info.contains("'-'") {
+        ("did not find expected '-' indicator", true)
+    } else {
+        ("found character that cannot start any token", false)
+    };
+    let line = match text {
+        // The line that the tab begins.
+        "found a tab character that violates indentation" => tab_line(source).unwrap_or(line),
+        _ if of_the_parser => last_line(source).max(line.saturating_sub(1)),
+        _ => line,
+    };
+    if line == 0 {
         format!("yaml: {text}")
     } else {
         format!("yaml: line {line}: {text}")
     }
+}
+
+fn tab_line(source: &str) -> Option<usize> {
+    source
+        .lines()
+        .position(|line| line.trim_start_matches(' ').starts_with('\t'))
+        .map(|index| index + 1)
+}
+
+/// Where an unclosed bracket is noticed: at the end.
+fn last_line(source: &str) -> usize {
+    source.matches('\n').count()
+}
+
+/// What go-yaml says about an alias in a line: its name is bad, or names nothing.
+fn alias_complaint(source: &str, line: usize) -> String {
+    let text = source.lines().nth(line.saturating_sub(1)).unwrap_or("");
+    let after = text.split_once('*').map_or("", |(_, after)| after);
+    let name: String = after
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .collect();
+    let next = after[name.len()..].chars().next();
+    let ends_well = next.is_none_or(|c| c.is_whitespace() || "?:,]}%@`".contains(c));
+    if name.is_empty() || !ends_well {
+        return format!("yaml: line {line}: did not find expected alphabetic or numeric character");
+    }
+    format!("yaml: unknown anchor '{name}' referenced")
 }
 
 /// Writes a value as `sigs.k8s.io/yaml` does: keys sorted, no indentation of sequences.

@@ -1,1 +1,3 @@
 //! Everything that touches the outside world.
+
+pub mod dir;

@@ -113,13 +113,9 @@ impl Corpus {
     fn extract(&self, tree: &mut MemoryTree, name: &str) {
         for entry in &self.trees[name] {
             let path = format!("/{}", entry.path);
-            if let Some((parent, _)) = path
-                .rsplit_once('/')
-                .filter(|(parent, _)| !parent.is_empty())
-            {
-                if !tree.exists(parent) {
-                    tree.create_dir_all(parent, 0o755).unwrap();
-                }
+            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            if !parent.is_empty() && !tree.exists(parent) {
+                tree.create_dir_all(parent, 0o755).unwrap();
             }
             let is_dir = tree
                 .symlink_metadata(&path)

@@ -256,7 +256,7 @@ fn certificate_problem(
             let recorded = &facts[name];
             // The recorder may name what it calls certSign otherwise.
             if name == "keyUsage"
-                && recorded.to_string().replace("keyCertSign", "certSign") == value.to_string()
+                && recorded.to_string().replace("keyCertSign", "certSign") == format!("{value}")
             {
                 continue;
             }
@@ -327,6 +327,13 @@ fn request_problem(after: &MemoryTree, content: &[u8], facts: &Value) -> Option<
             return Some(format!("{name} {value}, not {}", facts[name]));
         }
     }
+    let names = !request.dns_names.is_empty() || !request.ip_addresses.is_empty();
+    let asked = facts["extensions"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    if names != asked {
+        return Some(format!("asks for extensions: {names}"));
+    }
     match_problem(after, &request.spki, &facts["matchesKey"])
 }
 
@@ -380,6 +387,21 @@ fn kubeconfig_problem(
         };
         if found as u64 != count {
             return Some(format!("{found} CA certificates, not {count}"));
+        }
+    }
+    if let Some(equal) = facts["caDataEqualsFirstCertOfCaFile"].as_bool() {
+        let embedded = match config.certificate_authority() {
+            Source::Data(data) => Certificate::parse_pem_certs(&data).ok(),
+            _ => None,
+        };
+        let equals_a_ca = embedded.is_some_and(|embedded| {
+            ["/etc/kubernetes/pki/ca.crt", "/srv/pki/ca.crt"]
+                .iter()
+                .filter_map(|path| Certificate::parse_pem_certs(&after.read(path).ok()?).ok())
+                .any(|list| embedded.first() == list.first())
+        });
+        if equal != equals_a_ca {
+            return Some(format!("CA data is the CA file's: {equals_a_ca}"));
         }
     }
     if facts["clientKey"].is_object()

@@ -123,6 +123,41 @@ impl<'a> Invocation<'a> {
         self.text(flag) == Some("true")
     }
 
+    /// Flags that say what a configuration file says too cannot stand beside `--config`.
+    ///
+    /// # Errors
+    /// When some do.
+    pub fn check_mixed_arguments(&self) -> Result<()> {
+        if self.text("config").is_none() {
+            return Ok(());
+        }
+        let mixed: Vec<&str> = self
+            .values
+            .keys()
+            .filter(|name| {
+                !matches!(
+                    **name,
+                    "config"
+                        | "dry-run"
+                        | "kubeconfig"
+                        | "node-name"
+                        | "kubeconfig-dir"
+                        | "rootfs"
+                        | "v"
+                        | "log-file"
+                ) && !name.starts_with("skip-")
+            })
+            .copied()
+            .collect();
+        if mixed.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "can not mix '--config' with arguments [{}]",
+            mixed.join(" ")
+        )))
+    }
+
     /// All values of a list flag.
     pub fn list(&self, flag: &str) -> Option<Vec<String>> {
         let values = self.values.get(flag)?;

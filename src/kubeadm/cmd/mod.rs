@@ -275,6 +275,7 @@ fn phase(
     group: &str,
     name: &str,
 ) -> Result<()> {
+    invocation.check_mixed_arguments()?;
     let overrides = Overrides {
         node_name: invocation.text("node-name").map(str::to_owned),
         advertise_address: invocation

@@ -112,6 +112,15 @@ pub enum LogFlags {
     Few,
 }
 
+/// What is said when the cluster's configuration is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterWords {
+    /// That it is read.
+    pub reading: &'static str,
+    /// Where to look at it, or how to change it.
+    pub hint: &'static str,
+}
+
 macro_rules! profile {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $table:expr $(, $map:expr)?;)*) => {
         /// What one version does: the table of behaviours, looked up once.
@@ -237,6 +246,12 @@ profile! {
     kubeconfig_group: bool = table::KUBECONFIG_GROUP;
     /// The kubelet's ConfigMap has no version in its name.
     kubelet_config_unversioned: bool = table::KUBELET_CONFIG_UNVERSIONED;
+    /// Source line that the decoder of kubeconfigs names.
+    scheme_line: &'static str = table::SCHEME_LINE;
+    /// Two warnings about component configurations at every load.
+    component_warnings: bool = table::COMPONENT_WARNINGS;
+    /// The warning about the endpoint's port is logged.
+    port_warning_in_log: bool = table::PORT_WARNING_IN_LOG;
     /// Phases take `--dry-run`.
     dry_run_phases: bool = table::DRY_RUN_PHASES;
     /// What a command group without its own work does.
@@ -255,8 +270,8 @@ profile! {
     kubelet_finalize: bool = table::KUBELET_FINALIZE;
     /// kubelet-finalize goes by the current context.
     finalize_by_context: bool = table::FINALIZE_BY_CONTEXT;
-    /// Newer words about the cluster's configuration.
-    config_map_words: bool = table::CONFIG_MAP_WORDS;
+    /// Words about the cluster's configuration.
+    cluster_words: ClusterWords = table::CLUSTER_WORDS;
     /// Missing CA files are told from unreadable ones.
     ca_missing_words: bool = table::CA_MISSING_WORDS;
     /// Reading a kubeconfig for renewal loads the CA with its key.

@@ -256,12 +256,6 @@ boundary!(
     FINALIZE_BY_CONTEXT: bool = "user of kubelet-finalize", false, (30, 0) => true,
     "source v1.29.15 and v1.30.0 cmd/phases/init/kubeletfinalize.go"
 );
-boundary!(
-    /// What is said about reading the cluster's configuration.
-    CONFIG_MAP_WORDS: bool = "words about the cluster's configuration", false, (34, 0), after (33, 9) => true,
-    "source v1.33.9 and v1.34.4 util/config/cluster.go; run v1.28.15, v1.34.4"
-);
-
 /// O of apiserver-kubelet-client at creation.
 pub static KUBELET_CLIENT_O: Behaviour<Option<&'static str>> = Behaviour {
     name: "O of apiserver-kubelet-client",
@@ -649,3 +643,128 @@ boundary!(
     KUBELET_CONFIG_UNVERSIONED: bool = "name of the kubelet's ConfigMap", false, (24, 0), after (23, 17) => true,
     "feature gate UnversionedKubeletConfigMap, on from 1.24"
 );
+
+/// Two warnings about component configurations at every load.
+pub static COMPONENT_WARNINGS: Behaviour<bool> = Behaviour {
+    name: "warnings about component configurations",
+    rules: &[
+        Rule {
+            from: v(18, 0),
+            until: None,
+            value: false,
+            evidence: "run v1.28.15; source v1.19.16",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(17, 0),
+            until: Some(v(18, 0)),
+            value: true,
+            evidence: "source v1.17.17 componentconfigs/validation.go; run v1.17.17",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(17, 0)),
+            value: false,
+            evidence: "run v1.16.15",
+            not_checked_after: None,
+        },
+    ],
+};
+boundary!(
+    /// The warning about the endpoint's port is logged instead of printed.
+    PORT_WARNING_IN_LOG: bool = "warning about the endpoint's port", false, (24, 0) => true,
+    "source v1.23.17 and v1.24.17 util/endpoint.go; run v1.28.15"
+);
+
+/// Source line that the decoder of kubeconfigs names in its errors.
+pub static SCHEME_LINE: Behaviour<&'static str> = Behaviour {
+    name: "scheme line in errors",
+    rules: &[
+        Rule {
+            from: v(35, 0),
+            until: None,
+            value: "pkg/runtime/scheme.go:111",
+            evidence: "source apimachinery v0.34.4 and v0.35.4; run v1.36.3, v1.37.2",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(33, 0),
+            until: Some(v(35, 0)),
+            value: "pkg/runtime/scheme.go:110",
+            evidence: "source apimachinery v0.32.13 and v0.33.9; run v1.34.4",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(20, 0),
+            until: Some(v(33, 0)),
+            value: "pkg/runtime/scheme.go:100",
+            evidence: "source apimachinery v0.19.16 and v0.20.15; run v1.28.15",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(20, 0)),
+            value: "pkg/runtime/scheme.go:101",
+            evidence: "source apimachinery v0.15.12 to v0.19.16; run v1.15.12 to v1.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// What is said about reading the cluster's configuration.
+pub static CLUSTER_WORDS: Behaviour<super::ClusterWords> = Behaviour {
+    name: "words about the cluster's configuration",
+    rules: &[
+        Rule {
+            from: v(34, 0),
+            until: None,
+            value: super::ClusterWords {
+                reading: "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
+                hint: "Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.",
+            },
+            evidence: "source v1.34.4 util/config/cluster.go; run v1.34.4",
+            not_checked_after: Some(v(33, 9)),
+        },
+        Rule {
+            from: v(33, 0),
+            until: Some(v(34, 0)),
+            value: super::ClusterWords {
+                reading: "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
+                hint: "Use 'kubeadm init phase upload-config --config your-config-file' to re-upload it.",
+            },
+            evidence: "source v1.33.0, v1.33.9",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(32, 0),
+            until: Some(v(33, 0)),
+            value: super::ClusterWords {
+                reading: "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
+                hint: "Use 'kubeadm init phase upload-config --config your-config.yaml' to re-upload it.",
+            },
+            evidence: "source v1.32.0, v1.32.13",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(20, 0),
+            until: Some(v(32, 0)),
+            value: super::ClusterWords {
+                reading: "Reading configuration from the cluster...",
+                hint: "FYI: You can look at this config file with 'kubectl -n kube-system get cm kubeadm-config -o yaml'",
+            },
+            evidence: "source v1.20.15 to v1.31.14; run v1.28.15",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(20, 0)),
+            value: super::ClusterWords {
+                reading: "Reading configuration from the cluster...",
+                hint: "FYI: You can look at this config file with 'kubectl -n kube-system get cm kubeadm-config -oyaml'",
+            },
+            evidence: "source v1.19.16; run v1.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
