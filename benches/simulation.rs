@@ -2,6 +2,12 @@
 //!
 //! `cargo bench --bench simulation`
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the library, takes the time and prints it"
+)]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! Writes the pool of throw-away keys: `cargo run --release --example make_key_pool fixtures/keys`.
 
+#![expect(clippy::disallowed_methods, reason = "a generator writes files")]
+
 use std::path::PathBuf;
 
 use certdrill::pki::{KeyAlgorithm, KeySource as _, OsKeys, PrivateKey};

@@ -5,8 +5,9 @@
 //! version, family or id contains the text.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
+    reason = "a test reads recorded runs and may stop at what it did not expect"
 )]
 
 #[path = "conformance/corpus.rs"]

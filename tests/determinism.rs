@@ -1,5 +1,10 @@
 //! A run is a pure function of scenario and seed.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 use certdrill::report::jsonl;
 use certdrill::run::{PlayOptions, Run, play, trace::Entry};
 use certdrill::scenario::{self, Scenario};

@@ -3,6 +3,11 @@
 //! The same certificates that a simulated process holds in memory are given to rustls, on both sides, with
 //! clocks that show the nodes' virtual time.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 use std::sync::Arc;
 
 use certdrill::cluster::{Loaded, Outcome, Spec, World};

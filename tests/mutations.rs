@@ -1,5 +1,10 @@
 //! Every certificate of a cluster matters: another issuer, usage, name or date must break the edge it serves.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 use certdrill::cluster::{EdgeId, Outcome, Spec, World};
 use certdrill::fs::Tree;
 use certdrill::pki::{Certificate, ExtKeyUsage, KeyAlgorithm, PrivateKey, Template, issue};

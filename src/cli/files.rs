@@ -37,7 +37,11 @@ pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<ScenarioFile>, Exit> {
     let mut loaded = Vec::new();
     let mut mistakes = 0;
     for path in files {
-        let name = path.display().to_string();
+        let name = path
+            .strip_prefix(".")
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         let text = match read(&path) {
             Ok(text) => text,
             Err(reason) => {

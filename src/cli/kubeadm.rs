@@ -1,5 +1,10 @@
 //! `certdrill kubeadm`: the renewal engine on a real directory, as any version, at any time.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the machine's clock and root are what the options stand in for"
+)]
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;

@@ -42,8 +42,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         match args.format {
             Format::Human => {
                 let line = format!("{id:<id_width$}  {}", scenario.title);
-                let fitting: String = line.chars().take(output.width()).collect();
-                text.push_str(fitting.trim_end());
+                text.push_str(&output.fit(&line));
             }
             Format::Json => text.push_str(&json(scenario, id).to_string()),
         }

@@ -115,3 +115,43 @@ fn on_a_tree(args: &kubeadm::KubeadmArgs) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const CHILD: &str = "CERTDRILL_TEST_PANICS";
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_panic_exits_1_and_says_what_to_report() {
+        // A hook belongs to a whole process, so a child of this test panics.
+        if std::env::var_os(CHILD).is_some() {
+            std::panic::set_hook(Box::new(internal_error));
+            panic!("the sky falls");
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "cli::tests::a_panic_exits_1_and_says_what_to_report",
+            ])
+            .arg("--nocapture")
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains("internal error: the sky falls at src/cli/mod.rs"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("Please report it"), "{stderr}");
+    }
+}

@@ -46,6 +46,16 @@ impl Output {
         self.width
     }
 
+    /// A line that fits the terminal; elsewhere all of it.
+    pub(super) fn fit(&self, line: &str) -> String {
+        let line = line.trim_end();
+        if !io::stdout().is_terminal() || line.chars().count() <= self.width {
+            return line.to_owned();
+        }
+        let kept: String = line.chars().take(self.width - 1).collect();
+        format!("{}…", kept.trim_end())
+    }
+
     /// Prints a text as it is.
     pub(super) fn text(&mut self, text: &str) {
         self.write(|out| out.write_all(text.as_bytes()));

@@ -282,6 +282,8 @@ fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[Pi
     match written {
         Ok(()) => true,
         Err(reason) => {
+            // Which temporary file it was does not matter to anybody.
+            let reason = reason.split(" at path ").next().unwrap_or(&reason);
             output::complain(&format!("error: cannot write {}: {reason}", path.display()));
             false
         }

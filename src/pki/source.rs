@@ -107,6 +107,10 @@ impl KeySource for OsKeys {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this source is the operating system's randomness"
+    )]
     fn serial(&mut self, _stream: &str) -> u64 {
         let mut bytes = [0; 8];
         loop {

@@ -342,6 +342,10 @@ fn remove_below(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these tests are about real files"
+)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 
 use super::human::Layout;
 use super::paint::Ink;
-use super::timeline::{day, instant};
+use super::timeline::{claim, day, instant};
 use super::wrap::wrap;
 use super::{RunTrace, Style};
 use crate::run::trace::{Entry, Header, Judgement, Record};
@@ -49,14 +49,7 @@ pub(super) fn block(
         text: String::new(),
     };
     let header = trace.header();
-    let expected = match judgement.form.as_str() {
-        "expectFailure" => format!("a failure: it must not hold that {}", judgement.expected),
-        "always" => format!("always: {}", judgement.expected),
-        "eventually" => format!("at some time: {}", judgement.expected),
-        "sometimes" => format!("with some seed: {}", judgement.expected),
-        _ => judgement.expected.clone(),
-    };
-    facts.add("expected", &expected, Some(Ink::Good));
+    facts.add("expected", &claim(judgement), Some(Ink::Good));
     facts.add("seen", &judgement.seen, Some(Ink::Bad));
     facts.add("when", &when(header, record), None);
     facts.add("where", &judgement.subject, None);

@@ -76,7 +76,10 @@ pub fn verdict(trace: RunTrace<'_>, source: Option<&str>, layout: &Layout) -> St
                 counted(u64::from(entry.expectations), "expectation"),
                 counted(entry.events, "event")
             ));
-            if let Some(reason) = &entry.reason {
+            // A failure is told in full below.
+            if let Some(reason) = &entry.reason
+                && trace.failures().next().is_none()
+            {
                 for line in wrap(reason, layout.width.saturating_sub(2)) {
                     text.push_str(&format!("  {line}\n"));
                 }

@@ -39,7 +39,7 @@ pub(super) fn timeline(trace: RunTrace<'_>, layout: &Layout) -> String {
                     waiting = None;
                 }
                 page.step(waiting.take());
-                if !judgement.passed || judgement.form != "always" || layout.verbose {
+                if !judgement.passed || worth_a_line(judgement) || layout.verbose {
                     page.judgement(record, judgement);
                 }
             }
@@ -56,10 +56,31 @@ pub(super) fn timeline(trace: RunTrace<'_>, layout: &Layout) -> String {
     page.text
 }
 
+/// Whether a judgement that holds is worth a line: what a command or a step has to bring about, and what
+/// holds all the time, is only told when it does not.
+fn worth_a_line(judgement: &Judgement) -> bool {
+    !matches!(judgement.form.as_str(), "always" | "command" | "step")
+}
+
 /// Whether a judgement is the result of the step before it.
 fn is_of(judgement: &Judgement, step: &StepEntry) -> bool {
     matches!(judgement.form.as_str(), "expect" | "expectFailure")
         && step.text.starts_with("expect ")
+}
+
+/// What had to hold, in a clause.
+pub(super) fn claim(judgement: &Judgement) -> String {
+    let expected = judgement.expected.as_str();
+    match judgement.form.as_str() {
+        "expectFailure" => {
+            let denied = expected.strip_prefix("not: ").unwrap_or(expected);
+            format!("not so, as it should be: {denied}")
+        }
+        "always" => format!("always: {expected}"),
+        "eventually" => format!("at some time: {expected}"),
+        "sometimes" => format!("with some seed: {expected}"),
+        _ => expected.to_owned(),
+    }
 }
 
 struct Page<'p> {
@@ -113,17 +134,12 @@ impl Page<'_> {
     }
 
     fn judgement(&mut self, record: &Record, judgement: &Judgement) {
-        let text = match judgement.form.as_str() {
-            "expect" | "command" => judgement.expected.clone(),
-            "expectFailure" => format!("fails, as expected: {}", judgement.expected),
-            form => format!("{form}: {}", judgement.expected),
-        };
-        if judgement.passed {
-            self.line(record.at, "", '✓', &text, Some(Ink::Good));
+        let (mark, ink) = if judgement.passed {
+            ('✓', Ink::Good)
         } else {
-            let text = text.replace("fails, as expected", "should fail");
-            self.line(record.at, "", '✗', &text, Some(Ink::Bad));
-        }
+            ('✗', Ink::Bad)
+        };
+        self.line(record.at, "", mark, &claim(judgement), Some(ink));
     }
 
     /// `2026-09-14 03:11:27  +256d  cp1  text`, wrapped below itself.

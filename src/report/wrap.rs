@@ -1,4 +1,4 @@
-//! Wrapping at blanks only: a path that is broken at a hyphen cannot be copied.
+//! Wrapping at blanks only: a path that is broken cannot be copied.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
         text,
         Options::new(width.max(COLUMNS_MIN))
             .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation),
+            .word_splitter(WordSplitter::NoHyphenation)
+            .break_words(false),
     )
 }

@@ -19,9 +19,94 @@ pub fn lint(scenarios: &[Scenario]) -> Vec<Problem> {
         }
         .all();
     }
+    nothing_expected(scenarios, &mut warnings);
+    control_missing(scenarios, &mut warnings);
     warnings.sort_by(|a: &Problem, b| (a.at.offset, &a.message).cmp(&(b.at.offset, &b.message)));
     warnings.dedup();
     warnings
+}
+
+fn warning(at: Position, rule: &'static str, message: impl Into<String>) -> Problem {
+    let mut problem = Problem::new(at, message);
+    problem.rule = Some(rule);
+    problem
+}
+
+/// A step after which nothing is looked at cannot make the scenario fail. That some variants look at
+/// nothing is in order.
+fn nothing_expected(scenarios: &[Scenario], warnings: &mut Vec<Problem>) {
+    let tails: Vec<&[super::Step]> = scenarios.iter().map(unwatched_tail).collect();
+    let first = tails
+        .iter()
+        .flat_map(|tail| tail.iter())
+        .filter(|step| !matches!(step.action, Action::Note(_)))
+        .find(|step| {
+            scenarios.iter().zip(&tails).all(|(scenario, tail)| {
+                let there = |steps: &[super::Step]| steps.iter().any(|other| other.at == step.at);
+                there(tail) || !there(&scenario.steps)
+            })
+        });
+    if let Some(step) = first {
+        warnings.push(
+            warning(
+                step.at,
+                "nothing-expected",
+                "nothing is expected after this step, so it cannot fail",
+            )
+            .help("add an `expect` behind it, or `always` under `spec`"),
+        );
+    }
+}
+
+/// The steps behind the last expectation.
+fn unwatched_tail(scenario: &Scenario) -> &[super::Step] {
+    if !scenario.always.is_empty() || !scenario.eventually.is_empty() {
+        return &[];
+    }
+    let last = scenario.steps.iter().rposition(|step| {
+        matches!(
+            step.action,
+            Action::Expect(_) | Action::ExpectFailure { .. }
+        )
+    });
+    &scenario.steps[last.map_or(0, |last| last + 1)..]
+}
+
+/// A scenario that shows a fix must also show that something fails without.
+fn control_missing(scenarios: &[Scenario], warnings: &mut Vec<Problem>) {
+    let mut without = scenarios
+        .iter()
+        .filter(|scenario| {
+            scenario
+                .variant
+                .get("fix")
+                .is_some_and(|fix| matches!(fix.as_str(), "no" | "none" | "false" | "off"))
+        })
+        .peekable();
+    let Some(first) = without.peek() else { return };
+    let at = first
+        .steps
+        .first()
+        .map_or_else(Position::default, |step| step.at);
+    let red = without.any(|scenario| {
+        scenario.steps.iter().any(|step| match &step.action {
+            Action::ExpectFailure { .. } => true,
+            Action::Expect(expectation) => is_red(&expectation.matcher),
+            _ => false,
+        })
+    });
+    if !red {
+        warnings.push(
+            warning(
+                at,
+                "no-control",
+                "nothing is expected to go wrong without the fix, so the fix shows nothing",
+            )
+            .help(
+                "add an `expectFailure`, or an `expect` of what fails, for the variant without it",
+            ),
+        );
+    }
 }
 
 struct Linter<'s> {
@@ -31,8 +116,6 @@ struct Linter<'s> {
 
 impl Linter<'_> {
     fn all(&mut self) {
-        self.nothing_expected();
-        self.control_missing();
         self.bare_without_init();
         let scenario = self.scenario;
         for step in &scenario.steps {
@@ -59,67 +142,12 @@ impl Linter<'_> {
     }
 
     fn warn(&mut self, at: Position, rule: &'static str, message: impl Into<String>) {
-        let mut problem = Problem::new(at, message);
-        problem.rule = Some(rule);
-        self.warnings.push(problem);
+        self.warnings.push(warning(at, rule, message));
     }
 
     fn help(&mut self, help: impl Into<String>) {
         if let Some(last) = self.warnings.last_mut() {
             last.help = Some(help.into());
-        }
-    }
-
-    /// A step after which nothing is looked at cannot make the scenario fail.
-    fn nothing_expected(&mut self) {
-        let expects =
-            |action: &Action| matches!(action, Action::Expect(_) | Action::ExpectFailure { .. });
-        let scenario = self.scenario;
-        if !scenario.always.is_empty() || !scenario.eventually.is_empty() {
-            return;
-        }
-        let last = scenario
-            .steps
-            .iter()
-            .rposition(|step| expects(&step.action));
-        let tail = &scenario.steps[last.map_or(0, |last| last + 1)..];
-        if let Some(step) = tail
-            .iter()
-            .find(|step| !matches!(step.action, Action::Note(_)))
-        {
-            self.warn(
-                step.at,
-                "nothing-expected",
-                "nothing is expected after this step, so it cannot fail",
-            );
-            self.help("add an `expect` behind it, or `always` under `spec`");
-        }
-    }
-
-    /// A scenario that shows a fix must also show that it fails without.
-    fn control_missing(&mut self) {
-        let scenario = self.scenario;
-        let Some(fix) = scenario.variant.get("fix") else {
-            return;
-        };
-        let off = matches!(fix.as_str(), "no" | "none" | "false" | "off");
-        let red = scenario.steps.iter().any(|step| match &step.action {
-            Action::ExpectFailure { .. } => true,
-            Action::Expect(expectation) => is_red(&expectation.matcher),
-            _ => false,
-        });
-        if off && !red {
-            self.warn(
-                scenario
-                    .steps
-                    .first()
-                    .map_or_else(Position::default, |step| step.at),
-                "no-control",
-                format!(
-                    "with fix: {fix} nothing is expected to go wrong, so the fix shows nothing"
-                ),
-            );
-            self.help("add an `expectFailure`, or an `expect` of what fails, for this variant");
         }
     }
 
@@ -168,7 +196,11 @@ impl Linter<'_> {
                 because,
             } => {
                 self.expectation(expectation);
-                if because.is_none() {
+                let many_reasons = matches!(
+                    expectation.matcher,
+                    Matcher::Edge { .. } | Matcher::AllEdges { .. }
+                );
+                if many_reasons && because.is_none() {
                     self.warn(
                         at,
                         "failure-without-because",
