@@ -92,6 +92,7 @@ enum Kind {
     Bytes,
     Flag,
     Texts,
+    Exec,
     Other,
 }
 
@@ -122,7 +123,7 @@ const USER: Fields = &[
     ("username", Kind::Text),
     ("password", Kind::Text),
     ("auth-provider", Kind::Other),
-    ("exec", Kind::Other),
+    ("exec", Kind::Exec),
     ("extensions", Kind::Other),
 ];
 
@@ -142,6 +143,34 @@ fn go_kind(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// What client-go keeps of a credential plugin, with what it fills in.
+fn exec_plugin(exec: &Map<String, Value>) -> Value {
+    let text = |name: &str| exec.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut out = Map::new();
+    out.insert("command".to_owned(), json!(text("command")));
+    for list in ["args", "env"] {
+        out.insert(list.to_owned(), exec.get(list).cloned().unwrap_or_default());
+    }
+    let provides = exec.get("provideClusterInfo") == Some(&Value::Bool(true));
+    out.insert("provideClusterInfo".to_owned(), json!(provides));
+    let mode = match (text("interactiveMode"), text("apiVersion")) {
+        ("", "client.authentication.k8s.io/v1beta1" | "client.authentication.k8s.io/v1alpha1") => {
+            "IfAvailable"
+        }
+        (mode, _) => mode,
+    };
+    for (name, value) in [
+        ("apiVersion", text("apiVersion")),
+        ("installHint", text("installHint")),
+        ("interactiveMode", mode),
+    ] {
+        if !value.is_empty() {
+            out.insert(name.to_owned(), json!(value));
+        }
+    }
+    Value::Object(out)
 }
 
 impl Entry {
@@ -169,6 +198,11 @@ impl Entry {
                 | (Kind::Flag, Value::Bool(true))
                 | (Kind::Texts, Value::Array(_))
                 | (Kind::Other, _) => {}
+                (Kind::Exec, Value::Object(exec)) => {
+                    out.insert(name.to_owned(), exec_plugin(exec));
+                    continue;
+                }
+                (Kind::Exec, other) => return Err(wrong(other, &field, "v1.ExecConfig")),
                 (Kind::Bytes, Value::String(text)) => {
                     let bytes = decode_base64(text).map_err(KubeconfigError::Base64)?;
                     if !bytes.is_empty() {
@@ -409,6 +443,15 @@ impl Kubeconfig {
             out["extensions"] = extensions.clone();
         }
         yaml::emit(&out)
+    }
+
+    /// Forgets fields that a client-go does not know yet.
+    pub fn forget_fields(&mut self, unknown: &[&str]) {
+        for entry in self.clusters.values_mut().chain(self.users.values_mut()) {
+            for field in unknown {
+                entry.0.remove(*field);
+            }
+        }
     }
 
     /// The current context.

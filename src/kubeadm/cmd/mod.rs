@@ -82,6 +82,10 @@ fn execute(
 ) -> Result<i32> {
     let command = invocation.command();
     let help = || cobra::help(&invocation.path, global);
+    if invocation.is_set("help") {
+        process.stdout.push_str(&help());
+        return Ok(0);
+    }
     if !command.children.is_empty() {
         return group(process, invocation, &help());
     }

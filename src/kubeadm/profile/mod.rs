@@ -252,6 +252,8 @@ profile! {
     component_warnings: bool = table::COMPONENT_WARNINGS;
     /// The warning about the endpoint's port is logged.
     port_warning_in_log: bool = table::PORT_WARNING_IN_LOG;
+    /// Fields of kubeconfigs that client-go does not know yet.
+    unknown_fields: &'static [&'static str] = table::UNKNOWN_FIELDS;
     /// Phases take `--dry-run`.
     dry_run_phases: bool = table::DRY_RUN_PHASES;
     /// What a command group without its own work does.

@@ -768,3 +768,50 @@ pub static CLUSTER_WORDS: Behaviour<super::ClusterWords> = Behaviour {
         },
     ],
 };
+
+/// Fields of kubeconfigs that client-go does not know yet, and so loses.
+pub static UNKNOWN_FIELDS: Behaviour<&[&str]> = Behaviour {
+    name: "fields of kubeconfigs",
+    rules: &[
+        Rule {
+            from: v(26, 0),
+            until: None,
+            value: &[],
+            evidence: "source client-go v0.25.16 and v0.26.15 tools/clientcmd/api/v1/types.go",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(23, 0),
+            until: Some(v(26, 0)),
+            value: &["disable-compression"],
+            evidence: "source client-go v0.22.17 and v0.23.17",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(19, 0),
+            until: Some(v(23, 0)),
+            value: &["disable-compression", "as-uid"],
+            evidence: "source client-go v0.19.16",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(18, 0),
+            until: Some(v(19, 0)),
+            value: &["disable-compression", "as-uid", "proxy-url"],
+            evidence: "kubernetes#88769 (tls-server-name in 1.18)",
+            not_checked_after: Some(v(17, 17)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(18, 0)),
+            value: &[
+                "disable-compression",
+                "as-uid",
+                "proxy-url",
+                "tls-server-name",
+            ],
+            evidence: "source client-go v0.15.12, v0.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
