@@ -86,7 +86,7 @@ def describe(content):
     text = re.sub(r"(?:[0-9A-F]{2}:){19}[0-9A-F]{2}", "KEY ID", text)
     text = re.sub(r"\n +(?:[0-9a-f]{2}:)+[0-9a-f]{0,2}(?=\n)", "", text)
     text = re.sub(r"\n +(?:[0-9a-f]{2}:){5,}[0-9a-f]{2}", "", text)
-    return re.sub(r"Not (Before|After ?): ?(.{12}):\d\d", r"Not \1: \2", text)
+    return re.sub(r"Not (Before|After ?): ?(.{9}):\d\d:\d\d", r"Not \1: \2", text)
 
 
 def snapshot(root):
@@ -199,4 +199,5 @@ def main():
     sys.exit(1 if differing else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -374,8 +374,12 @@ impl Process<'_, '_> {
     pub(super) fn load_kubeconfig(&self, path: &str) -> Result<Kubeconfig> {
         let content = self.tree().read(path)?;
         let mut kubeconfig = Kubeconfig::parse(&content).map_err(|error| {
-            let line = self.profile.scheme_line;
-            Failure::new(error.to_string().replace(crate::pki::SCHEME, line))
+            let text = if self.profile.old_json_words {
+                error.old_wording(&content)
+            } else {
+                error.to_string()
+            };
+            Failure::new(text.replace(crate::pki::SCHEME, self.profile.scheme_line))
         })?;
         kubeconfig.forget_fields(self.profile.unknown_fields);
         Ok(kubeconfig)

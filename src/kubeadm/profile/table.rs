@@ -815,3 +815,8 @@ pub static UNKNOWN_FIELDS: Behaviour<&[&str]> = Behaviour {
         },
     ],
 };
+boundary!(
+    /// Kubeconfigs are decoded by a JSON parser that shows the surroundings of an error.
+    OLD_JSON_WORDS: bool = "words about undecodable kubeconfigs", true, (23, 0) => false,
+    "source apimachinery v0.22.17 and v0.23.17 pkg/runtime/serializer/json; run v1.17.17, v1.28.15"
+);
