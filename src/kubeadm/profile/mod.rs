@@ -256,6 +256,8 @@ profile! {
     unknown_fields: &'static [&'static str] = table::UNKNOWN_FIELDS;
     /// Kubeconfigs are decoded by a JSON parser that shows the surroundings of an error.
     old_json_words: bool = table::OLD_JSON_WORDS;
+    /// `kubeconfig user` takes `--config`.
+    user_config_flag: bool = table::USER_CONFIG_FLAG;
     /// Phases take `--dry-run`.
     dry_run_phases: bool = table::DRY_RUN_PHASES;
     /// What a command group without its own work does.

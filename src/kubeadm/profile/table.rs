@@ -630,8 +630,8 @@ pub static LOG_FLAGS: Behaviour<super::LogFlags> = Behaviour {
 
 boundary!(
     /// `kubeconfig user` at the top instead of below `alpha`.
-    KUBECONFIG_GROUP: bool = "kubeconfig command group", false, (22, 0), after (19, 16) => true,
-    "source v1.28.15 cmd/kubeconfig.go"
+    KUBECONFIG_GROUP: bool = "kubeconfig command group", false, (22, 0) => true,
+    "source v1.21.14 cmd/alpha/kubeconfig.go and v1.22.17 cmd/kubeconfig.go"
 );
 boundary!(
     /// Certificate phases take `--dry-run`.
@@ -819,4 +819,9 @@ boundary!(
     /// Kubeconfigs are decoded by a JSON parser that shows the surroundings of an error.
     OLD_JSON_WORDS: bool = "words about undecodable kubeconfigs", true, (23, 0) => false,
     "source apimachinery v0.22.17 and v0.23.17 pkg/runtime/serializer/json; run v1.17.17, v1.28.15"
+);
+boundary!(
+    /// `kubeconfig user` takes `--config` instead of the API server's address.
+    USER_CONFIG_FLAG: bool = "kubeconfig user --config", false, (20, 0) => true,
+    "source v1.19.16 and v1.20.15 cmd/alpha/kubeconfig.go; run v1.16.15"
 );
