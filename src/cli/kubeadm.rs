@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Exit;
 use crate::fs::Tree as _;
 use crate::kubeadm::{Machine, Version, VersionError, run as run_kubeadm, uncertainties};
 use crate::pki::{KeySource, OsKeys, PoolKeys};
@@ -97,6 +98,16 @@ pub enum KubeadmError {
 }
 
 impl KubeadmError {
+    /// How certdrill ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Version(_) | Self::UnknownVersion(_) | Self::Time { .. } => Exit::Usage,
+            Self::Rootfs { .. } | Self::NoPki { .. } | Self::RealRoot { .. } => Exit::Invalid,
+            Self::Output(_) => Exit::Internal,
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {

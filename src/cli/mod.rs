@@ -1,10 +1,117 @@
 //! The command line: one file per sub-command.
 
-pub mod kubeadm;
+mod exit;
+mod files;
+mod kubeadm;
+mod lint;
+mod list;
+mod output;
+mod pick;
+mod play;
+mod replay;
+mod run;
+mod schema;
 
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+use output::Output;
+
+/// Rehearse certificate rotation of kubeadm clusters on a clock that you control.
+#[derive(Debug, Parser)]
+#[command(name = "certdrill", version, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play scenarios and judge what is seen.
+    Run(run::Args),
+    /// Repeat a recorded run and compare it record by record.
+    Replay(replay::Args),
+    /// List the runs that scenarios and their matrices make.
+    List(list::Args),
+    /// Look for mistakes in scenarios without playing them.
+    Lint(lint::Args),
+    /// Print the JSON Schema of the scenario format.
+    Schema,
+    /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
+    Kubeadm(kubeadm::KubeadmArgs),
+}
+
 /// Parses the arguments, runs the command and says how it ended.
+#[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    std::panic::set_hook(Box::new(internal_error));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version end here too; where nobody reads them, there is nothing to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Success.into()
+            };
+        }
+    };
+    let mut output = Output::new();
+    let exit = match &cli.command {
+        Command::Run(args) => run::run(args, &mut output),
+        Command::Replay(args) => replay::run(args, &mut output),
+        Command::List(args) => list::run(args, &mut output),
+        Command::Lint(args) => lint::run(args, &mut output),
+        Command::Schema => schema::run(&mut output),
+        // The exit code is kubeadm's own.
+        Command::Kubeadm(args) => return on_a_tree(args),
+    };
+    output.finish(exit).into()
+}
+
+/// A panic is a bug in certdrill and says nothing about the cluster, so it must not look like a verdict.
+fn internal_error(info: &PanicHookInfo<'_>) {
+    let message = info
+        .payload()
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| info.payload().downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    let place = info
+        .location()
+        .map_or_else(String::new, |place| format!(" at {place}"));
+    let tracker = match env!("CARGO_PKG_REPOSITORY") {
+        "" => "the issue tracker of certdrill".to_owned(),
+        repository => format!("{repository}/issues"),
+    };
+    output::complain(&format!(
+        "internal error: {message}{place}\n\
+         This is a bug in certdrill {} and says nothing about your cluster.\n\
+         Please report it to {tracker} with the lines above, the command line and the scenario file.",
+        env!("CARGO_PKG_VERSION"),
+    ));
+    // Not an unwinding thread: its partners would wait for a run that never comes.
+    std::process::exit(i32::from(Exit::Internal.code()));
+}
+
+/// Runs the engine on a directory. Refusals of certdrill itself are 2 and 3, everything else is kubeadm's.
+fn on_a_tree(args: &kubeadm::KubeadmArgs) -> ExitCode {
+    match kubeadm::run(args) {
+        Ok(code) => u8::try_from(code).map_or(Exit::Internal.into(), ExitCode::from),
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text += &format!(": {cause}");
+                source = cause.source();
+            }
+            output::complain(&format!("{text}\n  help: {}", error.hint()));
+            error.exit().into()
+        }
+    }
 }

@@ -181,6 +181,9 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::NoPrivateKey`] or [`KeyError::Foreign`].
     pub fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
+        if let Some(key) = super::pool::drawn(text) {
+            return Ok(key);
+        }
         for block in pem::blocks(text) {
             let found = match block.kind.as_str() {
                 "EC PRIVATE KEY" => Self::from_sec1(&block.bytes, None),

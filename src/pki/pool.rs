@@ -1,7 +1,7 @@
 //! The committed pool of throw-away keys, and the source that draws from it by stream.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, OnceLock, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rand_chacha::ChaCha8Rng;
@@ -75,11 +75,32 @@ impl Pool {
         let slot = &self.slots()[index];
         slot.key
             .get_or_init(|| {
-                PrivateKey::from_pool(self.algorithm, slot.der.to_vec())
-                    .expect("a pooled key can be read")
+                let key = PrivateKey::from_pool(self.algorithm, slot.der.to_vec())
+                    .expect("a pooled key can be read");
+                if let Ok(mut drawn) = DRAWN.write() {
+                    drawn.insert(fingerprint(key.to_pem().as_bytes()), key.clone());
+                }
+                key
             })
             .clone()
     }
+}
+
+/// Pooled keys that were drawn, by the digest of their PEM.
+///
+/// Reading an RSA key means checking it, which takes longer than everything else a simulated file costs; a
+/// pooled key was checked when it was drawn.
+static DRAWN: LazyLock<RwLock<HashMap<[u8; 32], PrivateKey>>> = LazyLock::new(RwLock::default);
+
+/// The pooled key that a PEM text is, to the byte.
+pub(super) fn drawn(pem: &[u8]) -> Option<PrivateKey> {
+    DRAWN.read().ok()?.get(&fingerprint(pem)).cloned()
+}
+
+fn fingerprint(pem: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, pem).as_ref());
+    bytes
 }
 
 fn pool(algorithm: KeyAlgorithm) -> Option<&'static Pool> {

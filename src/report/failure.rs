@@ -5,6 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 use super::human::Layout;
 use super::paint::Ink;
 use super::timeline::{day, instant};
+use super::wrap::wrap;
 use super::{RunTrace, Style};
 use crate::run::trace::{Entry, Header, Judgement, Record};
 use crate::scenario::Position;
@@ -122,10 +123,10 @@ const INDENT: usize = 12;
 
 impl Facts<'_> {
     fn add(&mut self, label: &str, text: &str, ink: Option<Ink>) {
-        let room = self.layout.width.saturating_sub(INDENT).max(24);
+        let room = self.layout.width.saturating_sub(INDENT);
         let wrapped: Vec<String> = text
             .lines()
-            .flat_map(|line| textwrap::wrap(line, room))
+            .flat_map(|line| wrap(line, room))
             .map(|line| line.into_owned())
             .collect();
         for (index, line) in wrapped.iter().enumerate() {
@@ -151,9 +152,9 @@ impl Facts<'_> {
     fn detail(&mut self, detail: &str) {
         let lines: Vec<&str> = detail.lines().collect();
         let left_out = lines.len().saturating_sub(DETAIL_LINES_MAX);
-        let room = self.layout.width.saturating_sub(INDENT + 2).max(24);
+        let room = self.layout.width.saturating_sub(INDENT + 2);
         for line in lines.iter().take(DETAIL_LINES_MAX) {
-            for part in textwrap::wrap(line, room) {
+            for part in wrap(line, room) {
                 self.line("", &format!("│ {part}"), Some(Ink::Faint));
             }
         }

@@ -1,6 +1,7 @@
 //! For a person: the timeline in virtual time, then the verdict.
 
 use super::paint::{Ink, Style};
+use super::wrap::wrap;
 use super::{RunTrace, failure, timeline};
 use crate::run::trace::Verdict;
 use crate::time::{SignedDuration, span};
@@ -38,14 +39,14 @@ fn heading(trace: RunTrace<'_>, layout: &Layout) -> String {
         "{} · {nodes} · {} · seed {}",
         header.version, header.backend, header.seed
     );
-    for line in textwrap::wrap(&header.title, layout.width.max(24)) {
+    for line in wrap(&header.title, layout.width) {
         text.push_str(&line);
         text.push('\n');
     }
     text.push_str(&Ink::Faint.on(layout.style, &facts));
     text.push('\n');
     for warning in &header.warnings {
-        for line in textwrap::wrap(&format!("warning: {warning}"), layout.width.max(24)) {
+        for line in wrap(&format!("warning: {warning}"), layout.width) {
             text.push_str(&Ink::Unsure.on(layout.style, &line));
             text.push('\n');
         }
@@ -76,7 +77,7 @@ pub fn verdict(trace: RunTrace<'_>, source: Option<&str>, layout: &Layout) -> St
                 counted(entry.events, "event")
             ));
             if let Some(reason) = &entry.reason {
-                for line in textwrap::wrap(reason, layout.width.saturating_sub(2).max(24)) {
+                for line in wrap(reason, layout.width.saturating_sub(2)) {
                     text.push_str(&format!("  {line}\n"));
                 }
             }

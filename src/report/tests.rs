@@ -187,8 +187,8 @@ fn a_failure_tells_the_whole_story_in_80_columns() {
     is not known
     ── walk 300d ─────────────────────────────────────────────────────────── line 19
     2026-09-14 03:11:27   +256d  cp1   kubelet rotated its client certificate;
-                                       kubelet-client-current.pem points to kubelet-
-                                       client-2026-09-14-03-11-27.pem now
+                                       kubelet-client-current.pem points to
+                                       kubelet-client-2026-09-14-03-11-27.pem now
     2026-10-28 00:00:00   +300d      ✓ kubelet@cp1 -> kube-apiserver is ok
     ── walk 100d ─────────────────────────────────────────────────────────── line 21
     2027-01-01 00:00:00   +365d  cp1   the certificate in kubelet.conf expired
@@ -201,8 +201,8 @@ fn a_failure_tells_the_whole_story_in_80_columns() {
       2 expectations · 400d of virtual time · 41 events
 
       expected  kubelet@cp1 is running
-      seen      exited, logged "part of the existing bootstrap client certificate
-                in /etc/kubernetes/kubelet.conf is expired"
+      seen      exited, logged "part of the existing bootstrap client certificate in
+                /etc/kubernetes/kubelet.conf is expired"
       when      2027-02-05 00:00:03 UTC, day 400 of the cluster
       where     kubelet on cp1
       cause     2027-02-05 00:00:03 (day 400) cp1: kubelet exited: its bootstrap

@@ -1,6 +1,7 @@
 //! The timeline: what happened, in virtual time.
 
 use super::paint::Ink;
+use super::wrap::wrap;
 use super::{RunTrace, human::Layout};
 use crate::run::trace::{Entry, Event, Judgement, Record, StepEntry, Weight};
 use crate::time::{SignedDuration, Timestamp};
@@ -74,7 +75,7 @@ impl Page<'_> {
         let Some(step) = step else { return };
         let place = format!(" line {}", step.line);
         let room = self.layout.width.saturating_sub(place.len() + 4).max(16);
-        let lines = textwrap::wrap(&step.text, room);
+        let lines = wrap(&step.text, room);
         for (index, line) in lines.iter().enumerate() {
             let line = if index == 0 {
                 let fill = self
@@ -132,8 +133,8 @@ impl Page<'_> {
         let when = format!("{}  {:>6}", instant(at), elapsed(start, at));
         let node_width = self.node_width;
         let indent = when.len() + 2 + node_width + 1;
-        let room = self.layout.width.saturating_sub(indent + 2).max(24);
-        for (index, part) in textwrap::wrap(text, room).iter().enumerate() {
+        let room = self.layout.width.saturating_sub(indent + 2);
+        for (index, part) in wrap(text, room).iter().enumerate() {
             let part = ink.map_or_else(|| part.to_string(), |ink| ink.on(style, part));
             let line = if index == 0 {
                 let mark =
@@ -150,9 +151,9 @@ impl Page<'_> {
     }
 
     fn detail(&mut self, detail: &str) {
-        let room = self.layout.width.saturating_sub(8).max(24);
+        let room = self.layout.width.saturating_sub(8);
         for line in detail.lines() {
-            for part in textwrap::wrap(line, room) {
+            for part in wrap(line, room) {
                 let line = Ink::Faint.on(self.layout.style, &format!("      │ {part}"));
                 self.push(&line);
             }

@@ -44,6 +44,8 @@ pub use problem::{Problem, ScenarioErrors, Style};
 pub use schema::schema;
 pub use types::*;
 
+pub(crate) use problem::nearest;
+
 use decode::{Decode, Problems};
 use node::{Node, Value};
 

@@ -1,0 +1,145 @@
+//! Which runs are wanted: `--include`, `--exclude`.
+
+use std::path::PathBuf;
+
+use super::files::ScenarioFile;
+use super::{Exit, files, output};
+use crate::scenario::Scenario;
+
+/// Paths and filters, shared by the sub-commands that select runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Scenario files, and directories that are searched for *.yaml and *.yml [default: scenarios].
+    #[arg(env = "CERTDRILL_PATHS", value_delimiter = ':')]
+    paths: Vec<PathBuf>,
+    /// Only runs with this name, id or tag; `*` stands for any characters. Can be repeated.
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "CERTDRILL_INCLUDE",
+        value_delimiter = ';'
+    )]
+    include: Vec<String>,
+    /// No runs with this name, id or tag. Can be repeated.
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "CERTDRILL_EXCLUDE",
+        value_delimiter = ';'
+    )]
+    exclude: Vec<String>,
+}
+
+/// A run that was selected, and its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Picked<'f> {
+    pub(super) file: &'f ScenarioFile,
+    pub(super) scenario: &'f Scenario,
+}
+
+impl Selection {
+    /// Reads the files.
+    pub(super) fn load(&self) -> Result<Vec<ScenarioFile>, Exit> {
+        files::load(&self.paths)
+    }
+
+    /// The runs that the filters leave, in the order of files and variants.
+    pub(super) fn pick<'f>(&self, files: &'f [ScenarioFile]) -> Result<Vec<Picked<'f>>, Exit> {
+        let all: Vec<Picked<'f>> = files
+            .iter()
+            .flat_map(|file| {
+                file.scenarios
+                    .iter()
+                    .map(move |scenario| Picked { file, scenario })
+            })
+            .collect();
+        let wanted = |picked: &Picked<'_>| {
+            let any = |patterns: &[String]| {
+                patterns
+                    .iter()
+                    .any(|pattern| matches(picked.scenario, pattern))
+            };
+            (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+        };
+        let picked: Vec<_> = all.iter().copied().filter(wanted).collect();
+        if picked.is_empty() {
+            self.explain(&all);
+            return Err(Exit::NothingSelected);
+        }
+        Ok(picked)
+    }
+
+    fn explain(&self, all: &[Picked<'_>]) {
+        let mut text = match all.len() {
+            0 => "error: there are no scenarios here".to_owned(),
+            1 => "error: the filters leave none of 1 run".to_owned(),
+            count => format!("error: the filters leave none of {count} runs"),
+        };
+        for pattern in &self.include {
+            let names = all.iter().flat_map(|picked| {
+                std::iter::once(picked.scenario.name.as_str())
+                    .chain(picked.scenario.tags.iter().map(String::as_str))
+            });
+            if !all.iter().any(|picked| matches(picked.scenario, pattern))
+                && let Some(near) = crate::scenario::nearest(pattern, names)
+            {
+                text.push_str(&format!(
+                    "\n  help: nothing matches `{pattern}`; did you mean `{near}`?"
+                ));
+            }
+        }
+        output::complain(&text);
+    }
+}
+
+fn matches(scenario: &Scenario, pattern: &str) -> bool {
+    let tags = scenario.tags.iter().map(String::as_str);
+    glob(pattern, &scenario.id())
+        || glob(pattern, &scenario.name)
+        || tags.into_iter().any(|tag| glob(pattern, tag))
+}
+
+/// Whether the whole text fits a pattern in which `*` stands for any characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, text, fits) in [
+            ("ha", "ha", true),
+            ("ha", "ha-one", false),
+            ("ha*", "ha-one", true),
+            ("*one", "ha-one", true),
+            ("*v1.16*", "a/version=v1.16.15", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("*", "", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Plays many runs at once and hands their results over in order.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the time a run takes is shown to the person who waits; it is in no trace"
+)]
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+use super::pick::Picked;
+use crate::run::trace::Verdict;
+use crate::run::{PlayOptions, Run};
+
+/// How runs are played.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    pub(super) seed: u64,
+    pub(super) jobs: NonZeroUsize,
+    pub(super) fail_fast: bool,
+    pub(super) check_determinism: bool,
+}
+
+/// What came of one selected run.
+#[derive(Debug)]
+pub(super) enum Played {
+    /// It was played.
+    Done(Run),
+    /// It was played twice with different results.
+    Unsteady(Run, Difference),
+    /// It was left out because another one failed before.
+    LeftOut,
+}
+
+/// The first record in which two traces differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) index: usize,
+    pub(super) first: String,
+    pub(super) second: String,
+}
+
+/// Compares two traces.
+pub(super) fn difference(
+    first: &[crate::run::trace::Record],
+    second: &[crate::run::trace::Record],
+) -> Option<Difference> {
+    let text = |record: Option<&crate::run::trace::Record>| {
+        record.map_or_else(
+            || "(the trace has ended)".to_owned(),
+            |record| serde_json::to_string(record).unwrap_or_default(),
+        )
+    };
+    (0..first.len().max(second.len()))
+        .find(|index| first.get(*index) != second.get(*index))
+        .map(|index| Difference {
+            index,
+            first: text(first.get(index)),
+            second: text(second.get(index)),
+        })
+}
+
+/// Plays the runs on threads of their own; `each` gets the results in the order of `picked`. Returns the
+/// time it took.
+pub(super) fn all(
+    picked: &[Picked<'_>],
+    options: Options,
+    mut each: impl FnMut(usize, Played),
+) -> Duration {
+    let started = Instant::now();
+    let bar = progress(picked.len());
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for _ in 0..options.jobs.get().min(picked.len()) {
+            let (sender, next, stop) = (sender.clone(), &next, &stop);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(picked) = picked.get(index) else {
+                        return;
+                    };
+                    let played = if options.fail_fast && stop.load(Ordering::Relaxed) {
+                        Played::LeftOut
+                    } else {
+                        one(picked, options)
+                    };
+                    let passed =
+                        matches!(&played, Played::Done(run) if run.verdict == Verdict::Passed);
+                    if !passed {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    if sender.send((index, played)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = std::collections::BTreeMap::new();
+        let mut due = 0;
+        for (index, played) in results {
+            bar.inc(1);
+            early.insert(index, played);
+            while let Some(played) = early.remove(&due) {
+                bar.set_message(picked[due].scenario.name.clone());
+                bar.suspend(|| each(due, played));
+                due += 1;
+            }
+        }
+    });
+    bar.finish_and_clear();
+    started.elapsed()
+}
+
+fn one(picked: &Picked<'_>, options: Options) -> Played {
+    let play_options = PlayOptions { seed: options.seed };
+    let run = crate::run::play(picked.scenario, &play_options);
+    if options.check_determinism {
+        let again = crate::run::play(picked.scenario, &play_options);
+        if let Some(difference) = difference(&run.records, &again.records) {
+            return Played::Unsteady(run, difference);
+        }
+    }
+    Played::Done(run)
+}
+
+/// A bar for somebody who watches, nothing for a log.
+fn progress(length: usize) -> ProgressBar {
+    if !output::watched() {
+        return ProgressBar::hidden();
+    }
+    let bar =
+        ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

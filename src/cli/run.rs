@@ -1,0 +1,311 @@
+//! `certdrill run`: play scenarios and judge what is seen.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::pick::{Picked, Selection};
+use super::play::{self, Options, Played};
+use super::{Exit, Output, output};
+use crate::report::human::{self, Layout};
+use crate::report::{RunTrace, jsonl, junit, replay_command};
+use crate::run::trace::{Entry, Header, Verdict};
+use crate::scenario::Backend;
+
+/// Arguments of `certdrill run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// Where scenarios are played.
+    #[arg(long, value_enum, default_value = "sim", env = "CERTDRILL_BACKEND")]
+    backend: BackendArg,
+    /// Seed of every random stream.
+    #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
+    seed: u64,
+    /// How many runs are played at once [default: the number of cores].
+    #[arg(long, short, env = "CERTDRILL_JOBS")]
+    jobs: Option<NonZeroUsize>,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
+    format: Format,
+    /// Write a JUnit XML report.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_JUNIT")]
+    report_junit: Option<PathBuf>,
+    /// Play everything twice and compare the traces.
+    #[arg(long, env = "CERTDRILL_CHECK_DETERMINISM")]
+    check_determinism: bool,
+    /// Show events of little weight, observations and command output too.
+    #[arg(long, short, env = "CERTDRILL_VERBOSE")]
+    verbose: bool,
+    /// Start no more runs after the first that does not pass.
+    #[arg(long, env = "CERTDRILL_FAIL_FAST")]
+    fail_fast: bool,
+    /// One line for a run that passes, instead of its timeline.
+    #[arg(long, env = "CERTDRILL_FAILURES_ONLY")]
+    failures_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendArg {
+    /// Everything simulated but X.509.
+    Sim,
+    /// The real kubeadm in a simulated world.
+    Kubeadm,
+    /// A real cluster in node containers.
+    Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A timeline for a person.
+    Human,
+    /// The trace, one JSON record a line.
+    Json,
+}
+
+/// One selected run and what became of it.
+struct Outcome<'f> {
+    picked: Picked<'f>,
+    played: Played,
+}
+
+/// Why a run was not played.
+const NO_SIM: &str = "its backends do not include sim";
+const FAILED_BEFORE: &str = "another run did not pass before it (--fail-fast)";
+
+/// Plays what is selected.
+pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Some(missing) = missing(args.backend) {
+        output::complain(&format!("error: {missing}"));
+        return Exit::Infrastructure;
+    }
+    let files = match args.selection.load() {
+        Ok(files) => files,
+        Err(exit) => return exit,
+    };
+    let picked = match args.selection.pick(&files) {
+        Ok(picked) => picked,
+        Err(exit) => return exit,
+    };
+    let (playable, elsewhere): (Vec<_>, Vec<_>) = picked
+        .into_iter()
+        .partition(|picked| picked.scenario.backends.contains(&Backend::Sim));
+    for picked in &elsewhere {
+        output::complain(&format!("not run: {}: {NO_SIM}", picked.scenario.id()));
+    }
+    if playable.is_empty() {
+        output::complain("error: none of the selected runs can be played on sim");
+        return Exit::NothingSelected;
+    }
+    let options = Options {
+        seed: args.seed,
+        jobs: args
+            .jobs
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+        fail_fast: args.fail_fast,
+        check_determinism: args.check_determinism,
+    };
+    let mut outcomes = Vec::with_capacity(playable.len());
+    let took = play::all(&playable, options, |index, played| {
+        let outcome = Outcome {
+            picked: playable[index],
+            played,
+        };
+        show(&outcome, args, output);
+        outcomes.push(outcome);
+    });
+    summary(&outcomes, elsewhere.len(), took, args, output);
+    let report = args
+        .report_junit
+        .as_ref()
+        .map(|path| write_junit(path, &outcomes, &elsewhere));
+    if report == Some(false) {
+        return Exit::ReportNotWritten;
+    }
+    exit(&outcomes)
+}
+
+/// What a backend needs that is not here.
+fn missing(backend: BackendArg) -> Option<&'static str> {
+    match backend {
+        BackendArg::Sim => None,
+        BackendArg::Kubeadm => Some(
+            "the backend kubeadm is not part of this build: it would run the real kubeadm binary \
+             at virtual time",
+        ),
+        BackendArg::Kind => Some(
+            "the backend kind is not part of this build: it would need a container engine and \
+             kind node images",
+        ),
+    }
+}
+
+fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
+    let source = Some(outcome.picked.file.text.as_str());
+    let (Played::Done(run) | Played::Unsteady(run, _)) = &outcome.played else {
+        return;
+    };
+    match args.format {
+        Format::Json => output.write(|mut out| jsonl::write(&run.records, &mut out)),
+        Format::Human => {
+            if let Some(trace) = RunTrace::new(&run.records) {
+                let layout = Layout {
+                    style: output.style(),
+                    width: output.width(),
+                    verbose: args.verbose,
+                };
+                let brief = args.failures_only && run.verdict == Verdict::Passed;
+                let text = if brief {
+                    human::verdict(trace, source, &layout)
+                } else {
+                    format!("{}\n", human::run(trace, source, &layout))
+                };
+                output.text(&text);
+            }
+        }
+    }
+    if let Played::Unsteady(run, difference) = &outcome.played {
+        let replay = header(&run.records).map_or_else(String::new, replay_command);
+        output::complain(&format!(
+            "error: {}: two runs with the same seed differ at record {}\n  first   {}\n  second  {}\n  replay  {replay} --check-determinism",
+            outcome.picked.scenario.id(),
+            difference.index,
+            difference.first,
+            difference.second,
+        ));
+    }
+}
+
+fn header(records: &[crate::run::trace::Record]) -> Option<&Header> {
+    match &records.first()?.entry {
+        Entry::Header(header) => Some(header),
+        _ => None,
+    }
+}
+
+/// How many of what; on standard output for a person, on standard error beside a trace.
+fn summary(
+    outcomes: &[Outcome<'_>],
+    elsewhere: usize,
+    took: Duration,
+    args: &Args,
+    output: &mut Output,
+) {
+    let count = |wanted: fn(&Played) -> bool| {
+        outcomes
+            .iter()
+            .filter(|outcome| wanted(&outcome.played))
+            .count()
+    };
+    let verdicts = |verdict: Verdict| {
+        outcomes
+            .iter()
+            .filter(
+                |outcome| matches!(&outcome.played, Played::Done(run) if run.verdict == verdict),
+            )
+            .count()
+    };
+    let left_out = count(|played| matches!(played, Played::LeftOut)) + elsewhere;
+    let mut parts = vec![format!("{} passed", verdicts(Verdict::Passed))];
+    for (count, what) in [
+        (verdicts(Verdict::Failed), "failed"),
+        (verdicts(Verdict::Diverged), "diverged"),
+        (verdicts(Verdict::Infrastructure), "without verdict"),
+        (
+            count(|played| matches!(played, Played::Unsteady(..))),
+            "not deterministic",
+        ),
+        (left_out, "not run"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    let played = outcomes.len() + elsewhere;
+    let plural = if played == 1 { "" } else { "s" };
+    let mut text = format!(
+        "{played} run{plural} in {:.2} s: {}\n",
+        took.as_secs_f64(),
+        parts.join(", ")
+    );
+    let bad = outcomes.iter().filter_map(|outcome| match &outcome.played {
+        Played::Done(run) | Played::Unsteady(run, _) if run.verdict != Verdict::Passed => {
+            header(&run.records)
+        }
+        _ => None,
+    });
+    for header in bad {
+        text.push_str(&format!("  {}\n", replay_command(header)));
+    }
+    match args.format {
+        Format::Human => output.text(&text),
+        Format::Json => output::complain(text.trim_end()),
+    }
+}
+
+fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[Picked<'_>]) -> bool {
+    let ids: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| outcome.picked)
+        .chain(elsewhere.iter().copied())
+        .map(|picked| picked.scenario.id())
+        .collect();
+    let played = outcomes.iter().map(|outcome| {
+        let trace = match &outcome.played {
+            Played::Done(run) | Played::Unsteady(run, _) => RunTrace::new(&run.records),
+            Played::LeftOut => None,
+        };
+        (outcome.picked, trace, FAILED_BEFORE)
+    });
+    let not_played = elsewhere.iter().map(|picked| (*picked, None, NO_SIM));
+    let cases: Vec<junit::Case<'_>> = played
+        .chain(not_played)
+        .zip(&ids)
+        .map(|((picked, trace, reason), id)| match trace {
+            Some(trace) => junit::Case::Played {
+                trace,
+                source: Some(&picked.file.text),
+            },
+            None => junit::Case::NotRun {
+                file: &picked.file.path,
+                id,
+                reason,
+            },
+        })
+        .collect();
+    let written = junit::report(&cases)
+        .map_err(|error| error.to_string())
+        .and_then(|xml| output::write_file(path, &xml).map_err(|error| error.to_string()));
+    match written {
+        Ok(()) => true,
+        Err(reason) => {
+            output::complain(&format!("error: cannot write {}: {reason}", path.display()));
+            false
+        }
+    }
+}
+
+/// The worst of what happened.
+fn exit(outcomes: &[Outcome<'_>]) -> Exit {
+    let any = |wanted: fn(&Played) -> bool| outcomes.iter().any(|outcome| wanted(&outcome.played));
+    let ended = |played: &Played, verdict: Verdict| matches!(played, Played::Done(run) if run.verdict == verdict);
+    let verdict = |verdict: Verdict| {
+        outcomes
+            .iter()
+            .any(|outcome| ended(&outcome.played, verdict))
+    };
+    if any(|played| matches!(played, Played::Unsteady(..))) {
+        Exit::NonDeterminism
+    } else if verdict(Verdict::Failed) {
+        Exit::Failed
+    } else if verdict(Verdict::Diverged) {
+        Exit::Diverged
+    } else if verdict(Verdict::Infrastructure) {
+        Exit::Infrastructure
+    } else {
+        Exit::Success
+    }
+}
