@@ -71,8 +71,15 @@ pub enum KubeconfigError {
         wanted: &'static str,
     },
     /// Base64 that is none.
-    #[error("illegal base64 data at input byte {0}")]
-    Base64(usize),
+    #[error("illegal base64 data at input byte {offset}")]
+    Base64 {
+        /// Where it goes wrong.
+        offset: usize,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        text: String,
+    },
     /// A name that stands twice.
     #[error(
         "error converting *[]Named{kind} into *map[string]*api.{kind}: duplicate name {name:?} in list"
@@ -85,6 +92,71 @@ pub enum KubeconfigError {
     },
 }
 
+impl KubeconfigError {
+    /// The error in the words of the JSON parser that client-go had before 0.23, which shows the
+    /// surroundings in the JSON that the file was turned into. Other errors keep their words.
+    #[must_use]
+    pub fn old_wording(&self, file: &[u8]) -> String {
+        let Self::Base64 { field, text, .. } = self else {
+            return self.to_string();
+        };
+        let json = yaml::parse(file)
+            .map(|document| go_json(&document.value))
+            .unwrap_or_default();
+        let quoted = format!("{field:?}:{}", go_json(&Value::String(text.clone())));
+        let head = json.find(&quoted).map_or(0, |at| at + quoted.len());
+        let around = |reach: usize| {
+            let start = head.saturating_sub(reach);
+            let end = (head + reach).min(json.len());
+            json.get(start..end).unwrap_or_default()
+        };
+        let path = match *field {
+            "certificate-authority-data" => {
+                "v1.Config.Clusters: []v1.NamedCluster: v1.NamedCluster.Cluster: v1.Cluster.CertificateAuthorityData"
+            }
+            "client-key-data" => {
+                "v1.Config.AuthInfos: []v1.NamedAuthInfo: v1.NamedAuthInfo.AuthInfo: v1.AuthInfo.ClientKeyData"
+            }
+            _ => {
+                "v1.Config.AuthInfos: []v1.NamedAuthInfo: v1.NamedAuthInfo.AuthInfo: v1.AuthInfo.ClientCertificateData"
+            }
+        };
+        format!(
+            "{path}: decode base64: {self}, error found in #{} byte of ...|{}|..., bigger context ...|{}|...",
+            head.min(10),
+            around(10),
+            around(50)
+        )
+    }
+}
+
+/// A value as Go's `encoding/json` writes it: keys sorted, no blanks, HTML's characters escaped.
+fn go_json(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_unstable();
+            let entries: Vec<String> = keys
+                .into_iter()
+                .map(|key| {
+                    let name = go_json(&Value::String(key.clone()));
+                    format!("{name}:{}", go_json(&map[key]))
+                })
+                .collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_json).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other
+            .to_string()
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026"),
+    }
+}
+
 /// Types of fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -92,6 +164,7 @@ enum Kind {
     Bytes,
     Flag,
     Texts,
+    Exec,
     Other,
 }
 
@@ -122,7 +195,7 @@ const USER: Fields = &[
     ("username", Kind::Text),
     ("password", Kind::Text),
     ("auth-provider", Kind::Other),
-    ("exec", Kind::Other),
+    ("exec", Kind::Exec),
     ("extensions", Kind::Other),
 ];
 
@@ -142,6 +215,34 @@ fn go_kind(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// What client-go keeps of a credential plugin, with what it fills in.
+fn exec_plugin(exec: &Map<String, Value>) -> Value {
+    let text = |name: &str| exec.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut out = Map::new();
+    out.insert("command".to_owned(), json!(text("command")));
+    for list in ["args", "env"] {
+        out.insert(list.to_owned(), exec.get(list).cloned().unwrap_or_default());
+    }
+    let provides = exec.get("provideClusterInfo") == Some(&Value::Bool(true));
+    out.insert("provideClusterInfo".to_owned(), json!(provides));
+    let mode = match (text("interactiveMode"), text("apiVersion")) {
+        ("", "client.authentication.k8s.io/v1beta1" | "client.authentication.k8s.io/v1alpha1") => {
+            "IfAvailable"
+        }
+        (mode, _) => mode,
+    };
+    for (name, value) in [
+        ("apiVersion", text("apiVersion")),
+        ("installHint", text("installHint")),
+        ("interactiveMode", mode),
+    ] {
+        if !value.is_empty() {
+            out.insert(name.to_owned(), json!(value));
+        }
+    }
+    Value::Object(out)
 }
 
 impl Entry {
@@ -169,8 +270,17 @@ impl Entry {
                 | (Kind::Flag, Value::Bool(true))
                 | (Kind::Texts, Value::Array(_))
                 | (Kind::Other, _) => {}
+                (Kind::Exec, Value::Object(exec)) => {
+                    out.insert(name.to_owned(), exec_plugin(exec));
+                    continue;
+                }
+                (Kind::Exec, other) => return Err(wrong(other, &field, "v1.ExecConfig")),
                 (Kind::Bytes, Value::String(text)) => {
-                    let bytes = decode_base64(text).map_err(KubeconfigError::Base64)?;
+                    let bytes = decode_base64(text).map_err(|offset| KubeconfigError::Base64 {
+                        offset,
+                        field: name,
+                        text: text.clone(),
+                    })?;
                     if !bytes.is_empty() {
                         let text = pem::STANDARD.encode(bytes);
                         out.insert(name.to_owned(), Value::String(text));
@@ -409,6 +519,15 @@ impl Kubeconfig {
             out["extensions"] = extensions.clone();
         }
         yaml::emit(&out)
+    }
+
+    /// Forgets fields that a client-go does not know yet.
+    pub fn forget_fields(&mut self, unknown: &[&str]) {
+        for entry in self.clusters.values_mut().chain(self.users.values_mut()) {
+            for field in unknown {
+                entry.0.remove(*field);
+            }
+        }
     }
 
     /// The current context.

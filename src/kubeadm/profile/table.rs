@@ -630,8 +630,8 @@ pub static LOG_FLAGS: Behaviour<super::LogFlags> = Behaviour {
 
 boundary!(
     /// `kubeconfig user` at the top instead of below `alpha`.
-    KUBECONFIG_GROUP: bool = "kubeconfig command group", false, (22, 0), after (19, 16) => true,
-    "source v1.28.15 cmd/kubeconfig.go"
+    KUBECONFIG_GROUP: bool = "kubeconfig command group", false, (22, 0) => true,
+    "source v1.21.14 cmd/alpha/kubeconfig.go and v1.22.17 cmd/kubeconfig.go"
 );
 boundary!(
     /// Certificate phases take `--dry-run`.
@@ -768,3 +768,60 @@ pub static CLUSTER_WORDS: Behaviour<super::ClusterWords> = Behaviour {
         },
     ],
 };
+
+/// Fields of kubeconfigs that client-go does not know yet, and so loses.
+pub static UNKNOWN_FIELDS: Behaviour<&[&str]> = Behaviour {
+    name: "fields of kubeconfigs",
+    rules: &[
+        Rule {
+            from: v(26, 0),
+            until: None,
+            value: &[],
+            evidence: "source client-go v0.25.16 and v0.26.15 tools/clientcmd/api/v1/types.go",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(23, 0),
+            until: Some(v(26, 0)),
+            value: &["disable-compression"],
+            evidence: "source client-go v0.22.17 and v0.23.17",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(19, 0),
+            until: Some(v(23, 0)),
+            value: &["disable-compression", "as-uid"],
+            evidence: "source client-go v0.19.16",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(18, 0),
+            until: Some(v(19, 0)),
+            value: &["disable-compression", "as-uid", "proxy-url"],
+            evidence: "kubernetes#88769 (tls-server-name in 1.18)",
+            not_checked_after: Some(v(17, 17)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(18, 0)),
+            value: &[
+                "disable-compression",
+                "as-uid",
+                "proxy-url",
+                "tls-server-name",
+            ],
+            evidence: "source client-go v0.15.12, v0.17.17",
+            not_checked_after: None,
+        },
+    ],
+};
+boundary!(
+    /// Kubeconfigs are decoded by a JSON parser that shows the surroundings of an error.
+    OLD_JSON_WORDS: bool = "words about undecodable kubeconfigs", true, (23, 0) => false,
+    "source apimachinery v0.22.17 and v0.23.17 pkg/runtime/serializer/json; run v1.17.17, v1.28.15"
+);
+boundary!(
+    /// `kubeconfig user` takes `--config` instead of the API server's address.
+    USER_CONFIG_FLAG: bool = "kubeconfig user --config", false, (20, 0) => true,
+    "source v1.19.16 and v1.20.15 cmd/alpha/kubeconfig.go; run v1.16.15"
+);
