@@ -107,6 +107,10 @@ impl KeySource for OsKeys {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one source that is not a stream"
+    )]
     fn serial(&mut self, _stream: &str) -> u64 {
         let mut bytes = [0; 8];
         loop {
