@@ -178,14 +178,14 @@ def main():
                 run = subprocess.run(line, capture_output=True, text=True, timeout=60)
                 results.append({
                     "exit status": run.returncode,
-                    "standard output": run.stdout,
+                    # Residual times may tick between the two runs.
+                    "standard output": re.sub(r"(residualTime\W+)\d+", r"\1N", run.stdout),
                     "standard error": normal(run.stderr),
                     "files": changes(before, snapshot(root)),
                 })
             if results is None:
                 continue
             bad = [what for what in results[0] if results[0][what] != results[1][what]]
-            # Residual times may tick between the two runs.
             if bad:
                 differing += 1
                 print(f"## {one['id']} + {other['id']}: {' '.join(command)}: differs in {', '.join(bad)}")
