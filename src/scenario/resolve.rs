@@ -11,6 +11,7 @@ use super::{
     Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
+use crate::kubeadm::profile::Profile;
 use crate::time::{SignedDuration, Timestamp};
 
 mod matcher;
@@ -18,8 +19,6 @@ mod matcher;
 /// A cluster of more control planes than etcd is ever run with is a slip.
 const CONTROL_PLANES_MAX: u32 = 9;
 const WORKERS_MAX: u32 = 100;
-/// `v1beta4`: the first API version with validity periods.
-const V1BETA4: Version = Version::new(31, 0);
 /// 2026-01-01T00:00:00Z.
 const START_SECOND: i64 = 1_767_225_600;
 
@@ -127,7 +126,7 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         .into_iter()
         .flatten()
     {
-        if version < V1BETA4 {
+        if !Profile::of(version).v1beta4 {
             problems.push::<()>(
                 Problem::new(
                     period.at,
