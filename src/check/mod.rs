@@ -11,6 +11,7 @@ pub use facts::certificate_path;
 pub use select::{select, targets};
 
 use crate::cluster::World;
+use crate::run::trace::Entry;
 use crate::scenario::{Component, Matcher};
 
 /// What an expectation is compared with besides the world itself.
@@ -39,10 +40,26 @@ pub struct Seen {
 
 /// Looks at a world. Where several nodes are named all must match; the first that does not is reported.
 pub fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen {
-    match matcher {
+    let mut seen = match matcher {
         Matcher::Edge { .. } | Matcher::AllEdges { .. } => edges::look(world, matcher),
         _ => facts::look(world, matcher, marks),
+    };
+    if !seen.holds && seen.cause.is_none() {
+        seen.cause = last_event(world, &seen.subject);
     }
+    seen
+}
+
+/// The last thing that happened to a subject.
+fn last_event(world: &World, subject: &str) -> Option<u64> {
+    world
+        .records
+        .iter()
+        .rev()
+        .find_map(|record| match &record.entry {
+            Entry::Event(event) if event.subject == subject => Some(record.seq),
+            _ => None,
+        })
 }
 
 /// The first that does not hold, else the last.

@@ -66,6 +66,34 @@ impl World {
     /// # Errors
     /// When a command fails or a component does not come up.
     pub fn create_cluster(&mut self) -> Result<(), ClusterError> {
+        self.setting_up = true;
+        let made = self.init_and_join();
+        self.setting_up = false;
+        made?;
+        let workers = self.nodes.iter().filter(|node| !node.control_plane).count();
+        let text = format!(
+            "cluster of {} is up: {} control plane{}, {workers} worker{}",
+            self.spec.version,
+            self.nodes.len() - workers,
+            if self.nodes.len() - workers == 1 {
+                ""
+            } else {
+                "s"
+            },
+            if workers == 1 { "" } else { "s" },
+        );
+        self.record(
+            EventKind::CommandRan,
+            Weight::Normal,
+            None,
+            "kubeadm",
+            text,
+            None,
+        );
+        Ok(())
+    }
+
+    fn init_and_join(&mut self) -> Result<(), ClusterError> {
         self.init_first()?;
         for node in 1..self.nodes.len() {
             self.join(node)?;

@@ -47,7 +47,8 @@ type Parsed<T> = Result<Arc<T>, String>;
 /// Parsed files by content: a certificate that does not change is parsed once a run.
 #[derive(Debug, Default)]
 pub struct FileCache {
-    pairs: RefCell<HashMap<(Content, Content), Parsed<Credential>>>,
+    /// By file too: a process says which file its certificate is from.
+    pairs: RefCell<HashMap<(String, Content, Content), Parsed<Credential>>>,
     roots: RefCell<HashMap<Content, Parsed<Roots>>>,
     configs: RefCell<HashMap<(String, Content), Arc<ClientConfig>>>,
 }
@@ -61,15 +62,7 @@ impl FileCache {
     pub fn pair(&self, tree: &MemoryTree, crt: &str, key: &str) -> Result<Arc<Credential>, String> {
         let crt_bytes = tree.content(crt).map_err(|error| error.to_string())?;
         let key_bytes = tree.content(key).map_err(|error| error.to_string())?;
-        let cache_key = (Arc::clone(&crt_bytes), Arc::clone(&key_bytes));
-        if let Some(found) = self.pairs.borrow().get(&cache_key)
-            && found.as_ref().is_ok_and(|pair| pair.file == crt)
-        {
-            return found.clone();
-        }
-        let parsed = parse_pair(&crt_bytes, &key_bytes, crt);
-        self.pairs.borrow_mut().insert(cache_key, parsed.clone());
-        parsed
+        self.pair_of(crt_bytes, key_bytes, crt)
     }
 
     /// A CA bundle.
@@ -168,7 +161,7 @@ impl FileCache {
         key: Arc<[u8]>,
         file: &str,
     ) -> Result<Arc<Credential>, String> {
-        let cache_key = (Arc::clone(&crt), Arc::clone(&key));
+        let cache_key = (file.to_owned(), Arc::clone(&crt), Arc::clone(&key));
         if let Some(found) = self.pairs.borrow().get(&cache_key) {
             return found.clone();
         }

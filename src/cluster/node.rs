@@ -56,6 +56,8 @@ pub struct Node {
     pub pods: BTreeMap<Component, Pod>,
     /// `Ready` as the Node object shows it; `None` before the node joined.
     pub ready: Option<bool>,
+    /// Its etcd has joined the others.
+    pub etcd_member: bool,
     /// Generation of the tree that was last looked at.
     pub seen: Option<u64>,
     /// Certificates on disk: path, end of validity, whether the end was reported.
@@ -220,6 +222,7 @@ impl Node {
             },
             pods: BTreeMap::new(),
             ready: None,
+            etcd_member: false,
             seen: None,
             on_disk: BTreeMap::new(),
             last_output: None,

@@ -179,6 +179,7 @@ impl World {
         }
         match self.new_process(node, component) {
             Ok(process) => {
+                self.nodes[node].etcd_member |= component == Component::Etcd;
                 if let Some(pod) = self.nodes[node].pods.get_mut(&component) {
                     pod.state = PodState::Running(process);
                     pod.epoch += 1;

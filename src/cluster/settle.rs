@@ -300,7 +300,7 @@ impl World {
     /// etcd's quorum: the largest set of members that reach each other.
     fn judge_quorum(&mut self) -> bool {
         let members: Vec<usize> = (0..self.nodes.len())
-            .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some())
+            .filter(|&node| self.nodes[node].etcd_member)
             .collect();
         if members.is_empty() {
             return false;

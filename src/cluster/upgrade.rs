@@ -12,7 +12,7 @@ use crate::kubeadm::profile::upgrade::{
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::upgrade as engine;
-use crate::kubeadm::{CommandOutput, Machine, Version, manifests};
+use crate::kubeadm::{CommandOutput, Machine, Version, certlist, manifests};
 use crate::pki::PoolKeys;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -192,7 +192,7 @@ impl World {
                 continue;
             }
             if renew {
-                for certificate in engine::certificates_of(component) {
+                for certificate in certlist::names_of_component(component.name(), false) {
                     lines.say(format!(
                         "[upgrade/staticpods] Renewing {certificate} certificate"
                     ));

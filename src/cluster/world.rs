@@ -71,6 +71,8 @@ pub struct World {
     pub(super) elections: BTreeSet<Component>,
     pub(super) conditions_due: Vec<(u64, Option<bool>)>,
     watcher: Option<Watcher>,
+    /// While a cluster is set up, what happens is of interest to few.
+    pub(super) setting_up: bool,
 }
 
 /// Looks at the world after every event.
@@ -169,6 +171,7 @@ impl World {
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
             watcher: None,
+            setting_up: false,
             spec,
         }
     }
@@ -301,6 +304,11 @@ impl World {
         text: String,
         detail: Option<String>,
     ) -> u64 {
+        let weight = if self.setting_up {
+            Weight::Detail
+        } else {
+            weight
+        };
         let event = Event {
             kind,
             weight,

@@ -24,19 +24,39 @@ enum Step {
     },
 }
 
-/// Renders a template over an object.
+/// Renders a template over an object. A field that is not there is nothing, as by default
+/// (`--allow-missing-template-keys`).
 ///
 /// # Errors
-/// When the template is not understood, or names a field that is not there.
+/// When the template is not understood.
 pub(super) fn render(template: &str, value: &Value) -> Result<String> {
-    let mut rest = template;
-    let nodes = parse(&mut rest, false)
-        .map_err(|error| format!("error parsing jsonpath {template}, {error}"))?;
     let mut out = String::new();
-    execute(&nodes, value, &mut out).map_err(|error| {
-        format!("error executing jsonpath {template:?}: Error executing template: {error}")
-    })?;
+    execute(&read(template)?, value, &mut out).map_err(|error| executing(template, &error))?;
     Ok(out)
+}
+
+/// What a template finds, as a list (`jsonpath-as-json`).
+///
+/// # Errors
+/// When the template is not understood.
+pub(super) fn find(template: &str, value: &Value) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for node in read(template)? {
+        if let Node::Path(steps) = node {
+            let values = walk(&steps, value).map_err(|error| executing(template, &error))?;
+            found.extend(values.into_iter().cloned());
+        }
+    }
+    Ok(found)
+}
+
+fn read(template: &str) -> Result<Vec<Node>> {
+    let mut rest = template;
+    parse(&mut rest, false).map_err(|error| format!("error parsing jsonpath {template}, {error}"))
+}
+
+fn executing(template: &str, error: &str) -> String {
+    format!("error executing jsonpath {template:?}: Error executing template: {error}")
 }
 
 fn parse(rest: &mut &str, inside_range: bool) -> Result<Vec<Node>> {
@@ -209,10 +229,7 @@ fn walk<'a>(steps: &[Step], value: &'a Value) -> Result<Vec<&'a Value>> {
         let mut next = Vec::new();
         for value in current {
             match step {
-                Step::Field(name) => match value.get(name) {
-                    Some(found) => next.push(found),
-                    None => return Err(format!("{name} is not found")),
-                },
+                Step::Field(name) => next.extend(value.get(name)),
                 Step::Wildcard => match value {
                     Value::Array(items) => next.extend(items),
                     Value::Object(map) => next.extend(map.values()),
@@ -300,10 +317,10 @@ mod tests {
             show("{.certificates[?(@.residualTime<10)].name}"),
             Ok("a".into())
         );
-        assert!(
-            show("{.nosuch}")
-                .unwrap_err()
-                .contains("nosuch is not found")
+        assert_eq!(show("{.nosuch}"), Ok(String::new()));
+        assert_eq!(
+            find("{.certificates[0].name}", &value),
+            Ok(vec![json!("a")])
         );
         assert!(show("{..name}").is_err());
         assert!(show("{range .certificates[*]}").is_err());

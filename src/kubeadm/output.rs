@@ -20,6 +20,8 @@ pub enum Format {
     Kyaml,
     /// A jsonpath template.
     JsonPath(String),
+    /// What a jsonpath template finds, as a JSON list.
+    JsonPathAsJson(String),
     /// A Go template.
     GoTemplate(String),
 }
@@ -59,6 +61,7 @@ impl Process<'_, '_> {
             ("yaml", None) => Ok(Format::Yaml),
             ("kyaml", None) if self.profile.kyaml => Ok(Format::Kyaml),
             ("jsonpath", _) => template("template").map(Format::JsonPath),
+            ("jsonpath-as-json", _) => template("template").map(Format::JsonPathAsJson),
             ("jsonpath-file", _) => file("template").map(Format::JsonPath),
             ("go-template" | "template", _) => template("template").map(Format::GoTemplate),
             ("go-template-file" | "templatefile", _) => file("template").map(Format::GoTemplate),
@@ -100,8 +103,31 @@ pub(super) fn render(value: &Value, format: &Format) -> Result<String> {
             out
         }
         Format::JsonPath(text) => jsonpath::render(text, value).map_err(Failure::new)?,
+        Format::JsonPathAsJson(text) => {
+            let found = jsonpath::find(text, value).map_err(Failure::new)?;
+            let mut out = String::new();
+            json(&sorted(&Value::Array(found)), 0, &mut out);
+            out.push('\n');
+            out
+        }
         Format::GoTemplate(text) => template::render(text, value).map_err(Failure::new)?,
     })
+}
+
+/// The value with the keys of every object in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (key.clone(), sorted(value)));
+            Value::Object(entries.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
 }
 
 fn json(value: &Value, indent: usize, out: &mut String) {

@@ -373,10 +373,16 @@ impl Process<'_, '_> {
     /// With client-go's text.
     pub(super) fn load_kubeconfig(&self, path: &str) -> Result<Kubeconfig> {
         let content = self.tree().read(path)?;
-        Kubeconfig::parse(&content).map_err(|error| {
-            let line = self.profile.scheme_line;
-            Failure::new(error.to_string().replace(crate::pki::SCHEME, line))
-        })
+        let mut kubeconfig = Kubeconfig::parse(&content).map_err(|error| {
+            let text = if self.profile.old_json_words {
+                error.old_wording(&content)
+            } else {
+                error.to_string()
+            };
+            Failure::new(text.replace(crate::pki::SCHEME, self.profile.scheme_line))
+        })?;
+        kubeconfig.forget_fields(self.profile.unknown_fields);
+        Ok(kubeconfig)
     }
 
     fn write_managed(

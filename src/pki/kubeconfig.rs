@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
+use super::kubeconfig_error::{KubeconfigError, decode_base64};
 use super::{pem, yaml};
 
 /// What client-go keeps of a kubeconfig.
@@ -28,63 +29,6 @@ pub struct Kubeconfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entry(Map<String, Value>);
 
-/// Where client-go's scheme was made, as its errors name it.
-pub const SCHEME: &str = "pkg/runtime/scheme.go:111";
-
-/// Why a kubeconfig cannot be loaded, in client-go's words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KubeconfigError {
-    /// Not YAML.
-    #[error("{0}")]
-    Yaml(String),
-    /// Neither a mapping nor empty.
-    #[error(
-        "couldn't get version/kind; json parse error: json: cannot unmarshal {0} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
-    )]
-    NotAMapping(&'static str),
-    /// `apiVersion` or `kind` is not a string.
-    #[error(
-        "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go struct field .{field} of type string"
-    )]
-    VersionKind {
-        /// What was found.
-        found: &'static str,
-        /// `apiVersion` or `kind`.
-        field: &'static str,
-    },
-    /// Another kind of object, or another version.
-    #[error("no kind {kind:?} is registered for version {version:?} in scheme \"{SCHEME}\"")]
-    OtherKind {
-        /// Its kind.
-        kind: String,
-        /// Its version.
-        version: String,
-    },
-    /// A field has the wrong type.
-    #[error("json: cannot unmarshal {found} into Go struct field {field} of type {wanted}")]
-    Type {
-        /// What was found.
-        found: &'static str,
-        /// The field as `encoding/json` names it.
-        field: String,
-        /// The Go type.
-        wanted: &'static str,
-    },
-    /// Base64 that is none.
-    #[error("illegal base64 data at input byte {0}")]
-    Base64(usize),
-    /// A name that stands twice.
-    #[error(
-        "error converting *[]Named{kind} into *map[string]*api.{kind}: duplicate name {name:?} in list"
-    )]
-    Duplicate {
-        /// `Cluster`, `AuthInfo` or `Context`.
-        kind: &'static str,
-        /// The name.
-        name: String,
-    },
-}
-
 /// Types of fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -92,6 +36,7 @@ enum Kind {
     Bytes,
     Flag,
     Texts,
+    Exec,
     Other,
 }
 
@@ -122,7 +67,7 @@ const USER: Fields = &[
     ("username", Kind::Text),
     ("password", Kind::Text),
     ("auth-provider", Kind::Other),
-    ("exec", Kind::Other),
+    ("exec", Kind::Exec),
     ("extensions", Kind::Other),
 ];
 
@@ -142,6 +87,34 @@ fn go_kind(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// What client-go keeps of a credential plugin, with what it fills in.
+fn exec_plugin(exec: &Map<String, Value>) -> Value {
+    let text = |name: &str| exec.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut out = Map::new();
+    out.insert("command".to_owned(), json!(text("command")));
+    for list in ["args", "env"] {
+        out.insert(list.to_owned(), exec.get(list).cloned().unwrap_or_default());
+    }
+    let provides = exec.get("provideClusterInfo") == Some(&Value::Bool(true));
+    out.insert("provideClusterInfo".to_owned(), json!(provides));
+    let mode = match (text("interactiveMode"), text("apiVersion")) {
+        ("", "client.authentication.k8s.io/v1beta1" | "client.authentication.k8s.io/v1alpha1") => {
+            "IfAvailable"
+        }
+        (mode, _) => mode,
+    };
+    for (name, value) in [
+        ("apiVersion", text("apiVersion")),
+        ("installHint", text("installHint")),
+        ("interactiveMode", mode),
+    ] {
+        if !value.is_empty() {
+            out.insert(name.to_owned(), json!(value));
+        }
+    }
+    Value::Object(out)
 }
 
 impl Entry {
@@ -169,8 +142,17 @@ impl Entry {
                 | (Kind::Flag, Value::Bool(true))
                 | (Kind::Texts, Value::Array(_))
                 | (Kind::Other, _) => {}
+                (Kind::Exec, Value::Object(exec)) => {
+                    out.insert(name.to_owned(), exec_plugin(exec));
+                    continue;
+                }
+                (Kind::Exec, other) => return Err(wrong(other, &field, "v1.ExecConfig")),
                 (Kind::Bytes, Value::String(text)) => {
-                    let bytes = decode_base64(text).map_err(KubeconfigError::Base64)?;
+                    let bytes = decode_base64(text).map_err(|offset| KubeconfigError::Base64 {
+                        offset,
+                        field: name,
+                        text: text.clone(),
+                    })?;
                     if !bytes.is_empty() {
                         let text = pem::STANDARD.encode(bytes);
                         out.insert(name.to_owned(), Value::String(text));
@@ -239,73 +221,6 @@ fn wrong(found: &Value, field: &str, wanted: &'static str) -> KubeconfigError {
         found: go_kind(found),
         field: field.to_owned(),
         wanted,
-    }
-}
-
-/// Decodes as Go's `base64.StdEncoding`: line ends are skipped, the error is the offset of the first
-/// character that is out of place.
-///
-/// # Errors
-/// The offset of the illegal byte.
-pub fn decode_base64(text: &str) -> Result<Vec<u8>, usize> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len() / 4 * 3);
-    let value = |byte: u8| {
-        Some(match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        })
-    };
-    let is_line_end = |byte: u8| matches!(byte, b'\n' | b'\r');
-    let mut at = 0;
-    loop {
-        let mut quantum = [0u8; 4];
-        let mut count = 0;
-        while count < 4 {
-            let Some(&byte) = bytes.get(at) else {
-                return if count == 0 { Ok(out) } else { Err(at - count) };
-            };
-            at += 1;
-            if is_line_end(byte) {
-                continue;
-            }
-            if let Some(value) = value(byte) {
-                quantum[count] = value;
-                count += 1;
-                continue;
-            }
-            if byte != b'=' || count < 2 {
-                return Err(at - 1);
-            }
-            if count == 2 {
-                while bytes.get(at).copied().is_some_and(is_line_end) {
-                    at += 1;
-                }
-                match bytes.get(at) {
-                    None => return Err(bytes.len()),
-                    Some(b'=') => at += 1,
-                    Some(_) => return Err(at - 1),
-                }
-            }
-            while bytes.get(at).copied().is_some_and(is_line_end) {
-                at += 1;
-            }
-            if at < bytes.len() {
-                return Err(at);
-            }
-            out.push(quantum[0] << 2 | quantum[1] >> 4);
-            if count == 3 {
-                out.push(quantum[1] << 4 | quantum[2] >> 2);
-            }
-            return Ok(out);
-        }
-        out.push(quantum[0] << 2 | quantum[1] >> 4);
-        out.push(quantum[1] << 4 | quantum[2] >> 2);
-        out.push(quantum[2] << 6 | quantum[3]);
     }
 }
 
@@ -409,6 +324,15 @@ impl Kubeconfig {
             out["extensions"] = extensions.clone();
         }
         yaml::emit(&out)
+    }
+
+    /// Forgets fields that a client-go does not know yet.
+    pub fn forget_fields(&mut self, unknown: &[&str]) {
+        for entry in self.clusters.values_mut().chain(self.users.values_mut()) {
+            for field in unknown {
+                entry.0.remove(*field);
+            }
+        }
     }
 
     /// The current context.

@@ -397,7 +397,18 @@ impl Player<'_> {
         };
         moved.map_err(|error| self.refused(node, &error))?;
         let what = if back { "moved back" } else { "moved away" };
-        self.changed(node, &manifest, what);
+        use super::trace::{EventKind, Weight};
+        // The step itself says it; the processes say what comes of it.
+        let text = format!("{manifest} {what}");
+        self.world.record(
+            EventKind::FileChanged,
+            Weight::Detail,
+            Some(node),
+            &manifest,
+            text,
+            None,
+        );
+        self.world.touched();
         Ok(())
     }
 

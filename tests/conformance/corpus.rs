@@ -26,15 +26,15 @@ pub struct Case {
     #[serde(rename = "nodeName")]
     pub node_name: String,
     pub tags: Vec<String>,
-    before: Before,
+    pub before: Before,
     pub rc: i32,
     pub stdout: String,
     pub stderr: String,
     pub after: BTreeMap<String, Value>,
 }
 
-#[derive(Deserialize)]
-struct Before {
+#[derive(Deserialize, Default)]
+pub struct Before {
     base: Option<String>,
     remove: Vec<String>,
     overlay: Option<String>,

@@ -224,11 +224,21 @@ fn complaint(invocation: &Invocation<'_>, text: String) -> Failure {
     }
 }
 
+const HELP: Flag = Flag {
+    name: "help",
+    short: Some('h'),
+    kind: Kind::Bool,
+    value: "",
+    usage: "",
+    default: "",
+};
+
 fn find_long(command: &Command, global: &[Flag], name: &str) -> Option<Flag> {
     command
         .flags
         .iter()
         .chain(global)
+        .chain([&HELP])
         .find(|flag| flag.name == name)
         .copied()
 }
@@ -238,6 +248,7 @@ fn find_short(command: &Command, global: &[Flag], short: char) -> Option<Flag> {
         .flags
         .iter()
         .chain(global)
+        .chain([&HELP])
         .find(|flag| flag.short == Some(short))
         .copied()
 }

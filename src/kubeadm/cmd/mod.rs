@@ -82,6 +82,10 @@ fn execute(
 ) -> Result<i32> {
     let command = invocation.command();
     let help = || cobra::help(&invocation.path, global);
+    if invocation.is_set("help") {
+        process.stdout.push_str(&help());
+        return Ok(0);
+    }
     if !command.children.is_empty() {
         return group(process, invocation, &help());
     }
@@ -120,7 +124,28 @@ fn group(process: &mut Process<'_, '_>, invocation: &Invocation<'_>, help: &str)
         .collect();
     let full = full.join(" ");
     let first = invocation.arguments.first();
-    if matches!(command.name.as_str(), "kubeadm" | "alpha" | "phase") || !command.runnable {
+    if matches!(command.name.as_str(), "kubeadm" | "alpha") || !command.runnable {
+        process.stdout.push_str(help);
+        return Ok(0);
+    }
+    let usage_error = |text: String| Failure {
+        kind: FailureKind::Usage(
+            invocation
+                .path
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
+        ),
+        ..Failure::new(text)
+    };
+    let is_phase = invocation.names().first() == Some(&"init");
+    if is_phase && process.profile.group_style != GroupStyle::Required {
+        // A phase with sub-phases takes no arguments, and shows its help instead of running.
+        if let Some(first) = first {
+            return Err(usage_error(format!(
+                "unknown command {first:?} for {full:?}"
+            )));
+        }
         process.stdout.push_str(help);
         return Ok(0);
     }
@@ -151,16 +176,7 @@ fn group(process: &mut Process<'_, '_>, invocation: &Invocation<'_>, help: &str)
                     command.name
                 ),
             };
-            Err(Failure {
-                kind: FailureKind::Usage(
-                    invocation
-                        .path
-                        .iter()
-                        .map(|command| command.name.clone())
-                        .collect(),
-                ),
-                ..Failure::new(text)
-            })
+            Err(usage_error(text))
         }
     }
 }

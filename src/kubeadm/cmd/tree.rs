@@ -227,6 +227,15 @@ pub(super) fn root(profile: &Profile) -> Command {
     )
 }
 
+/// What the help of a group says that has no work of its own.
+fn macro_long(profile: &Profile) -> &'static str {
+    if profile.group_style == GroupStyle::Required {
+        ""
+    } else {
+        "This command is not meant to be run on its own. See list of available subcommands."
+    }
+}
+
 fn strictness(profile: &Profile) -> Arguments {
     if profile.refuses_arguments {
         Arguments::Refused
@@ -309,11 +318,7 @@ fn renew(profile: &Profile) -> Command {
     ));
     Command {
         runnable: true,
-        long: if profile.group_style == GroupStyle::Exits {
-            "This command is not meant to be run on its own. See list of available subcommands."
-        } else {
-            ""
-        },
+        long: macro_long(profile),
         ..Command::group(
             "renew",
             "Renew certificates for a Kubernetes cluster",
@@ -324,10 +329,6 @@ fn renew(profile: &Profile) -> Command {
 
 fn kubeconfig(profile: &Profile) -> Command {
     let mut flags = vec![
-        CONFIG,
-        CERT_DIR,
-        ADVERTISE,
-        BIND_PORT,
         text(
             "client-name",
             "The name of user. It will be used as the CN if client certificates are created",
@@ -348,6 +349,11 @@ fn kubeconfig(profile: &Profile) -> Command {
             "",
         ),
     ];
+    if profile.user_config_flag {
+        flags.push(CONFIG);
+    } else {
+        flags.extend([CERT_DIR, ADVERTISE, BIND_PORT]);
+    }
     if profile.kubeconfig_group {
         flags.push(Flag {
             kind: Kind::Duration,
@@ -396,11 +402,18 @@ fn phases(profile: &Profile) -> Command {
             ],
         ));
     }
-    Command::group(
-        "phase",
-        "Use this command to invoke single phase of the init workflow",
-        children,
-    )
+    Command {
+        runnable: profile.group_style != GroupStyle::Help,
+        ..Command::group(
+            "phase",
+            if profile.group_style == GroupStyle::Required {
+                "Use this command to invoke single phase of the \"init\" workflow"
+            } else {
+                "Use this command to invoke single phase of the init workflow"
+            },
+            children,
+        )
+    }
 }
 
 fn certificate_phases(profile: &Profile) -> Command {
@@ -448,6 +461,7 @@ fn certificate_phases(profile: &Profile) -> Command {
     }
     Command {
         runnable: true,
+        long: macro_long(profile),
         ..Command::group("certs", "Certificate generation", children)
     }
 }
@@ -480,13 +494,24 @@ fn kubeconfig_phases(profile: &Profile) -> Command {
     for file in config_files(profile) {
         children.push(Command::leaf(
             file.phase,
-            &format!("Generate a kubeconfig file for the {}", file.phase),
+            match file.phase {
+                "admin" => "Generate a kubeconfig file for the admin to use and for kubeadm itself",
+                "super-admin" => "Generate a kubeconfig file for the super-admin",
+                "kubelet" => {
+                    "Generate a kubeconfig file for the kubelet to use *only* for cluster bootstrapping purposes"
+                }
+                "controller-manager" => {
+                    "Generate a kubeconfig file for the controller manager to use"
+                }
+                _ => "Generate a kubeconfig file for the scheduler to use",
+            },
             flags(file.phase),
             Arguments::Refused,
         ));
     }
     Command {
         runnable: true,
+        long: macro_long(profile),
         ..Command::group(
             "kubeconfig",
             "Generate all kubeconfig files necessary to establish the control plane and the admin kubeconfig file",

@@ -252,6 +252,12 @@ profile! {
     component_warnings: bool = table::COMPONENT_WARNINGS;
     /// The warning about the endpoint's port is logged.
     port_warning_in_log: bool = table::PORT_WARNING_IN_LOG;
+    /// Fields of kubeconfigs that client-go does not know yet.
+    unknown_fields: &'static [&'static str] = table::UNKNOWN_FIELDS;
+    /// Kubeconfigs are decoded by a JSON parser that shows the surroundings of an error.
+    old_json_words: bool = table::OLD_JSON_WORDS;
+    /// `kubeconfig user` takes `--config`.
+    user_config_flag: bool = table::USER_CONFIG_FLAG;
     /// Phases take `--dry-run`.
     dry_run_phases: bool = table::DRY_RUN_PHASES;
     /// What a command group without its own work does.
