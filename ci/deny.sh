@@ -12,4 +12,4 @@ if ! cargo deny --version >/dev/null 2>&1; then
   (cd / && unset CARGO_TARGET_DIR && cargo install cargo-deny --locked --root "$tools") ||
     { echo "cargo-deny cannot be installed" >&2; exit 1; }
 fi
-cargo deny --locked check bans licenses sources
+cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -342,3 +342,14 @@ fn the_schema_is_printed() {
     expect_exit(&output, 0);
     assert_eq!(stdout(&output), certdrill::scenario::schema());
 }
+
+#[test]
+fn the_scenario_of_the_readme_passes() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("```yaml\n").unwrap() + "```yaml\n".len();
+    let end = begin + readme[begin..].find("```").unwrap();
+    let folder = folder(&[("readme.yaml", &readme[begin..end])]);
+    let output = certdrill(folder.path(), &["run", "readme.yaml"]);
+    expect_exit(&output, 0);
+    assert!(stdout(&output).contains("2 passed"), "{}", stdout(&output));
+}
