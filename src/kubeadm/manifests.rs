@@ -4,18 +4,14 @@
 //! would be, as far as that depends on the version.
 
 use super::Version;
-use super::profile::upgrade::ETCD_TAG;
+use super::profile::upgrade::{ETCD_TAG, REGISTRY};
 use crate::scenario::Component;
 
 /// The manifest of a static Pod as kubeadm of a version writes it.
 #[must_use]
 pub fn static_pod(component: Component, version: Version, address: &str) -> String {
     let name = component.name();
-    let registry = if version >= REGISTRY_MOVED {
-        "registry.k8s.io"
-    } else {
-        "k8s.gcr.io"
-    };
+    let registry = REGISTRY.at(version);
     let tag = match component {
         Component::Etcd => (*ETCD_TAG.at(version)).to_owned(),
         _ => version.to_string(),
@@ -76,9 +72,6 @@ pub fn image_version(manifest: &[u8]) -> Option<Version> {
         .ok()
         .filter(|_| !image.contains("/etcd:"))
 }
-
-/// The default registry moved to registry.k8s.io in 1.25.
-const REGISTRY_MOVED: Version = Version::new(25, 0);
 
 #[cfg(test)]
 mod tests {

@@ -251,6 +251,25 @@ pub static ETCD_TAG: Behaviour<&str> = Behaviour {
     ],
 };
 
+/// Where images come from by default.
+pub static REGISTRY: Behaviour<&str> = Behaviour {
+    name: "default image registry",
+    rules: &[
+        rule(
+            Version::new(25, 0),
+            None,
+            "registry.k8s.io",
+            "the default moved in 1.25",
+        ),
+        rule(
+            V15,
+            Some(Version::new(25, 0)),
+            "k8s.gcr.io",
+            "source of 1.16.15",
+        ),
+    ],
+};
+
 /// The configuration API that `kubeadm init` of a version is given.
 pub static CONFIG_API: Behaviour<&str> = Behaviour {
     name: "newest configuration API",
