@@ -8,7 +8,7 @@ use super::edge::ClientSide;
 use super::topology::ApiClient;
 use super::world::World;
 use crate::fs::MemoryTree;
-use crate::kubeadm::profile::upgrade::CERTS_COMMAND;
+use crate::kubeadm::profile::Profile;
 use crate::kubeadm::{self, ApiError, ClusterReader, CommandOutput, Machine};
 use crate::pki::PoolKeys;
 use crate::run::trace::{EventKind, Weight};
@@ -71,8 +71,12 @@ impl World {
     /// `certs ...` as a node's version spells it.
     #[must_use]
     pub fn certs_command(&self, node: usize, rest: &[&str]) -> Vec<String> {
-        CERTS_COMMAND
-            .at(self.nodes[node].version)
+        let group: &[&str] = if Profile::of(self.nodes[node].version).certs_group {
+            &["certs"]
+        } else {
+            &["alpha", "certs"]
+        };
+        group
             .iter()
             .chain(rest)
             .map(|&word| word.to_owned())

@@ -6,9 +6,9 @@
 use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
+use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
-    RENEWS_SUPER_ADMIN,
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::upgrade as engine;
@@ -245,7 +245,7 @@ impl World {
                 .map_err(|error| {
                     format!("error: failed to upgrade the admin.conf certificates: {error}")
                 })?;
-            if *RENEWS_SUPER_ADMIN.at(to)
+            if Profile::of(to).super_admin
                 && self.nodes[node]
                     .tree
                     .exists("/etc/kubernetes/super-admin.conf")

@@ -55,20 +55,6 @@ pub static ETCD_FOLLOWS_APISERVER: Behaviour<bool> = Behaviour {
     ],
 };
 
-/// super-admin.conf is renewed where it exists.
-pub static RENEWS_SUPER_ADMIN: Behaviour<bool> = Behaviour {
-    name: "upgrade renews super-admin.conf",
-    rules: &[
-        rule(Version::new(29, 0), None, true, "source of 1.29.0"),
-        rule(
-            V15,
-            Some(Version::new(29, 0)),
-            false,
-            "super-admin.conf exists from 1.29 on",
-        ),
-    ],
-};
-
 /// How the move of a manifest is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveText {
@@ -310,20 +296,6 @@ pub static KUBELET_LOCAL: Behaviour<bool> = Behaviour {
             Some(Version::new(33, 0)),
             false,
             "absent, or off by default in 1.31 and 1.32",
-        ),
-    ],
-};
-
-/// Whether init writes super-admin.conf, and where `certs` lives on the command line.
-pub static CERTS_COMMAND: Behaviour<&[&str]> = Behaviour {
-    name: "spelling of the certs command",
-    rules: &[
-        rule(Version::new(20, 0), None, &["certs"], "certs from 1.20"),
-        rule(
-            V15,
-            Some(Version::new(20, 0)),
-            &["alpha", "certs"],
-            "alpha certs before 1.20",
         ),
     ],
 };
