@@ -44,28 +44,44 @@ impl World {
 
     /// As [`World::kubeadm`], but leaves no event and takes no time.
     pub(super) fn kubeadm_quietly(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        let version = self.nodes[node].version;
+        self.on_machine(node, |world, machine| {
+            let mut view = ApiView { world, node };
+            kubeadm::run(
+                version,
+                args,
+                &mut Machine {
+                    tree: &mut *machine.tree,
+                    now: machine.now,
+                    hostname: machine.hostname,
+                    host_address: machine.host_address,
+                    keys: &mut *machine.keys,
+                    cluster: Some(&mut view),
+                },
+            )
+        })
+    }
+
+    /// Lets something work on a node as kubeadm finds it: its tree, its clock, its names, the world's keys.
+    pub(super) fn on_machine<T>(
+        &mut self,
+        node: usize,
+        work: impl for<'a> FnOnce(&'a World, Machine<'a>) -> T,
+    ) -> T {
         let mut tree = std::mem::take(&mut self.nodes[node].tree);
         let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
-        let now = self.wall(node);
-        let version = self.nodes[node].version;
-        let hostname = self.nodes[node].name.clone();
-        let host_address = self.nodes[node].address;
-        let mut view = ApiView { world: self, node };
-        let output = kubeadm::run(
-            version,
-            args,
-            &mut Machine {
-                tree: &mut tree,
-                now,
-                hostname,
-                host_address,
-                keys: &mut keys,
-                cluster: Some(&mut view),
-            },
-        );
+        let machine = Machine {
+            tree: &mut tree,
+            now: self.wall(node),
+            hostname: self.nodes[node].name.clone(),
+            host_address: self.nodes[node].address,
+            keys: &mut keys,
+            cluster: None,
+        };
+        let result = work(self, machine);
         self.keys = keys;
         self.nodes[node].tree = tree;
-        output
+        result
     }
 
     /// `certs ...` as a node's version spells it.

@@ -12,8 +12,7 @@ use crate::kubeadm::profile::upgrade::{
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::upgrade as engine;
-use crate::kubeadm::{CommandOutput, Machine, Version, certlist, manifests};
-use crate::pki::PoolKeys;
+use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::SignedDuration;
@@ -267,29 +266,16 @@ impl World {
         certificate: &str,
         lines: &mut Lines,
     ) -> Result<(), String> {
-        let mut tree = std::mem::take(&mut self.nodes[node].tree);
-        let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
+        let version = self.nodes[node].version;
         let configuration = self
             .config_maps
             .get("kubeadm-config")
             .and_then(|data| data.get("ClusterConfiguration"))
             .cloned()
             .unwrap_or_default();
-        let result = engine::renew(
-            self.nodes[node].version,
-            &mut Machine {
-                tree: &mut tree,
-                now: self.wall(node),
-                hostname: self.nodes[node].name.clone(),
-                host_address: self.nodes[node].address,
-                keys: &mut keys,
-                cluster: None,
-            },
-            certificate,
-            &configuration,
-        );
-        self.keys = keys;
-        self.nodes[node].tree = tree;
+        let result = self.on_machine(node, |_, mut machine| {
+            engine::renew(version, &mut machine, certificate, &configuration)
+        });
         match result {
             Ok(Renewal::Renewed | Renewal::Missing) => Ok(()),
             Ok(Renewal::External) => {
