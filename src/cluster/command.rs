@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::edge::ClientSide;
+use super::engine::{Call, Engine, EngineError, Model};
 use super::topology::ApiClient;
 use super::world::World;
 use crate::fs::MemoryTree;
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::{self, ApiError, ClusterReader, CommandOutput, Machine};
+use crate::kubeadm::{ApiError, ClusterReader, CommandOutput, Machine};
 use crate::pki::PoolKeys;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -44,44 +45,48 @@ impl World {
 
     /// As [`World::kubeadm`], but leaves no event and takes no time.
     pub(super) fn kubeadm_quietly(&mut self, node: usize, args: &[String]) -> CommandOutput {
-        let version = self.nodes[node].version;
-        self.on_machine(node, |world, machine| {
-            let mut view = ApiView { world, node };
-            kubeadm::run(
-                version,
-                args,
-                &mut Machine {
-                    tree: &mut *machine.tree,
-                    now: machine.now,
-                    hostname: machine.hostname,
-                    host_address: machine.host_address,
-                    keys: &mut *machine.keys,
-                    cluster: Some(&mut view),
-                },
-            )
-        })
+        self.with_engine(node, |engine, call| engine.run(call, args))
+            .unwrap_or_else(|message| CommandOutput {
+                exit_code: -1,
+                stdout: String::new(),
+                stderr: format!("{message}\n"),
+            })
     }
 
-    /// Lets something work on a node as kubeadm finds it: its tree, its clock, its names, the world's keys.
-    pub(super) fn on_machine<T>(
+    /// Lets the engine work on a node as kubeadm finds it: its tree, its clock, its names, the world's keys.
+    ///
+    /// # Errors
+    /// With a sentence, where the engine could not even try; the world is [`World::broken`] from then on.
+    pub(super) fn with_engine<T>(
         &mut self,
         node: usize,
-        work: impl for<'a> FnOnce(&'a World, Machine<'a>) -> T,
-    ) -> T {
+        work: impl for<'a> FnOnce(&mut dyn Engine, Call<'a, 'a>) -> Result<T, EngineError>,
+    ) -> Result<T, String> {
         let mut tree = std::mem::take(&mut self.nodes[node].tree);
         let mut keys = std::mem::replace(&mut self.keys, PoolKeys::new(0));
-        let machine = Machine {
-            tree: &mut tree,
-            now: self.wall(node),
-            hostname: self.nodes[node].name.clone(),
-            host_address: self.nodes[node].address,
-            keys: &mut keys,
-            cluster: None,
+        let mut engine = std::mem::replace(&mut self.engine, Box::new(Model));
+        let call = Call {
+            world: self,
+            node,
+            version: self.nodes[node].version,
+            machine: Machine {
+                tree: &mut tree,
+                now: self.wall(node),
+                hostname: self.nodes[node].name.clone(),
+                host_address: self.nodes[node].address,
+                keys: &mut keys,
+                cluster: None,
+            },
         };
-        let result = work(self, machine);
+        let result = work(engine.as_mut(), call);
+        self.engine = engine;
         self.keys = keys;
         self.nodes[node].tree = tree;
-        result
+        result.map_err(|error| {
+            let message = error.message.clone();
+            self.broken.get_or_insert(error);
+            message
+        })
     }
 
     /// `certs ...` as a node's version spells it.
@@ -108,9 +113,9 @@ impl World {
 }
 
 /// The API server as a command on a node meets it.
-struct ApiView<'a> {
-    world: &'a World,
-    node: usize,
+pub(super) struct ApiView<'a> {
+    pub world: &'a World,
+    pub node: usize,
 }
 
 impl ApiView<'_> {

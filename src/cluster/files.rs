@@ -17,6 +17,18 @@ pub struct Credential {
     pub intermediates: Vec<Certificate>,
     /// The file it was read from.
     pub file: String,
+    /// The private key as it stands in its file.
+    pub key: KeyText,
+}
+
+/// A private key's PEM text. It is never printed.
+#[derive(Clone)]
+pub struct KeyText(pub Arc<[u8]>);
+
+impl std::fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyText(..)")
+    }
 }
 
 /// The certificates a process trusts.
@@ -179,14 +191,14 @@ impl Credential {
     }
 }
 
-fn parse_pair(crt: &[u8], key: &[u8], file: &str) -> Result<Arc<Credential>, String> {
+fn parse_pair(crt: &[u8], key_text: &Arc<[u8]>, file: &str) -> Result<Arc<Credential>, String> {
     let mut certificates = Certificate::parse_pem_certs(crt)
         .map_err(|_| "tls: failed to find any PEM data in certificate input".to_owned())?
         .into_iter();
     let certificate = certificates
         .next()
         .ok_or_else(|| "tls: failed to find any PEM data in certificate input".to_owned())?;
-    let key = PrivateKey::from_pem(key)
+    let key = PrivateKey::from_pem(key_text)
         .map_err(|_| "tls: failed to find any PEM data in key input".to_owned())?;
     if key.spki_der() != certificate.spki_der() {
         return Err("tls: private key does not match public key".to_owned());
@@ -195,6 +207,7 @@ fn parse_pair(crt: &[u8], key: &[u8], file: &str) -> Result<Arc<Credential>, Str
         certificate,
         intermediates: certificates.collect(),
         file: file.to_owned(),
+        key: KeyText(Arc::clone(key_text)),
     }))
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::edge::{EdgeId, FailureClass, Outcome};
-use super::files::{ClientConfig, Credential};
+use super::files::{ClientConfig, Credential, KeyText};
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI, KubeletState, Rotation, Stranded,
 };
@@ -360,6 +360,7 @@ impl World {
             certificate,
             intermediates: Vec::new(),
             file: KUBELET_CURRENT.to_owned(),
+            key: KeyText(key.to_pem().into_bytes().into()),
         }));
         let kubelet = &mut self.nodes[node].kubelet;
         kubelet.rotation = Rotation::Idle;

@@ -9,6 +9,7 @@ mod clock;
 mod command;
 mod connections;
 mod edge;
+mod engine;
 mod files;
 mod kubelet;
 mod leader;
@@ -17,6 +18,7 @@ mod pods;
 mod random;
 mod requests;
 mod settle;
+mod surroundings;
 mod texts;
 mod topology;
 mod upgrade;
@@ -25,10 +27,12 @@ mod world;
 pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
+pub use engine::{Call, Engine, EngineError, Model};
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
 pub use requests::{Request, RequestState};
+pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

@@ -297,7 +297,7 @@ impl World {
     }
 
     /// Whether the etcd behind an API server answers it.
-    fn behind(&self, node: usize, client: Component) -> Result<(), Failure> {
+    pub(super) fn behind(&self, node: usize, client: Component) -> Result<(), Failure> {
         let fail = |quorum| {
             Err(Failure::new(
                 FailureClass::Backend,

@@ -11,7 +11,6 @@ use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
 };
 use crate::kubeadm::renewal::Renewal;
-use crate::kubeadm::upgrade as engine;
 use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -266,16 +265,15 @@ impl World {
         certificate: &str,
         lines: &mut Lines,
     ) -> Result<(), String> {
-        let version = self.nodes[node].version;
         let configuration = self
             .config_maps
             .get("kubeadm-config")
             .and_then(|data| data.get("ClusterConfiguration"))
             .cloned()
             .unwrap_or_default();
-        let result = self.on_machine(node, |_, mut machine| {
-            engine::renew(version, &mut machine, certificate, &configuration)
-        });
+        let result = self.with_engine(node, |engine, call| {
+            engine.renew(call, certificate, &configuration)
+        })?;
         match result {
             Ok(Renewal::Renewed | Renewal::Missing) => Ok(()),
             Ok(Renewal::External) => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Clock;
 use super::edge::{Edge, Verifications};
+use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
 use super::node::{Node, PodState};
 use super::random::Streams;
@@ -58,6 +59,9 @@ pub struct World {
     pub records: Vec<Record>,
     /// Number of events processed.
     pub events: u64,
+    /// The engine could not do its work: nothing that follows says anything about the subject.
+    pub broken: Option<EngineError>,
+    pub(super) engine: Box<dyn Engine>,
     pub(super) keys: PoolKeys,
     pub(super) random: Streams,
     pub(super) queue: Queue<Timer>,
@@ -130,9 +134,15 @@ pub(super) enum Timer {
 }
 
 impl World {
-    /// Machines without a cluster on them.
+    /// Machines without a cluster on them, with the model as kubeadm.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
+        Self::with(spec, Box::new(Model))
+    }
+
+    /// Machines without a cluster on them, with something else as kubeadm.
+    #[must_use]
+    pub fn with(spec: Spec, engine: Box<dyn Engine>) -> Self {
         let mut nodes = Vec::new();
         for index in 0..spec.control_planes {
             nodes.push(Node::new(
@@ -161,6 +171,8 @@ impl World {
             quorum: None,
             records: Vec::new(),
             events: 0,
+            broken: None,
+            engine,
             keys: PoolKeys::new(spec.seed),
             random: Streams::new(spec.seed),
             queue: Queue::new(),
@@ -174,6 +186,12 @@ impl World {
             setting_up: false,
             spec,
         }
+    }
+
+    /// The backend's name in traces.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.engine.backend()
     }
 
     /// Has something look at the world after every event from now on.

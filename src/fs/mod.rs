@@ -6,9 +6,11 @@
 
 mod error;
 mod memory;
+mod mirror;
 
 pub use error::{Errno, FsError};
 pub use memory::{Faults, MemoryTree};
+pub use mirror::mirror;
 
 /// What kind of thing a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

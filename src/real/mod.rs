@@ -1,3 +1,8 @@
 //! Everything that touches the outside world.
 
+pub mod api_server;
 pub mod dir;
+pub mod engines;
+pub mod kubeadm;
+pub mod scratch;
+pub mod site;

@@ -7,6 +7,7 @@ mod watch;
 
 use trace::{Record, Verdict};
 
+use crate::cluster::{Engine, Model};
 use crate::scenario::Scenario;
 
 /// How a scenario is played.
@@ -30,5 +31,11 @@ pub struct Run {
 /// A run is a pure function of the scenario and the seed.
 #[must_use]
 pub fn play(scenario: &Scenario, options: &PlayOptions) -> Run {
-    player::Player::new(scenario, options.seed).play()
+    play_with(scenario, options, Box::new(Model))
+}
+
+/// Plays one variant of a scenario in a simulated world whose kubeadm is `engine`.
+#[must_use]
+pub fn play_with(scenario: &Scenario, options: &PlayOptions, engine: Box<dyn Engine>) -> Run {
+    player::Player::new(scenario, options.seed, engine).play()
 }

@@ -11,7 +11,7 @@ use super::watch::Watch;
 
 use super::trace::{Entry, FORMAT, Header, Observation, StepEntry, Value, Verdict, VerdictEntry};
 use crate::check::Seen;
-use crate::cluster::{Outcome, Spec, World};
+use crate::cluster::{Engine, EngineError, Outcome, Spec, World};
 use crate::kubeadm;
 use crate::scenario::{Action, Expectation, Scenario};
 
@@ -23,9 +23,9 @@ pub(super) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub fn new(scenario: &'a Scenario, seed: u64) -> Self {
+    pub fn new(scenario: &'a Scenario, seed: u64, engine: Box<dyn Engine>) -> Self {
         let cluster = &scenario.cluster;
-        let world = World::new(Spec {
+        let spec = Spec {
             version: cluster.version,
             start: cluster.start,
             control_planes: cluster.control_planes,
@@ -34,7 +34,8 @@ impl<'a> Player<'a> {
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
             seed,
-        });
+        };
+        let world = World::with(spec, engine);
         Self {
             scenario,
             watch: Rc::new(RefCell::new(Watch::new(scenario))),
@@ -48,6 +49,9 @@ impl<'a> Player<'a> {
         if !self.scenario.cluster.bare
             && let Err(error) = self.world.create_cluster()
         {
+            if let Some(broken) = self.world.broken.take() {
+                return self.end(Verdict::Infrastructure, Some(reason_of(&broken)));
+            }
             return self.end(
                 Verdict::Infrastructure,
                 Some(format!("the cluster does not come up: {error}")),
@@ -71,7 +75,11 @@ impl<'a> Player<'a> {
                     text: step.action.describe(),
                 }));
             }
-            if let Err(error) = self.take(step) {
+            let taken = self.take(step);
+            if let Some(broken) = self.world.broken.take() {
+                return self.end(Verdict::Infrastructure, Some(reason_of(&broken)));
+            }
+            if let Err(error) = taken {
                 return self.end(Verdict::Infrastructure, Some(error));
             }
             self.watch.borrow_mut().follow(&mut self.world);
@@ -305,7 +313,7 @@ impl<'a> Player<'a> {
             file: scenario.file.clone(),
             reference: scenario.reference.clone(),
             variant: scenario.variant.clone(),
-            backend: "sim".to_owned(),
+            backend: self.world.backend().to_owned(),
             seed: self.world.spec.seed,
             version: version.to_string(),
             start: scenario.cluster.start,
@@ -332,6 +340,10 @@ impl<'a> Player<'a> {
             verdict,
         }
     }
+}
+
+fn reason_of(error: &EngineError) -> String {
+    format!("{}; {}", error.message, error.help)
 }
 
 fn state_of(outcome: &Outcome) -> serde_json::Value {

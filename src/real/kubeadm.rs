@@ -1,0 +1,311 @@
+//! The real kubeadm as the engine of a simulated world.
+//!
+//! For each command the node's tree is laid out in a directory of its own, the binary of the node's version
+//! runs there (`--rootfs`) at the node's virtual time, in a place with the node's name and network, with the
+//! world's API servers listening; then the tree is read back. The wall clock that the binary sees stands
+//! still, as it does for the model: what it writes is dated with the instant at which it was started.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a real process is started, and it is really waited for"
+)]
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::dir::DirTree;
+use super::engines::{EngineFile, Engines};
+use super::scratch::Scratch;
+use super::{api_server, site};
+use crate::cluster::{Call, Engine, EngineError, Surroundings};
+use crate::fs::mirror;
+use crate::kubeadm::renewal::Renewal;
+use crate::kubeadm::{CommandOutput, Machine};
+use crate::time::Timestamp;
+
+/// Wall seconds after which a command is ended. The slowest seen is `init phase certs all` on a busy machine, 6 s.
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+/// Files that the place needs and the node's tree does not have.
+const ADDED: [&str; 2] = ["/proc", "/etc/hosts"];
+/// Where a renewal of `upgrade` finds the cluster's configuration.
+const UPGRADE_CONFIG: &str = "/etc/kubernetes/certdrill-upgrade.yaml";
+
+/// Real kubeadm binaries, at virtual time.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    engines: Engines,
+}
+
+impl Binary {
+    /// Runs the binaries that `engines` finds.
+    #[must_use]
+    pub fn new(engines: Engines) -> Self {
+        Self { engines }
+    }
+
+    fn execute(
+        &self,
+        call: &mut Call<'_, '_>,
+        args: &[String],
+    ) -> Result<CommandOutput, EngineError> {
+        let engine = self
+            .engines
+            .find(call.version)
+            .map_err(|error| EngineError {
+                message: error.to_string(),
+                help: error.help(),
+            })?;
+        let surroundings = call.world.surroundings();
+        run_on(&engine, &surroundings, &mut call.machine, args)
+    }
+}
+
+impl Engine for Binary {
+    fn backend(&self) -> &'static str {
+        "kubeadm"
+    }
+
+    fn run(
+        &mut self,
+        mut call: Call<'_, '_>,
+        args: &[String],
+    ) -> Result<CommandOutput, EngineError> {
+        self.execute(&mut call, args)
+    }
+
+    fn renew(
+        &mut self,
+        mut call: Call<'_, '_>,
+        certificate: &str,
+        cluster_configuration: &str,
+    ) -> Result<Result<Renewal, String>, EngineError> {
+        let tree_error = |error: crate::fs::FsError| EngineError {
+            message: format!("the node's tree cannot be prepared: {error}"),
+            help: "this is a defect of certdrill: please report it".to_owned(),
+        };
+        let tree = &mut *call.machine.tree;
+        tree.write(UPGRADE_CONFIG, cluster_configuration.as_bytes(), 0o600)
+            .map_err(tree_error)?;
+        let group: &[&str] = if crate::kubeadm::profile::Profile::of(call.version).certs_group {
+            &["certs"]
+        } else {
+            &["alpha", "certs"]
+        };
+        let args: Vec<String> = group
+            .iter()
+            .chain(&["renew", certificate, "--config", UPGRADE_CONFIG])
+            .map(|&word| word.to_owned())
+            .collect();
+        let output = self.execute(&mut call, &args)?;
+        call.machine
+            .tree
+            .remove(UPGRADE_CONFIG)
+            .map_err(tree_error)?;
+        Ok(if output.exit_code != 0 {
+            Err(output.stderr.trim_end().to_owned())
+        } else if output.stdout.contains("MISSING! ") {
+            Err(format!("the certificate {certificate} is missing"))
+        } else if output.stdout.contains("external CA") || output.stdout.contains("External CA") {
+            Ok(Renewal::External)
+        } else {
+            Ok(Renewal::Renewed)
+        })
+    }
+}
+
+/// Runs a kubeadm on a machine of the world.
+///
+/// # Errors
+/// When the machine this runs on cannot do it.
+pub fn run_on(
+    engine: &EngineFile,
+    surroundings: &Surroundings,
+    machine: &mut Machine<'_>,
+    args: &[String],
+) -> Result<CommandOutput, EngineError> {
+    let local = |what: &str, error: &dyn std::fmt::Display| EngineError {
+        message: format!("{what}: {error}"),
+        help: "temporary directories need space and must be writable (TMPDIR)".to_owned(),
+    };
+    let scratch = Scratch::new().map_err(|error| local("cannot make a directory", &error))?;
+    let mut dir = DirTree::open(scratch.path())
+        .map_err(|error| local("cannot open a directory just made", &error))?;
+    mirror(machine.tree, &mut dir, &[])
+        .map_err(|error| local("cannot lay out the node's tree", &error))?;
+    let added: Vec<&str> = ADDED
+        .iter()
+        .copied()
+        .filter(|path| !machine.tree.exists(path))
+        .collect();
+    furnish(scratch.path(), &added, surroundings)
+        .map_err(|error| local("cannot complete the node's tree", &error))?;
+    let place = Place {
+        hostname: machine.hostname.clone(),
+        address: machine.host_address,
+        now: machine.now,
+        root: scratch.path(),
+    };
+    let output = in_place(engine, surroundings, &place, args)?;
+    mirror(&dir, machine.tree, &added)
+        .map_err(|error| local("cannot read the node's tree back", &error))?;
+    Ok(CommandOutput {
+        exit_code: exit_code(&output),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Where a process runs.
+struct Place<'a> {
+    hostname: String,
+    /// The machine's own address.
+    address: IpAddr,
+    /// What its wall clock shows.
+    now: Timestamp,
+    /// What plays `/`.
+    root: &'a Path,
+}
+
+/// What a process on a machine finds besides the tree: names, and a route that says which address is its own.
+fn furnish(root: &Path, added: &[&str], surroundings: &Surroundings) -> std::io::Result<()> {
+    if added.contains(&"/etc/hosts") {
+        let mut hosts = "127.0.0.1 localhost\n".to_owned();
+        for machine in &surroundings.machines {
+            hosts += &format!("{} {}\n", machine.address, machine.name);
+        }
+        if let Some((address, name)) = surroundings.load_balancer {
+            hosts += &format!("{address} {name}\n");
+        }
+        fs::create_dir_all(root.join("etc"))?;
+        fs::write(root.join("etc/hosts"), hosts)?;
+    }
+    if added.contains(&"/proc") {
+        // kubeadm reads the default route here to find the host's address
+        // (k8s.io/apimachinery/pkg/util/net/interface.go).
+        fs::create_dir_all(root.join("proc/net"))?;
+        fs::write(
+            root.join("proc/net/route"),
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+             lo\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n",
+        )?;
+        fs::write(root.join("proc/net/ipv6_route"), "")?;
+    }
+    Ok(())
+}
+
+/// Starts the binary from a thread that stands where the node stands, with the world's API servers around it.
+fn in_place(
+    engine: &EngineFile,
+    surroundings: &Surroundings,
+    place: &Place<'_>,
+    args: &[String],
+) -> Result<Output, EngineError> {
+    // The machine's own address comes first: it is the one kubeadm takes for the host's.
+    let mut addresses = vec![place.address];
+    let others = surroundings.machines.iter().map(|machine| machine.address);
+    let balancer = surroundings.load_balancer.map(|(address, _)| address);
+    addresses.extend(
+        others
+            .chain(balancer)
+            .filter(|other| *other != place.address),
+    );
+    let failed = |message: String, help: &str| EngineError {
+        message,
+        help: help.to_owned(),
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            site::enter(&place.hostname, &addresses).map_err(|error| {
+                failed(
+                    format!("cannot give a process a network of its own: {error}"),
+                    "run certdrill as root, or where user namespaces are allowed",
+                )
+            })?;
+            let endpoints = api_server::listen(surroundings).map_err(|error| {
+                failed(
+                    format!("cannot serve the simulated API: {error}"),
+                    "this is a defect of certdrill: please report it",
+                )
+            })?;
+            std::thread::scope(|scope| {
+                for endpoint in &endpoints {
+                    scope.spawn(|| endpoint.serve(surroundings));
+                }
+                let output = start(engine, place, args);
+                for endpoint in &endpoints {
+                    endpoint.stop();
+                }
+                output
+            })
+        });
+        thread.join().unwrap_or_else(|_| {
+            Err(failed(
+                "the thread that runs kubeadm panicked".to_owned(),
+                "this is a defect of certdrill: please report it",
+            ))
+        })
+    })
+}
+
+fn start(engine: &EngineFile, place: &Place<'_>, args: &[String]) -> Result<Output, EngineError> {
+    let mut command = Command::new(&engine.path);
+    command
+        .arg("--rootfs")
+        .arg(place.root)
+        .args(args)
+        .env_clear()
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .env("HOME", "/root")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let _ = place.now;
+    let child = command.spawn().map_err(|error| EngineError {
+        message: format!("{} does not start: {error}", engine.path.display()),
+        help: "it must be a kubeadm for this machine's processor".to_owned(),
+    })?;
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    std::thread::scope(|scope| {
+        let (ended, wait) = mpsc::channel::<()>();
+        let watchdog = scope.spawn(move || {
+            let late = wait.recv_timeout(COMMAND_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
+                // It may have ended by itself in this very moment.
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            }
+            late
+        });
+        let output = child.wait_with_output();
+        drop(ended);
+        let late = watchdog.join().unwrap_or(false);
+        if late {
+            return Err(EngineError {
+                message: format!(
+                    "kubeadm {} did not end within {} s and was ended",
+                    args.join(" "),
+                    COMMAND_LIMIT.as_secs()
+                ),
+                help: "a busy machine may need fewer runs at once (--jobs 1)".to_owned(),
+            });
+        }
+        output.map_err(|error| EngineError {
+            message: format!("kubeadm's output cannot be read: {error}"),
+            help: "this is a defect of certdrill: please report it".to_owned(),
+        })
+    })
+}
+
+fn exit_code(output: &Output) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let status = output.status;
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
