@@ -12,7 +12,8 @@ use crate::fs::MemoryTree;
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::{ApiError, ClusterReader, CommandOutput, Machine};
 use crate::pki::PoolKeys;
-use crate::run::trace::{EventKind, Weight};
+use crate::run::observe;
+use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::SignedDuration;
 
@@ -38,6 +39,9 @@ impl World {
             Some(format!("{}{}", output.stdout, output.stderr)),
         );
         self.cause = Some(seq);
+        for seen in observe::command(&self.nodes[node].name, args, &output) {
+            self.push(Entry::Observation(seen));
+        }
         self.nodes[node].last_output = Some(output.clone());
         self.walk(COMMAND_TAKES);
         output

@@ -4,6 +4,7 @@
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
 use super::node::{MANIFESTS, STATIC_PODS};
+use super::bootstrap::words;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
@@ -12,7 +13,8 @@ use crate::kubeadm::profile::upgrade::{
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
-use crate::run::trace::{EventKind, Weight};
+use crate::run::observe;
+use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::SignedDuration;
 
@@ -83,6 +85,9 @@ impl World {
             Some(format!("{}{}", output.stdout, output.stderr)),
         );
         self.cause = Some(seq);
+        for seen in observe::command(&self.nodes[node].name, &words(&command), &output) {
+            self.push(Entry::Observation(seen));
+        }
         self.nodes[node].last_output = Some(output.clone());
         self.touched();
         output

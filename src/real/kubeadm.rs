@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::dir::DirTree;
 use super::engines::{EngineFile, Engines};
 use super::scratch::Scratch;
-use super::{api_server, site};
+use super::{api_server, site, warp};
 use crate::cluster::{Call, Engine, EngineError, Surroundings};
 use crate::fs::mirror;
 use crate::kubeadm::renewal::Renewal;
@@ -266,10 +266,10 @@ fn start(engine: &EngineFile, place: &Place<'_>, args: &[String]) -> Result<Outp
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let _ = place.now;
-    let child = command.spawn().map_err(|error| EngineError {
-        message: format!("{} does not start: {error}", engine.path.display()),
-        help: "it must be a kubeadm for this machine's processor".to_owned(),
+    let offsets = warp::Offsets::still(place.now);
+    let child = warp::spawn(&mut command, offsets).map_err(|error| EngineError {
+        message: format!("{} cannot be run at virtual time: {error}", engine.path.display()),
+        help: error.help().to_owned(),
     })?;
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     std::thread::scope(|scope| {

@@ -6,3 +6,4 @@ pub mod engines;
 pub mod kubeadm;
 pub mod scratch;
 pub mod site;
+pub mod warp;

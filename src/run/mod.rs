@@ -1,5 +1,7 @@
 //! Plays a scenario on a backend, collects the trace, decides the verdict.
 
+pub mod observe;
+pub mod parity;
 mod player;
 mod steps;
 pub mod trace;

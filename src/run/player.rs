@@ -4,14 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::json;
-
 use super::Run;
+use super::observe::Observer;
+use super::trace::{Entry, FORMAT, Header, StepEntry, Verdict, VerdictEntry};
 use super::watch::Watch;
-
-use super::trace::{Entry, FORMAT, Header, Observation, StepEntry, Value, Verdict, VerdictEntry};
 use crate::check::Seen;
-use crate::cluster::{Engine, EngineError, Outcome, Spec, World};
+use crate::cluster::{Engine, EngineError, Spec, World};
 use crate::kubeadm;
 use crate::scenario::{Action, Expectation, Scenario};
 
@@ -19,7 +17,7 @@ pub(super) struct Player<'a> {
     pub scenario: &'a Scenario,
     pub world: World,
     watch: Rc<RefCell<Watch>>,
-    observed: BTreeMap<(String, String), Value>,
+    observer: Observer,
 }
 
 impl<'a> Player<'a> {
@@ -39,7 +37,7 @@ impl<'a> Player<'a> {
         Self {
             scenario,
             watch: Rc::new(RefCell::new(Watch::new(scenario))),
-            observed: BTreeMap::new(),
+            observer: Observer::default(),
             world,
         }
     }
@@ -87,7 +85,7 @@ impl<'a> Player<'a> {
                 step.action,
                 Action::Expect(_) | Action::ExpectFailure { .. }
             ) {
-                self.observe();
+                self.observer.observe(&mut self.world);
             }
         }
         self.watch.borrow_mut().close(&mut self.world);
@@ -196,103 +194,6 @@ impl<'a> Player<'a> {
             .judge(&mut self.world, expectation, form, seen, None);
     }
 
-    /// Writes down what can be seen and has changed since it was last written down.
-    fn observe(&mut self) {
-        let mut facts = Vec::new();
-        for edge in &self.world.edges {
-            let subject = self.world.edge_name(edge.id);
-            facts.push(("edge", subject.clone(), "fresh", state_of(&edge.fresh)));
-            let held = match &edge.held {
-                None => json!("absent"),
-                Some(held) => match &held.failure {
-                    None => json!("ok"),
-                    Some(failure) => json!({ "failing": failure.class.word() }),
-                },
-            };
-            facts.push(("edge", subject, "held", held));
-        }
-        for node in &self.world.nodes {
-            for (path, entry) in &node.on_disk {
-                let subject = format!("{path}@{}", node.name);
-                facts.push((
-                    "certificate",
-                    subject,
-                    "notAfter",
-                    json!(entry.certificate.not_after().to_string()),
-                ));
-            }
-            if let Some(current) = &node.kubelet.current {
-                let subject = format!("kubelet@{}", node.name);
-                facts.push((
-                    "loaded",
-                    subject,
-                    "notAfter",
-                    json!(current.not_after().to_string()),
-                ));
-            }
-            let state = format!("{:?}", node.kubelet.state).to_lowercase();
-            facts.push((
-                "process",
-                format!("kubelet@{}", node.name),
-                "state",
-                json!(state),
-            ));
-        }
-        if let Some(quorum) = self.world.quorum {
-            facts.push(("etcd", "etcd".to_owned(), "quorum", json!(quorum)));
-        }
-        for (kind, subject, aspect, value) in facts {
-            self.note_fact(kind, subject, aspect, Value::Exact(value));
-        }
-        self.observe_deadlines();
-        let admin = self.world.nodes.iter().any(|node| node.ready.is_some());
-        if admin {
-            let reason = "a kubectl call opens a connection of its own and closes it".to_owned();
-            self.note_fact(
-                "edge",
-                "admin -> kube-apiserver".to_owned(),
-                "held",
-                Value::Unobservable { reason },
-            );
-        }
-    }
-
-    /// A rotation deadline is drawn by chance: what a backend can promise is the interval.
-    fn observe_deadlines(&mut self) {
-        let mut drawn = Vec::new();
-        for node in &self.world.nodes {
-            if let (Some(current), Some(_)) = (&node.kubelet.current, node.kubelet.deadline) {
-                let from = current.certificate.not_before();
-                let life = current.not_after().duration_since(from).as_secs_f64();
-                let start = from.as_second() as f64;
-                drawn.push((
-                    format!("kubelet@{}", node.name),
-                    Value::Interval {
-                        min: start + 0.7 * life,
-                        max: start + 0.9 * life,
-                    },
-                ));
-            }
-        }
-        for (subject, value) in drawn {
-            self.note_fact("kubelet", subject, "rotationDeadline", value);
-        }
-    }
-
-    fn note_fact(&mut self, kind: &str, subject: String, aspect: &str, value: Value) {
-        let key = (format!("{kind} {subject}"), aspect.to_owned());
-        if self.observed.get(&key) == Some(&value) {
-            return;
-        }
-        self.observed.insert(key, value.clone());
-        self.world.push(Entry::Observation(Observation {
-            kind: kind.to_owned(),
-            subject,
-            aspect: aspect.to_owned(),
-            value,
-        }));
-    }
-
     fn write_header(&mut self) {
         let scenario = self.scenario;
         let version = scenario.cluster.version;
@@ -344,21 +245,4 @@ impl<'a> Player<'a> {
 
 fn reason_of(error: &EngineError) -> String {
     format!("{}; {}", error.message, error.help)
-}
-
-fn state_of(outcome: &Outcome) -> serde_json::Value {
-    match outcome {
-        Outcome::Absent => json!("absent"),
-        Outcome::Ok => json!("ok"),
-        Outcome::Partial {
-            working,
-            total,
-            failure,
-        } => {
-            json!({ "partial": [working, total], "failing": failure.class.word(), "text": failure.text })
-        }
-        Outcome::Failing(failure) => {
-            json!({ "failing": failure.class.word(), "text": failure.text })
-        }
-    }
 }

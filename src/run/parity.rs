@@ -1,0 +1,315 @@
+//! Two traces of one scenario, compared observation by observation.
+//!
+//! Observations are aligned by step, kind, subject and aspect. A trace writes a value down when it changes,
+//! so both are read as the state they describe: after each step, whatever either of them wrote down in that
+//! step is compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::trace::{Entry, Observation, Record, Value, Verdict};
+
+/// What a comparison found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Comparison {
+    /// Values that were compared and values that could not be, by kind of observation.
+    pub kinds: BTreeMap<String, Count>,
+    /// Values that differ, in the order of the steps.
+    pub differences: Vec<Difference>,
+}
+
+/// Numbers of one kind of observation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Both sides gave a value.
+    pub compared: u32,
+    /// A side could not see it, or did not say.
+    pub not_compared: u32,
+}
+
+/// A value that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Number of the step, 0 for what is before the first.
+    pub step: u32,
+    /// The step in words.
+    pub step_text: String,
+    /// Kind of the observation.
+    pub kind: String,
+    /// What it is a fact of.
+    pub subject: String,
+    /// The aspect.
+    pub aspect: String,
+    /// The value on the first side.
+    pub first: String,
+    /// The value on the second side.
+    pub second: String,
+}
+
+impl Comparison {
+    /// How many values were compared.
+    #[must_use]
+    pub fn compared(&self) -> u32 {
+        self.kinds.values().map(|count| count.compared).sum()
+    }
+
+    /// How many could not be.
+    #[must_use]
+    pub fn not_compared(&self) -> u32 {
+        self.kinds.values().map(|count| count.not_compared).sum()
+    }
+}
+
+type Key = (String, String, String);
+
+/// The state a trace describes after each of its steps.
+struct Told<'a> {
+    steps: Vec<Step<'a>>,
+    verdict: Option<Verdict>,
+}
+
+struct Step<'a> {
+    text: &'a str,
+    index: u32,
+    /// Every value known after the step. Commands of a step are numbered.
+    state: BTreeMap<Key, &'a Value>,
+    /// What the step wrote down.
+    written: BTreeSet<Key>,
+}
+
+/// Compares two traces.
+#[must_use]
+pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
+    let (first, second) = (told(first), told(second));
+    let mut comparison = Comparison::default();
+    let steps = first.steps.len().max(second.steps.len());
+    for at in 0..steps {
+        let (a, b) = match (first.steps.get(at), second.steps.get(at)) {
+            (Some(a), Some(b)) => (a, b),
+            (a, b) => {
+                // One side stopped early: that is a difference by itself, and nothing more can be said.
+                let (step, text) = a.or(b).map_or((0, ""), |step| (step.index, step.text));
+                let word = |there: bool| if there { "played" } else { "not played" }.to_owned();
+                comparison.differences.push(Difference {
+                    step,
+                    step_text: text.to_owned(),
+                    kind: "step".to_owned(),
+                    subject: "scenario".to_owned(),
+                    aspect: "played".to_owned(),
+                    first: word(a.is_some()),
+                    second: word(b.is_some()),
+                });
+                break;
+            }
+        };
+        for key in a.written.union(&b.written) {
+            let count = comparison.kinds.entry(key.0.clone()).or_default();
+            let (left, right) = (a.state.get(key), b.state.get(key));
+            match agree(left.copied(), right.copied()) {
+                Agreement::Same => count.compared += 1,
+                Agreement::CannotSay => count.not_compared += 1,
+                Agreement::Different => {
+                    count.compared += 1;
+                    comparison.differences.push(Difference {
+                        step: a.index,
+                        step_text: a.text.to_owned(),
+                        kind: key.0.clone(),
+                        subject: key.1.clone(),
+                        aspect: key.2.clone(),
+                        first: shown(left.copied()),
+                        second: shown(right.copied()),
+                    });
+                }
+            }
+        }
+    }
+    if first.verdict != second.verdict {
+        let word = |verdict: Option<Verdict>| format!("{verdict:?}").to_lowercase();
+        comparison.differences.push(Difference {
+            step: first.steps.last().map_or(0, |step| step.index),
+            step_text: "the end".to_owned(),
+            kind: "verdict".to_owned(),
+            subject: "scenario".to_owned(),
+            aspect: "verdict".to_owned(),
+            first: word(first.verdict),
+            second: word(second.verdict),
+        });
+    }
+    comparison
+}
+
+fn told(records: &[Record]) -> Told<'_> {
+    let mut steps = vec![Step {
+        text: "before the first step",
+        index: 0,
+        state: BTreeMap::new(),
+        written: BTreeSet::new(),
+    }];
+    let mut verdict = None;
+    let mut commands: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for record in records {
+        match &record.entry {
+            Entry::Step(step) => {
+                let state = steps.last().map(|last| last.state.clone());
+                steps.push(Step {
+                    text: &step.text,
+                    index: step.index,
+                    state: state.unwrap_or_default(),
+                    written: BTreeSet::new(),
+                });
+                commands.clear();
+            }
+            Entry::Observation(seen) => {
+                if let Some(step) = steps.last_mut() {
+                    let key = key(seen, &mut commands);
+                    step.state.insert(key.clone(), &seen.value);
+                    step.written.insert(key);
+                }
+            }
+            Entry::Verdict(entry) => verdict = Some(entry.verdict),
+            _ => {}
+        }
+    }
+    Told { steps, verdict }
+}
+
+/// Commands happen, they do not last: the second of a node in one step is another observation.
+fn key(seen: &Observation, commands: &mut BTreeMap<(String, String), u32>) -> Key {
+    let mut subject = seen.subject.clone();
+    if seen.kind == "command" {
+        let number = commands
+            .entry((seen.subject.clone(), seen.aspect.clone()))
+            .or_default();
+        *number += 1;
+        subject = format!("{subject} #{number}");
+    }
+    (seen.kind.clone(), subject, seen.aspect.clone())
+}
+
+enum Agreement {
+    Same,
+    Different,
+    CannotSay,
+}
+
+fn agree(first: Option<&Value>, second: Option<&Value>) -> Agreement {
+    let within = |exact: &serde_json::Value, min: f64, max: f64| {
+        exact.as_f64().is_some_and(|value| min <= value && value <= max)
+    };
+    let same = match (first, second) {
+        (Some(Value::Unobservable { .. }), _) | (_, Some(Value::Unobservable { .. })) => {
+            return Agreement::CannotSay;
+        }
+        (Some(Value::Exact(a)), Some(Value::Exact(b))) => a == b,
+        (Some(Value::Interval { min, max }), Some(Value::Exact(value)))
+        | (Some(Value::Exact(value)), Some(Value::Interval { min, max })) => {
+            within(value, *min, *max)
+        }
+        (
+            Some(Value::Interval { min: a, max: b }),
+            Some(Value::Interval { min: c, max: d }),
+        ) => a <= d && c <= b,
+        (None, _) | (_, None) => false,
+    };
+    if same {
+        Agreement::Same
+    } else {
+        Agreement::Different
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "(never seen)".to_owned(),
+        Some(Value::Exact(serde_json::Value::String(text))) => text.clone(),
+        Some(Value::Exact(value)) => value.to_string(),
+        Some(Value::Interval { min, max }) => format!("between {min} and {max}"),
+        Some(Value::Unobservable { reason }) => format!("cannot be seen: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::trace::StepEntry;
+    use crate::time::Timestamp;
+
+    fn step(text: &str) -> Entry {
+        Entry::Step(StepEntry {
+            index: 1,
+            line: 1,
+            text: text.to_owned(),
+        })
+    }
+
+    fn seen(kind: &str, subject: &str, value: Value) -> Entry {
+        Entry::Observation(Observation {
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+            aspect: "x".to_owned(),
+            value,
+        })
+    }
+
+    fn trace(entries: Vec<Entry>) -> Vec<Record> {
+        entries
+            .into_iter()
+            .zip(0..)
+            .map(|(entry, seq)| Record {
+                seq,
+                at: Timestamp::UNIX_EPOCH,
+                entry,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_value_that_one_side_repeats_is_compared_with_what_the_other_said_before() {
+        let exact = |value| Value::Exact(json!(value));
+        let a = trace(vec![seen("edge", "e", exact(1)), step("s"), seen("edge", "e", exact(2))]);
+        let b = trace(vec![seen("edge", "e", exact(1)), step("s")]);
+        let found = compare(&a, &b);
+        assert_eq!(found.kinds["edge"].compared, 2);
+        let [difference] = found.differences.as_slice() else {
+            panic!("{:?}", found.differences);
+        };
+        assert_eq!((difference.first.as_str(), difference.second.as_str()), ("2", "1"));
+        assert_eq!(compare(&a, &a).differences, []);
+    }
+
+    #[test]
+    fn intervals_hold_values_and_what_cannot_be_seen_is_counted_apart() {
+        let interval = Value::Interval { min: 1.0, max: 3.0 };
+        let hidden = Value::Unobservable { reason: "dark".to_owned() };
+        let a = trace(vec![seen("k", "in", interval.clone()), seen("k", "out", interval), seen("k", "dark", hidden)]);
+        let b = trace(vec![
+            seen("k", "in", Value::Exact(json!(2))),
+            seen("k", "out", Value::Exact(json!(4))),
+            seen("k", "dark", Value::Exact(json!(1))),
+        ]);
+        let found = compare(&a, &b);
+        assert_eq!(found.kinds["k"], Count { compared: 2, not_compared: 1 });
+        assert_eq!(found.differences.len(), 1);
+        assert_eq!(found.differences[0].subject, "out");
+    }
+
+    #[test]
+    fn a_side_that_says_less_differs() {
+        let a = trace(vec![seen("file", "/x", Value::Exact(json!(1)))]);
+        let found = compare(&a, &trace(vec![]));
+        assert_eq!(found.differences[0].second, "(never seen)");
+        let more = trace(vec![step("s")]);
+        assert_eq!(compare(&more, &trace(vec![])).differences[0].kind, "step");
+    }
+
+    #[test]
+    fn the_second_command_of_a_step_is_compared_with_the_second() {
+        let command = |text| seen("command", "kubeadm@cp1", Value::Exact(json!(text)));
+        let a = trace(vec![command("one"), command("two")]);
+        let b = trace(vec![command("one"), command("three")]);
+        let found = compare(&a, &b);
+        assert_eq!(found.differences.len(), 1);
+        assert_eq!(found.differences[0].subject, "kubeadm@cp1 #2");
+    }
+}
