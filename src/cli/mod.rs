@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+mod engines;
 mod exit;
 mod files;
 mod kubeadm;
@@ -11,6 +12,9 @@ mod play;
 mod replay;
 mod run;
 mod schema;
+mod stage;
+mod verify;
+mod warp;
 
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
@@ -41,6 +45,13 @@ enum Command {
     Lint(lint::Args),
     /// Print the JSON Schema of the scenario format.
     Schema,
+    /// Play scenarios on two backends and compare what is seen.
+    Verify(verify::Args),
+    /// Run a program at another time, or move one that runs.
+    Warp(warp::Args),
+    /// The real kubeadm binaries on this machine.
+    #[command(subcommand)]
+    Engines(engines::Action),
     /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
     Kubeadm(kubeadm::KubeadmArgs),
 }
@@ -68,6 +79,10 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
+        Command::Verify(args) => verify::run(args, &mut output),
+        Command::Engines(action) => engines::run(action, &mut output),
+        // The exit code is the program's own.
+        Command::Warp(args) => return warp::run(args),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),
     };
@@ -95,6 +110,7 @@ fn internal_error(info: &PanicHookInfo<'_>) {
          Please report it to {tracker} with the lines above, the command line and the scenario file.",
         env!("CARGO_PKG_VERSION"),
     ));
+    crate::real::scratch::remove_all();
     // Not an unwinding thread: its partners would wait for a run that never comes.
     std::process::exit(i32::from(Exit::Internal.code()));
 }

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use super::pick::Picked;
+use super::stage::Stage;
 use crate::run::trace::Verdict;
 use crate::run::{PlayOptions, Run};
 
@@ -45,6 +46,13 @@ pub(super) struct Difference {
     pub(super) second: String,
 }
 
+/// A run and where it is played.
+#[derive(Debug, Clone)]
+pub(super) struct Planned<'f> {
+    pub(super) picked: Picked<'f>,
+    pub(super) stage: Stage,
+}
+
 /// Compares two traces.
 pub(super) fn difference(
     first: &[crate::run::trace::Record],
@@ -65,31 +73,31 @@ pub(super) fn difference(
         })
 }
 
-/// Plays the runs on threads of their own; `each` gets the results in the order of `picked`. Returns the
+/// Plays the runs on threads of their own; `each` gets the results in the order of `planned`. Returns the
 /// time it took.
 pub(super) fn all(
-    picked: &[Picked<'_>],
+    planned: &[Planned<'_>],
     options: Options,
     mut each: impl FnMut(usize, Played),
 ) -> Duration {
     let started = Instant::now();
-    let bar = progress(picked.len());
+    let bar = progress(planned.len());
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
-        for _ in 0..options.jobs.get().min(picked.len()) {
+        for _ in 0..options.jobs.get().min(planned.len()) {
             let (sender, next, stop) = (sender.clone(), &next, &stop);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(picked) = picked.get(index) else {
+                    let Some(planned) = planned.get(index) else {
                         return;
                     };
                     let played = if options.fail_fast && stop.load(Ordering::Relaxed) {
                         Played::LeftOut
                     } else {
-                        one(picked, options)
+                        one(planned, options)
                     };
                     let passed =
                         matches!(&played, Played::Done(run) if run.verdict == Verdict::Passed);
@@ -109,7 +117,7 @@ pub(super) fn all(
             bar.inc(1);
             early.insert(index, played);
             while let Some(played) = early.remove(&due) {
-                bar.set_message(picked[due].scenario.name.clone());
+                bar.set_message(planned[due].picked.scenario.name.clone());
                 bar.suspend(|| each(due, played));
                 due += 1;
             }
@@ -119,11 +127,15 @@ pub(super) fn all(
     started.elapsed()
 }
 
-fn one(picked: &Picked<'_>, options: Options) -> Played {
-    let play_options = PlayOptions { seed: options.seed };
-    let run = crate::run::play(picked.scenario, &play_options);
+fn one(planned: &Planned<'_>, options: Options) -> Played {
+    let play = || {
+        let play_options = PlayOptions { seed: options.seed };
+        let engine = planned.stage.engine();
+        crate::run::play_with(planned.picked.scenario, &play_options, engine)
+    };
+    let run = play();
     if options.check_determinism {
-        let again = crate::run::play(picked.scenario, &play_options);
+        let again = play();
         if let Some(difference) = difference(&run.records, &again.records) {
             return Played::Unsteady(run, difference);
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::pick::{Picked, Selection};
-use super::play::{self, Options, Played};
+use super::play::{self, Options, Planned, Played};
+use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
 use crate::report::human::{self, Layout};
 use crate::report::{RunTrace, jsonl, junit, replay_command};
@@ -19,9 +20,12 @@ use crate::scenario::Backend;
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Where scenarios are played.
-    #[arg(long, value_enum, default_value = "sim", env = "CERTDRILL_BACKEND")]
-    backend: BackendArg,
+    /// Where scenarios are played [default: sim; what sim cannot play, with the real kubeadm if there is one].
+    #[arg(long, value_enum, env = "CERTDRILL_BACKEND")]
+    backend: Option<BackendArg>,
+    /// On the backend kubeadm: the binary to run, whatever version a scenario names.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_ENGINE")]
+    engine: Option<PathBuf>,
     /// Seed of every random stream.
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
     seed: u64,
@@ -49,16 +53,6 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BackendArg {
-    /// Everything simulated but X.509.
-    Sim,
-    /// The real kubeadm in a simulated world.
-    Kubeadm,
-    /// A real cluster in node containers.
-    Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A timeline for a person.
     Human,
@@ -72,14 +66,20 @@ struct Outcome<'f> {
     played: Played,
 }
 
-/// Why a run was not played.
-const NO_SIM: &str = "its backends do not include sim";
+/// A run that is not played, and why.
+struct NotPlayed<'f> {
+    picked: Picked<'f>,
+    reason: String,
+    /// Something is missing on this machine that must not be.
+    demanded: bool,
+}
+
 const FAILED_BEFORE: &str = "another run did not pass before it (--fail-fast)";
 
 /// Plays what is selected.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
-    if let Some(missing) = missing(args.backend) {
-        output::complain(&format!("error: {missing}"));
+    if args.backend == Some(BackendArg::Kind) {
+        output::complain(&format!("error: {NO_KIND}"));
         return Exit::Infrastructure;
     }
     let files = match args.selection.load() {
@@ -90,15 +90,21 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         Ok(picked) => picked,
         Err(exit) => return exit,
     };
-    let (playable, elsewhere): (Vec<_>, Vec<_>) = picked
-        .into_iter()
-        .partition(|picked| picked.scenario.backends.contains(&Backend::Sim));
-    for picked in &elsewhere {
-        output::complain(&format!("not run: {}: {NO_SIM}", picked.scenario.id()));
+    let (planned, elsewhere) = plan(picked, args);
+    for one in &elsewhere {
+        output::complain(&format!("not run: {}: {}", one.picked.scenario.id(), one.reason));
     }
-    if playable.is_empty() {
-        output::complain("error: none of the selected runs can be played on sim");
-        return Exit::NothingSelected;
+    let demanded = elsewhere.iter().any(|one| one.demanded);
+    if planned.is_empty() {
+        let backend = args.backend.map_or("sim", BackendArg::word);
+        output::complain(&format!(
+            "error: none of the selected runs can be played on {backend}"
+        ));
+        return if demanded {
+            Exit::Infrastructure
+        } else {
+            Exit::NothingSelected
+        };
     }
     let options = Options {
         seed: args.seed,
@@ -108,10 +114,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         fail_fast: args.fail_fast,
         check_determinism: args.check_determinism,
     };
-    let mut outcomes = Vec::with_capacity(playable.len());
-    let took = play::all(&playable, options, |index, played| {
+    let mut outcomes = Vec::with_capacity(planned.len());
+    let took = play::all(&planned, options, |index, played| {
         let outcome = Outcome {
-            picked: playable[index],
+            picked: planned[index].picked,
             played,
         };
         show(&outcome, args, output);
@@ -125,22 +131,47 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     if report == Some(false) {
         return Exit::ReportNotWritten;
     }
-    exit(&outcomes)
+    match exit(&outcomes) {
+        Exit::Success if demanded => Exit::Infrastructure,
+        exit => exit,
+    }
 }
 
-/// What a backend needs that is not here.
-fn missing(backend: BackendArg) -> Option<&'static str> {
-    match backend {
-        BackendArg::Sim => None,
-        BackendArg::Kubeadm => Some(
-            "the backend kubeadm is not part of this build: it would run the real kubeadm binary \
-             at virtual time",
-        ),
-        BackendArg::Kind => Some(
-            "the backend kind is not part of this build: it would need a container engine and \
-             kind node images",
-        ),
+/// Decides where each run is played.
+fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotPlayed<'f>>) {
+    let engines = stage::engines(args.engine.as_ref());
+    let mut planned = Vec::new();
+    let mut elsewhere = Vec::new();
+    for picked in picked {
+        let can = |backend| picked.scenario.backends.contains(&backend);
+        let not = |reason: String, demanded: bool| NotPlayed {
+            picked,
+            reason,
+            demanded,
+        };
+        let stage = match args.backend {
+            Some(backend) if !can(backend.backend()) => {
+                Err(not(format!("its backends do not include {}", backend.word()), false))
+            }
+            // What is missing is told by the run itself: it was asked for.
+            Some(BackendArg::Kubeadm) => Ok(Stage::Kubeadm(engines.clone())),
+            Some(_) => Ok(Stage::Sim),
+            None if can(Backend::Sim) => Ok(Stage::Sim),
+            None if can(Backend::Kubeadm) => match stage::lacks(picked.scenario, &engines) {
+                None => Ok(Stage::Kubeadm(engines.clone())),
+                Some((reason, help)) => Err(not(
+                    format!("{reason}\n  help: {help}"),
+                    stage::required(Backend::Kubeadm),
+                )),
+            },
+            None => Err(not(NO_KIND.to_owned(), stage::required(Backend::Kind))),
+        };
+        match stage {
+            Ok(stage) => planned.push(Planned { picked, stage }),
+            Err(one) => elsewhere.push(one),
+        }
     }
+    (planned, elsewhere)
 }
 
 fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
@@ -246,11 +277,11 @@ fn summary(
     }
 }
 
-fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[Picked<'_>]) -> bool {
+fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[NotPlayed<'_>]) -> bool {
     let ids: Vec<String> = outcomes
         .iter()
         .map(|outcome| outcome.picked)
-        .chain(elsewhere.iter().copied())
+        .chain(elsewhere.iter().map(|one| one.picked))
         .map(|picked| picked.scenario.id())
         .collect();
     let played = outcomes.iter().map(|outcome| {
@@ -260,7 +291,9 @@ fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[Pi
         };
         (outcome.picked, trace, FAILED_BEFORE)
     });
-    let not_played = elsewhere.iter().map(|picked| (*picked, None, NO_SIM));
+    let not_played = elsewhere
+        .iter()
+        .map(|one| (one.picked, None, one.reason.as_str()));
     let cases: Vec<junit::Case<'_>> = played
         .chain(not_played)
         .zip(&ids)

@@ -74,6 +74,7 @@ pub(super) fn scenario(
         file: file.to_owned(),
         variant: values.clone(),
         backends: backends(spec.backends, problems),
+        compared_min: spec.compared_at_least.map_or(1, |least| least.value),
         cluster,
         steps,
         always: variant.expectations(spec.always.unwrap_or_default(), problems),

@@ -23,6 +23,8 @@ pub struct Scenario {
     pub variant: BTreeMap<String, String>,
     /// Backends that can play it.
     pub backends: Vec<Backend>,
+    /// Observations that `verify` must compare at least, so that no difference cannot come from comparing nothing.
+    pub compared_min: u32,
     /// The cluster at the start.
     pub cluster: Cluster,
     /// What happens, in order.

@@ -60,6 +60,8 @@ record! {
         "backends" backends: Option<Vec<At<Backend>>>,
         /// Variants: every combination of these values is one run; `"{key}"` stands for the value anywhere.
         "matrix" matrix: Option<Matrix>,
+        /// Observations that `certdrill verify` must compare at least; fewer is a failure. 1 unless said otherwise.
+        "comparedAtLeast" compared_at_least: Option<At<u32>>,
         /// The cluster at the start.
         "cluster" cluster: Cluster,
         /// What happens, in order.

@@ -1,0 +1,102 @@
+//! Where a run is played, and whether that is possible on this machine.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::cluster::{Engine, Model};
+use crate::kubeadm::Version;
+use crate::real::engines::Engines;
+use crate::real::kubeadm::Binary;
+use crate::scenario::{Action, Backend, Scenario};
+
+/// A backend, as it is named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendArg {
+    /// Everything simulated but X.509.
+    Sim,
+    /// The real kubeadm in a simulated world.
+    Kubeadm,
+    /// A real cluster in node containers.
+    Kind,
+}
+
+impl BackendArg {
+    /// The backend in scenarios.
+    pub(super) fn backend(self) -> Backend {
+        match self {
+            BackendArg::Sim => Backend::Sim,
+            BackendArg::Kubeadm => Backend::Kubeadm,
+            BackendArg::Kind => Backend::Kind,
+        }
+    }
+
+    /// Its name.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            BackendArg::Sim => "sim",
+            BackendArg::Kubeadm => "kubeadm",
+            BackendArg::Kind => "kind",
+        }
+    }
+}
+
+/// What a build of certdrill does not have.
+pub(super) const NO_KIND: &str = "the backend kind is not part of this build: it would need a container engine \
+                                  and kind node images";
+
+/// Where a run is played.
+#[derive(Debug, Clone)]
+pub(super) enum Stage {
+    /// In the simulation.
+    Sim,
+    /// With real kubeadm binaries.
+    Kubeadm(Engines),
+}
+
+impl Stage {
+    /// What executes kubeadm there.
+    pub(super) fn engine(&self) -> Box<dyn Engine> {
+        match self {
+            Stage::Sim => Box::new(Model),
+            Stage::Kubeadm(engines) => Box::new(Binary::new(engines.clone())),
+        }
+    }
+}
+
+/// The engines of this machine, or one that is named.
+pub(super) fn engines(named: Option<&PathBuf>) -> Engines {
+    let engines = Engines::of_this_machine();
+    match named {
+        Some(path) => engines.with_binary(path.clone()),
+        None => engines,
+    }
+}
+
+/// Why a scenario cannot be played with real kubeadm binaries here, and what to do.
+pub(super) fn lacks(scenario: &Scenario, engines: &Engines) -> Option<(String, String)> {
+    versions(scenario)
+        .into_iter()
+        .find_map(|version| engines.find(version).err())
+        .map(|error| (error.to_string(), error.help()))
+}
+
+/// Every version of kubeadm that a scenario runs.
+fn versions(scenario: &Scenario) -> BTreeSet<Version> {
+    let upgrades = scenario.steps.iter().filter_map(|step| match &step.action {
+        Action::Upgrade(upgrade) => Some(upgrade.to),
+        _ => None,
+    });
+    upgrades.chain([scenario.cluster.version]).collect()
+}
+
+/// Whether the environment says that a backend must not be skipped (`CERTDRILL_REQUIRE=kubeadm,kind`).
+pub(super) fn required(backend: Backend) -> bool {
+    let word = match backend {
+        Backend::Sim => "sim",
+        Backend::Kubeadm => "kubeadm",
+        Backend::Kind => "kind",
+    };
+    std::env::var("CERTDRILL_REQUIRE").is_ok_and(|list| list.split(',').any(|one| one == word))
+}
