@@ -202,7 +202,47 @@ fn converse(served: &Served, surroundings: &Surroundings, stream: TcpStream) -> 
 struct Request {
     method: String,
     path: String,
-    body: Vec<u8>,
+    /// `labelSelector` and `fieldSelector`.
+    selectors: Vec<Selector>,
+}
+
+/// One requirement of a selector: `component=etcd`, `spec.nodeName=cp1`.
+struct Selector {
+    /// Of labels, not of fields.
+    label: bool,
+    key: String,
+    value: String,
+}
+
+impl Selector {
+    fn all_of(query: &str) -> Vec<Self> {
+        let decode = |text: &str| text.replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+        parameters
+            .filter(|(name, _)| ["labelSelector", "fieldSelector"].contains(name))
+            .flat_map(|(name, value)| {
+                let label = name == "labelSelector";
+                decode(value)
+                    .split(',')
+                    .filter_map(|one| one.split_once('='))
+                    .map(|(key, value)| Self {
+                        label,
+                        key: key.to_owned(),
+                        value: value.trim_start_matches('=').to_owned(),
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn fits(&self, object: &Value) -> bool {
+        let found = if self.label {
+            object["metadata"]["labels"].get(&self.key)
+        } else {
+            object.pointer(&format!("/{}", self.key.replace('.', "/")))
+        };
+        found.and_then(Value::as_str) == Some(&self.value)
+    }
 }
 
 fn read_request(stream: &mut impl Read, pending: &mut Vec<u8>) -> io::Result<Option<Request>> {
@@ -225,10 +265,11 @@ fn read_request(stream: &mut impl Read, pending: &mut Vec<u8>) -> io::Result<Opt
             }
             if pending.len() >= body_at + length {
                 let target = head.path.unwrap_or_default();
+                let (path, query) = target.split_once('?').unwrap_or((target, ""));
                 let request = Request {
                     method: head.method.unwrap_or_default().to_owned(),
-                    path: target.split('?').next().unwrap_or_default().to_owned(),
-                    body: pending[body_at..body_at + length].to_vec(),
+                    path: path.to_owned(),
+                    selectors: Selector::all_of(query),
                 };
                 pending.drain(..body_at + length);
                 return Ok(Some(request));
@@ -302,8 +343,11 @@ fn answer(
         );
     }
     if parts.last() == Some(&"selfsubjectreviews") && request.method == "POST" {
-        let mut review: Value = serde_json::from_slice(&request.body).unwrap_or_else(|_| json!({}));
-        review["status"] = json!({ "userInfo": { "username": name, "groups": groups } });
+        // Clients send it empty, as JSON or as protobuf; the answer does not depend on it.
+        let review = json!({
+            "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
+            "status": { "userInfo": { "username": name, "groups": groups } },
+        });
         return (201, review);
     }
     if *identity == Identity::Anonymous {
@@ -335,7 +379,9 @@ fn answer(
                 .collect(),
         )),
         ["api", "v1", "namespaces", "kube-system", "pods"] => {
-            Some(list("PodList", pods(surroundings)))
+            let mut pods = pods(surroundings);
+            pods.retain(|pod| request.selectors.iter().all(|selector| selector.fits(pod)));
+            Some(list("PodList", pods))
         }
         ["api", "v1", "namespaces", "kube-system", "pods", name] => pods(surroundings)
             .into_iter()

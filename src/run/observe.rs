@@ -320,8 +320,26 @@ fn certificate_facts(certificate: &Certificate, authorities: &[(&str, Certificat
     })
 }
 
-/// The text with long runs of base64 or hexadecimal characters taken out.
+/// The text with PEM bodies and long runs of base64 or hexadecimal characters taken out.
 fn without_data(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(4096));
+    let mut rest = text;
+    while let Some(begin) = rest.find("-----BEGIN ") {
+        let (before, block) = rest.split_at(begin);
+        let head = block.find('\n').map_or(block.len(), |end| end + 1);
+        let foot = block.find("-----END ").unwrap_or(block.len());
+        out.push_str(&without_runs(before));
+        out.push_str(&block[..head]);
+        if foot > head {
+            out.push_str("<data>\n");
+        }
+        rest = &block[foot.max(head)..];
+    }
+    out.push_str(&without_runs(rest));
+    out
+}
+
+fn without_runs(text: &str) -> String {
     let data = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     let mut out = String::with_capacity(text.len().min(4096));
     let mut rest = text;
@@ -338,10 +356,6 @@ fn without_data(text: &str) -> String {
         let gap = after.find(data).unwrap_or(after.len());
         out.push_str(&after[..gap]);
         rest = &after[gap..];
-    }
-    // One certificate or another may take a line more.
-    while out.contains("<data>\n<data>") {
-        out = out.replace("<data>\n<data>", "<data>");
     }
     out
 }
@@ -380,10 +394,10 @@ mod tests {
             without_data(&text),
             "key: <data>\npath: /etc/kubernetes/pki/apiserver-etcd-client.crt and on\n"
         );
-        let pem = format!("-----BEGIN X-----\n{}\n{}\n-----END X-----\n", &long[..64], &long[..64]);
+        let pem = format!("a -----BEGIN X-----\n{}\nAQ==\n-----END X-----\nb", &long[..64]);
         assert_eq!(
             without_data(&pem),
-            "-----BEGIN X-----\n<data>\n-----END X-----\n"
+            "a -----BEGIN X-----\n<data>\n-----END X-----\nb"
         );
     }
 
