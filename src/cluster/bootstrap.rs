@@ -7,7 +7,9 @@ use super::topology::{API_PORT, LOAD_BALANCER};
 use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::manifests;
-use crate::kubeadm::profile::upgrade::{CONFIG_API, KUBELET_LOCAL};
+use crate::kubeadm::profile::upgrade::{
+    CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
+};
 use crate::pki::KeyAlgorithm;
 use crate::run::trace::{EventKind, Weight};
 use crate::time::SignedDuration;
@@ -131,6 +133,8 @@ impl World {
             self.config_maps
                 .insert(name, [("kubelet".to_owned(), data.to_owned())].into());
         }
+        self.list_api_servers();
+        self.write_instance_config(0)?;
         self.note_created(0, "kubeadm init");
         self.nodes[0].ready = Some(false);
         self.connect_nodes();
@@ -209,6 +213,8 @@ impl World {
             }
         }
         self.bootstrap_kubelet(node)?;
+        self.list_api_servers();
+        self.write_instance_config(node)?;
         self.note_created(node, "kubeadm join");
         self.nodes[node].ready = Some(false);
         if control_plane {
@@ -261,6 +267,34 @@ impl World {
         );
         self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
         self.put(node, KUBELET_CONF, &rotated, 0o600)
+    }
+
+    /// Where the container runtime listens, as kubeadm leaves it for the kubelet (`K/phases/kubelet/config.go`).
+    fn write_instance_config(&mut self, node: usize) -> Result<(), ClusterError> {
+        if !*NODE_LOCAL_CRI_SOCKET.at(self.nodes[node].version) {
+            return Ok(());
+        }
+        let text = "containerRuntimeEndpoint: \"unix:///var/run/containerd/containerd.sock\"\n";
+        self.put(node, "/var/lib/kubelet/instance-config.yaml", text, 0o644)
+    }
+
+    /// `ClusterStatus` of the `kubeadm-config` ConfigMap, in versions that have it.
+    fn list_api_servers(&mut self) {
+        let version = self.spec.version;
+        if !*CLUSTER_STATUS.at(version) {
+            return;
+        }
+        let mut text = "apiEndpoints:\n".to_owned();
+        for node in self.nodes.iter().filter(|node| node.control_plane) {
+            text += &format!(
+                "  {}:\n    advertiseAddress: {}\n    bindPort: {API_PORT}\n",
+                node.name, node.address
+            );
+        }
+        text += &format!("apiVersion: {}\nkind: ClusterStatus\n", CONFIG_API.at(version));
+        if let Some(data) = self.config_maps.get_mut("kubeadm-config") {
+            data.insert("ClusterStatus".to_owned(), text);
+        }
     }
 
     fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {

@@ -6,7 +6,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::trace::{Entry, Observation, Record, Value, Verdict};
+
+/// What may differ, and why. There is nothing else.
+///
+/// Keys, serial numbers, signatures and process ids are in no observation, and the wall clock of a real
+/// kubeadm stands still while it runs, so that no date needs a tolerance.
+pub const TOLERANCES: [Tolerance; 1] = [Tolerance {
+    name: "no-init-system",
+    line: "no supported init system detected",
+    why: "a node of the world has systemd; the place where a real kubeadm runs has no init system, and \
+          kubeadm says so",
+}];
+
+/// A line of a command's output that one side may print.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    /// Its name.
+    pub name: &'static str,
+    /// Text of the line, in small letters.
+    pub line: &'static str,
+    /// Why it does not matter.
+    pub why: &'static str,
+}
 
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -192,12 +216,15 @@ enum Agreement {
 }
 
 fn agree(first: Option<&Value>, second: Option<&Value>) -> Agreement {
-    let within = |exact: &serde_json::Value, min: f64, max: f64| {
+    let within = |exact: &Json, min: f64, max: f64| {
         exact.as_f64().is_some_and(|value| min <= value && value <= max)
     };
     let same = match (first, second) {
         (Some(Value::Unobservable { .. }), _) | (_, Some(Value::Unobservable { .. })) => {
             return Agreement::CannotSay;
+        }
+        (Some(Value::Exact(Json::String(a))), Some(Value::Exact(Json::String(b)))) => {
+            a == b || without_tolerated(a) == without_tolerated(b)
         }
         (Some(Value::Exact(a)), Some(Value::Exact(b))) => a == b,
         (Some(Value::Interval { min, max }), Some(Value::Exact(value)))
@@ -217,10 +244,19 @@ fn agree(first: Option<&Value>, second: Option<&Value>) -> Agreement {
     }
 }
 
+fn without_tolerated(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter(|line| {
+            let line = line.to_lowercase();
+            TOLERANCES.iter().all(|one| !line.contains(one.line))
+        })
+        .collect()
+}
+
 fn shown(value: Option<&Value>) -> String {
     match value {
         None => "(never seen)".to_owned(),
-        Some(Value::Exact(serde_json::Value::String(text))) => text.clone(),
+        Some(Value::Exact(Json::String(text))) => text.clone(),
         Some(Value::Exact(value)) => value.to_string(),
         Some(Value::Interval { min, max }) => format!("between {min} and {max}"),
         Some(Value::Unobservable { reason }) => format!("cannot be seen: {reason}"),

@@ -281,6 +281,44 @@ pub static CONFIG_API: Behaviour<&str> = Behaviour {
     ],
 };
 
+/// The `kubeadm-config` ConfigMap lists the API servers under `ClusterStatus`.
+pub static CLUSTER_STATUS: Behaviour<bool> = Behaviour {
+    name: "ClusterStatus in kubeadm-config",
+    rules: &[
+        rule(
+            Version::new(22, 0),
+            None,
+            false,
+            "K/phases/uploadconfig/uploadconfig.go: gone in 1.22",
+        ),
+        rule(
+            V15,
+            Some(Version::new(22, 0)),
+            true,
+            "K/phases/uploadconfig/uploadconfig.go of 1.17.17, 1.21.14; run of 1.17.17 falls back without it",
+        ),
+    ],
+};
+
+/// The container runtime's endpoint is kept in /var/lib/kubelet/instance-config.yaml.
+pub static NODE_LOCAL_CRI_SOCKET: Behaviour<bool> = Behaviour {
+    name: "NodeLocalCRISocket",
+    rules: &[
+        rule(
+            Version::new(34, 0),
+            None,
+            true,
+            "K/features/features.go: on by default in 1.34.4, locked in 1.36.3",
+        ),
+        rule(
+            V15,
+            Some(Version::new(34, 0)),
+            false,
+            "K/features/features.go: off in 1.33.4",
+        ),
+    ],
+};
+
 /// The kubelet of a control plane talks to the API server of its own node.
 pub static KUBELET_LOCAL: Behaviour<bool> = Behaviour {
     name: "ControlPlaneKubeletLocalMode",
