@@ -92,7 +92,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     };
     let (planned, elsewhere) = plan(picked, args);
     for one in &elsewhere {
-        output::complain(&format!("not run: {}: {}", one.picked.scenario.id(), one.reason));
+        output::complain(&format!(
+            "not run: {}: {}",
+            one.picked.scenario.id(),
+            one.reason
+        ));
     }
     let demanded = elsewhere.iter().any(|one| one.demanded);
     if planned.is_empty() {
@@ -150,9 +154,10 @@ fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotP
             demanded,
         };
         let stage = match args.backend {
-            Some(backend) if !can(backend.backend()) => {
-                Err(not(format!("its backends do not include {}", backend.word()), false))
-            }
+            Some(backend) if !can(backend.backend()) => Err(not(
+                format!("its backends do not include {}", backend.word()),
+                false,
+            )),
             // What is missing is told by the run itself: it was asked for.
             Some(BackendArg::Kubeadm) => Ok(Stage::Kubeadm(engines.clone())),
             Some(_) => Ok(Stage::Sim),
@@ -277,7 +282,11 @@ fn summary(
     }
 }
 
-fn write_junit(path: &std::path::Path, outcomes: &[Outcome<'_>], elsewhere: &[NotPlayed<'_>]) -> bool {
+fn write_junit(
+    path: &std::path::Path,
+    outcomes: &[Outcome<'_>],
+    elsewhere: &[NotPlayed<'_>],
+) -> bool {
     let ids: Vec<String> = outcomes
         .iter()
         .map(|outcome| outcome.picked)

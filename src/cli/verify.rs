@@ -17,8 +17,10 @@ const SHOWN_MAX: usize = 12;
 
 /// Arguments of `certdrill verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Two builds of kubeadm are compared with\n  certdrill verify scenarios/ --between \
-                        kubeadm,kubeadm --engine OLD --engine NEW")]
+#[command(
+    after_help = "Two builds of kubeadm are compared with\n  certdrill verify scenarios/ --between \
+                        kubeadm,kubeadm --engine OLD --engine NEW"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -28,7 +30,12 @@ pub(super) struct Args {
     between: Vec<BackendArg>,
     /// The binary of a side that runs kubeadm, whatever version a scenario names. Given twice: of the first, of
     /// the second.
-    #[arg(long, value_name = "FILE", env = "CERTDRILL_ENGINE", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CERTDRILL_ENGINE",
+        value_delimiter = ','
+    )]
     engine: Vec<PathBuf>,
     /// Seed of every random stream.
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
@@ -127,7 +134,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
 }
 
 /// Where each side is played.
-fn stages(args: &Args, first: BackendArg, second: BackendArg) -> std::result::Result<[Stage; 2], String> {
+fn stages(
+    args: &Args,
+    first: BackendArg,
+    second: BackendArg,
+) -> std::result::Result<[Stage; 2], String> {
     let mut binaries = args.engine.iter();
     let sides = [first, second].map(|side| side == BackendArg::Kubeadm);
     let takers = sides.iter().filter(|&&takes| takes).count();
@@ -200,7 +211,10 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args, style: Style) -> Str
         comparison.not_compared()
     );
     let mut text = if !comparison.differences.is_empty() {
-        format!("differ     {id}: {} of {numbers}\n", comparison.differences.len())
+        format!(
+            "differ     {id}: {} of {numbers}\n",
+            comparison.differences.len()
+        )
     } else if too_few(picked, comparison) {
         format!(
             "too few    {id}: {numbers}; the scenario wants at least {}\n",
@@ -229,7 +243,11 @@ fn one(difference: &Difference, sides: [&str; 2], style: Style) -> String {
     let width = sides.iter().map(|side| side.len()).max().unwrap_or(0);
     let mut text = format!(
         "  step {} ({}): {} {} {}\n",
-        difference.step, difference.step_text, difference.kind, difference.subject, difference.aspect
+        difference.step,
+        difference.step_text,
+        difference.kind,
+        difference.subject,
+        difference.aspect
     );
     let lines = (difference.first.lines().count()).max(difference.second.lines().count());
     if lines > 1 {
@@ -287,7 +305,10 @@ fn summary(results: &[Result<'_>], sides: [&str; 2]) -> String {
             }
         }
     }
-    let mut text = format!("\n{} against {}, by kind of observation:\n", sides[0], sides[1]);
+    let mut text = format!(
+        "\n{} against {}, by kind of observation:\n",
+        sides[0], sides[1]
+    );
     text.push_str(&kinds(&total));
     text.push_str(&format!("{agree} agree, {differ} differ"));
     for (count, what) in [(without, "without verdict"), (not_run, "not run")] {
@@ -308,7 +329,9 @@ fn exit(results: &[Result<'_>], sides: [BackendArg; 2]) -> Exit {
         matches!(result, Result::Compared(picked, comparison)
             if !comparison.differences.is_empty() || too_few(picked, comparison))
     });
-    let broken = results.iter().any(|result| matches!(result, Result::NoVerdict(..)));
+    let broken = results
+        .iter()
+        .any(|result| matches!(result, Result::NoVerdict(..)));
     let missing = results
         .iter()
         .any(|result| matches!(result, Result::NotRun(_, why) if why.missing));

@@ -111,7 +111,11 @@ impl Shift {
         }
         Offsets {
             wall: Wall::Ahead(span),
-            timers: if self.timers { span } else { SignedDuration::ZERO },
+            timers: if self.timers {
+                span
+            } else {
+                SignedDuration::ZERO
+            },
         }
     }
 }
@@ -253,7 +257,13 @@ fn wait(pid: i32) -> Followed {
 }
 
 fn say_checked(checked: &warp::Checked) {
-    let readings = |count: u64| if count == 1 { "1 reading".to_owned() } else { format!("{count} readings") };
+    let readings = |count: u64| {
+        if count == 1 {
+            "1 reading".to_owned()
+        } else {
+            format!("{count} readings")
+        }
+    };
     output::complain(&match (checked.shifted, checked.bypassed) {
         (0, 0) => "check: the program did not read its wall clock".to_owned(),
         (shifted, 0) => format!(

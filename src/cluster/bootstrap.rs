@@ -291,7 +291,10 @@ impl World {
                 node.name, node.address
             );
         }
-        text += &format!("apiVersion: {}\nkind: ClusterStatus\n", CONFIG_API.at(version));
+        text += &format!(
+            "apiVersion: {}\nkind: ClusterStatus\n",
+            CONFIG_API.at(version)
+        );
         if let Some(data) = self.config_maps.get_mut("kubeadm-config") {
             data.insert("ClusterStatus".to_owned(), text);
         }

@@ -3,8 +3,8 @@
 //! After `K/phases/upgrade/staticpods.go`: etcd, then kube-apiserver, controller-manager, scheduler; each
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
-use super::node::{MANIFESTS, STATIC_PODS};
 use super::bootstrap::words;
+use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;

@@ -216,7 +216,11 @@ struct Selector {
 
 impl Selector {
     fn all_of(query: &str) -> Vec<Self> {
-        let decode = |text: &str| text.replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
+        let decode = |text: &str| {
+            text.replace("%3D", "=")
+                .replace("%2C", ",")
+                .replace("%2F", "/")
+        };
         let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
         parameters
             .filter(|(name, _)| ["labelSelector", "fieldSelector"].contains(name))

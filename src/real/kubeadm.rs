@@ -268,7 +268,10 @@ fn start(engine: &EngineFile, place: &Place<'_>, args: &[String]) -> Result<Outp
         .stderr(Stdio::piped());
     let offsets = warp::Offsets::still(place.now);
     let child = warp::spawn(&mut command, offsets).map_err(|error| EngineError {
-        message: format!("{} cannot be run at virtual time: {error}", engine.path.display()),
+        message: format!(
+            "{} cannot be run at virtual time: {error}",
+            engine.path.display()
+        ),
         help: error.help().to_owned(),
     })?;
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());

@@ -118,7 +118,10 @@ pub fn command(name: &str, args: &[String], output: &CommandOutput) -> [Observat
         ("args", json!(args.join(" "))),
         ("exitCode", json!(output.exit_code)),
         ("stdout", json!(without_data(&output.stdout))),
-        ("stderr", json!(without_process_id(&without_data(&output.stderr)))),
+        (
+            "stderr",
+            json!(without_process_id(&without_data(&output.stderr))),
+        ),
     ]
     .map(|(aspect, value)| Observation {
         kind: "command".to_owned(),
@@ -231,7 +234,12 @@ fn cluster(world: &World, facts: &mut Vec<Fact>) {
         ("pending", RequestState::Pending),
         ("issued", RequestState::Issued),
     ] {
-        facts.push(Fact::exact("csr", "requests".to_owned(), aspect, count(state)));
+        facts.push(Fact::exact(
+            "csr",
+            "requests".to_owned(),
+            aspect,
+            count(state),
+        ));
     }
 }
 
@@ -269,11 +277,12 @@ fn file_state(tree: &dyn Tree, path: &str) -> Option<Json> {
                     state["key"] = json!(format!("{:?}", key.algorithm()));
                     let companion = path.strip_suffix(".key").map(|stem| format!("{stem}.crt"));
                     if let Some(pem) = companion.and_then(|path| tree.read(&path).ok()) {
-                        state["belongsToCertificate"] = json!(
-                            Certificate::parse_pem_certs(&pem).is_ok_and(|found| found
-                                .first()
-                                .is_some_and(|first| first.spki_der() == key.spki_der()))
-                        );
+                        state["belongsToCertificate"] =
+                            json!(Certificate::parse_pem_certs(&pem).is_ok_and(|found| {
+                                found
+                                    .first()
+                                    .is_some_and(|first| first.spki_der() == key.spki_der())
+                            }));
                     }
                 }
             } else {
@@ -360,25 +369,23 @@ fn without_runs(text: &str) -> String {
     out
 }
 
-/// klog lines without the number of the process.
+/// klog lines without the number of the process and without the line of the source file.
 fn without_process_id(text: &str) -> String {
+    let plain = |line: &str| {
+        let bytes = line.as_bytes();
+        let klog = bytes.len() > 30
+            && matches!(bytes[0], b'I' | b'W' | b'E' | b'F')
+            && bytes[1..5].iter().all(u8::is_ascii_digit);
+        let (head, message) = line.split_once("] ").filter(|_| klog)?;
+        let words: Vec<&str> = head.split_whitespace().collect();
+        let &[day, time, _, place] = words.as_slice() else {
+            return None;
+        };
+        let file = place.split(':').next().unwrap_or(place);
+        Some(format!("{day} {time} {file}] {message}"))
+    };
     text.lines()
-        .map(|line| {
-            let klog = line.len() > 30
-                && matches!(line.as_bytes()[0], b'I' | b'W' | b'E' | b'F')
-                && line.as_bytes()[1..5].iter().all(u8::is_ascii_digit);
-            match (klog, line.find(']')) {
-                (true, Some(_)) => {
-                    let mut words = line.split_whitespace();
-                    let (Some(day), Some(time)) = (words.next(), words.next()) else {
-                        return format!("{line}\n");
-                    };
-                    let rest: Vec<&str> = words.skip(1).collect();
-                    format!("{day} {time} {}\n", rest.join(" "))
-                }
-                _ => format!("{line}\n"),
-            }
-        })
+        .map(|line| plain(line).unwrap_or_else(|| line.to_owned()) + "\n")
         .collect()
 }
 
@@ -389,12 +396,16 @@ mod tests {
     #[test]
     fn data_goes_and_words_and_paths_stay() {
         let long = "QUJD".repeat(30);
-        let text = format!("key: {long}\npath: /etc/kubernetes/pki/apiserver-etcd-client.crt and on\n");
+        let text =
+            format!("key: {long}\npath: /etc/kubernetes/pki/apiserver-etcd-client.crt and on\n");
         assert_eq!(
             without_data(&text),
             "key: <data>\npath: /etc/kubernetes/pki/apiserver-etcd-client.crt and on\n"
         );
-        let pem = format!("a -----BEGIN X-----\n{}\nAQ==\n-----END X-----\nb", &long[..64]);
+        let pem = format!(
+            "a -----BEGIN X-----\n{}\nAQ==\n-----END X-----\nb",
+            &long[..64]
+        );
         assert_eq!(
             without_data(&pem),
             "a -----BEGIN X-----\n<data>\n-----END X-----\nb"
@@ -402,11 +413,11 @@ mod tests {
     }
 
     #[test]
-    fn a_log_line_loses_its_process_id_and_nothing_else() {
+    fn a_log_line_loses_its_process_and_source_line_and_nothing_else() {
         let line = "W1124 10:00:00.000000       1 certs.go:474] WARNING: x: y\nplain line\n";
         assert_eq!(
             without_process_id(line),
-            "W1124 10:00:00.000000 certs.go:474] WARNING: x: y\nplain line\n"
+            "W1124 10:00:00.000000 certs.go] WARNING: x: y\nplain line\n"
         );
     }
 }

@@ -12,22 +12,30 @@ use super::trace::{Entry, Observation, Record, Value, Verdict};
 
 /// What may differ, and why. There is nothing else.
 ///
-/// Keys, serial numbers, signatures and process ids are in no observation, and the wall clock of a real
-/// kubeadm stands still while it runs, so that no date needs a tolerance.
-pub const TOLERANCES: [Tolerance; 1] = [Tolerance {
-    name: "no-init-system",
-    line: "no supported init system detected",
-    why: "a node of the world has systemd; the place where a real kubeadm runs has no init system, and \
-          kubeadm says so",
-}];
+/// Keys, serial numbers and signatures are in no observation, and the wall clock of a real kubeadm stands still
+/// while it runs, so that no date needs a tolerance.
+pub const TOLERANCES: [Tolerance; 2] = [
+    Tolerance {
+        name: "no-init-system",
+        line: Some("no supported init system detected"),
+        why: "a node of the world has systemd; the place where a real kubeadm runs has no init system, and \
+              kubeadm says so",
+    },
+    Tolerance {
+        name: "log-header",
+        line: None,
+        why: "the process id and the source line in the header of a log line change with every process and \
+              every build; observations leave them out",
+    },
+];
 
-/// A line of a command's output that one side may print.
+/// Something in which two sides may differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     /// Its name.
     pub name: &'static str,
-    /// Text of the line, in small letters.
-    pub line: &'static str,
+    /// A line of a command's output that one side may print: text of it, in small letters.
+    pub line: Option<&'static str>,
     /// Why it does not matter.
     pub why: &'static str,
 }
@@ -217,7 +225,9 @@ enum Agreement {
 
 fn agree(first: Option<&Value>, second: Option<&Value>) -> Agreement {
     let within = |exact: &Json, min: f64, max: f64| {
-        exact.as_f64().is_some_and(|value| min <= value && value <= max)
+        exact
+            .as_f64()
+            .is_some_and(|value| min <= value && value <= max)
     };
     let same = match (first, second) {
         (Some(Value::Unobservable { .. }), _) | (_, Some(Value::Unobservable { .. })) => {
@@ -231,10 +241,9 @@ fn agree(first: Option<&Value>, second: Option<&Value>) -> Agreement {
         | (Some(Value::Exact(value)), Some(Value::Interval { min, max })) => {
             within(value, *min, *max)
         }
-        (
-            Some(Value::Interval { min: a, max: b }),
-            Some(Value::Interval { min: c, max: d }),
-        ) => a <= d && c <= b,
+        (Some(Value::Interval { min: a, max: b }), Some(Value::Interval { min: c, max: d })) => {
+            a <= d && c <= b
+        }
         (None, _) | (_, None) => false,
     };
     if same {
@@ -248,7 +257,10 @@ fn without_tolerated(text: &str) -> Vec<&str> {
     text.lines()
         .filter(|line| {
             let line = line.to_lowercase();
-            TOLERANCES.iter().all(|one| !line.contains(one.line))
+            TOLERANCES
+                .iter()
+                .filter_map(|one| one.line)
+                .all(|tolerated| !line.contains(tolerated))
         })
         .collect()
 }
@@ -303,29 +315,48 @@ mod tests {
     #[test]
     fn a_value_that_one_side_repeats_is_compared_with_what_the_other_said_before() {
         let exact = |value| Value::Exact(json!(value));
-        let a = trace(vec![seen("edge", "e", exact(1)), step("s"), seen("edge", "e", exact(2))]);
+        let a = trace(vec![
+            seen("edge", "e", exact(1)),
+            step("s"),
+            seen("edge", "e", exact(2)),
+        ]);
         let b = trace(vec![seen("edge", "e", exact(1)), step("s")]);
         let found = compare(&a, &b);
         assert_eq!(found.kinds["edge"].compared, 2);
         let [difference] = found.differences.as_slice() else {
             panic!("{:?}", found.differences);
         };
-        assert_eq!((difference.first.as_str(), difference.second.as_str()), ("2", "1"));
+        assert_eq!(
+            (difference.first.as_str(), difference.second.as_str()),
+            ("2", "1")
+        );
         assert_eq!(compare(&a, &a).differences, []);
     }
 
     #[test]
     fn intervals_hold_values_and_what_cannot_be_seen_is_counted_apart() {
         let interval = Value::Interval { min: 1.0, max: 3.0 };
-        let hidden = Value::Unobservable { reason: "dark".to_owned() };
-        let a = trace(vec![seen("k", "in", interval.clone()), seen("k", "out", interval), seen("k", "dark", hidden)]);
+        let hidden = Value::Unobservable {
+            reason: "dark".to_owned(),
+        };
+        let a = trace(vec![
+            seen("k", "in", interval.clone()),
+            seen("k", "out", interval),
+            seen("k", "dark", hidden),
+        ]);
         let b = trace(vec![
             seen("k", "in", Value::Exact(json!(2))),
             seen("k", "out", Value::Exact(json!(4))),
             seen("k", "dark", Value::Exact(json!(1))),
         ]);
         let found = compare(&a, &b);
-        assert_eq!(found.kinds["k"], Count { compared: 2, not_compared: 1 });
+        assert_eq!(
+            found.kinds["k"],
+            Count {
+                compared: 2,
+                not_compared: 1
+            }
+        );
         assert_eq!(found.differences.len(), 1);
         assert_eq!(found.differences[0].subject, "out");
     }

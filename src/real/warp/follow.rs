@@ -63,9 +63,8 @@ pub fn check(
     offsets: Offsets,
     started: impl FnOnce(i32),
 ) -> Result<Checked, WarpError> {
-    let options = Options::PTRACE_O_TRACECLONE
-        | Options::PTRACE_O_TRACEEXEC
-        | Options::PTRACE_O_TRACESYSGOOD;
+    let options =
+        Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACESYSGOOD;
     let mut tracer = Tracer::start(command, offsets, options, started)?;
     tracer.count = true;
     let end = tracer.run()?;

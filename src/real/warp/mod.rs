@@ -152,7 +152,9 @@ impl WarpError {
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Platform => "use another machine, or libfaketime for programs that link libc dynamically",
+            Self::Platform => {
+                "use another machine, or libfaketime for programs that link libc dynamically"
+            }
             Self::Start { .. } => "give a program that can be run here",
             Self::NoProcess { .. } => "look at the process ids again",
             Self::Refused { .. } => {

@@ -29,7 +29,8 @@ impl Routine {
     pub fn with(&self, offsets: Offsets) -> Option<Vec<u8>> {
         let mut code = self.code.to_vec();
         for (at, word) in words(offsets)? {
-            code.get_mut(at..at + 8)?.copy_from_slice(&word.to_le_bytes());
+            code.get_mut(at..at + 8)?
+                .copy_from_slice(&word.to_le_bytes());
         }
         Some(code)
     }
@@ -54,7 +55,11 @@ pub(super) fn jump(from: u64, to: u64) -> Option<Vec<u8>> {
     let distance = to.cast_signed().checked_sub(from.cast_signed())?;
     if cfg!(target_arch = "aarch64") {
         let words = i32::try_from(distance / 4).ok()?;
-        return Some((0x1400_0000 | (words.cast_unsigned() & 0x03ff_ffff)).to_le_bytes().to_vec());
+        return Some(
+            (0x1400_0000 | (words.cast_unsigned() & 0x03ff_ffff))
+                .to_le_bytes()
+                .to_vec(),
+        );
     }
     let relative = i32::try_from(distance - 5).ok()?;
     let mut code = vec![0xe9];
@@ -71,7 +76,10 @@ mod tests {
         let routine = super::super::raw::routine();
         let word = |at: usize| u64::from_le_bytes(routine.code[at..at + 8].try_into().unwrap());
         assert_eq!(word(MAGIC_AT), MAGIC);
-        assert_eq!((word(WALL_AT), word(TIMERS_AT), word(MASK_AT)), (0, 0, u64::MAX));
+        assert_eq!(
+            (word(WALL_AT), word(TIMERS_AT), word(MASK_AT)),
+            (0, 0, u64::MAX)
+        );
         assert!(routine.gettimeofday > MASK_AT && routine.gettimeofday < routine.time);
         assert!(routine.code.len() < 400, "it must fit into clock_gettime");
     }

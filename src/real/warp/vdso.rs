@@ -12,7 +12,11 @@ use super::WarpError;
 /// No vDSO is anywhere near this size.
 const BYTES_MAX: u64 = 1 << 20;
 #[cfg(target_arch = "aarch64")]
-const NAMES: [&str; 3] = ["__kernel_clock_gettime", "__kernel_gettimeofday", "__kernel_time"];
+const NAMES: [&str; 3] = [
+    "__kernel_clock_gettime",
+    "__kernel_gettimeofday",
+    "__kernel_time",
+];
 #[cfg(not(target_arch = "aarch64"))]
 const NAMES: [&str; 3] = ["__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time"];
 
