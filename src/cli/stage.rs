@@ -60,7 +60,14 @@ impl Stage {
     pub(super) fn engine(&self) -> Box<dyn Engine> {
         match self {
             Stage::Sim => Box::new(Model),
-            Stage::Kubeadm(engines) => Box::new(Binary::new(engines.clone())),
+            Stage::Kubeadm(engines) => {
+                let binary = Binary::new(engines.clone());
+                Box::new(match std::env::current_exe() {
+                    Ok(certdrill) => binary.with_launcher(certdrill),
+                    // Only scripts need it, and they say so.
+                    Err(_) => binary,
+                })
+            }
         }
     }
 }

@@ -444,6 +444,6 @@ impl World {
 }
 
 /// Splits a command line at blanks.
-pub(super) fn words(line: &str) -> Vec<String> {
+fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }

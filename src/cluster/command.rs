@@ -24,7 +24,22 @@ impl World {
     /// Runs a kubeadm command on a node as the node's version would, and lets its second pass.
     pub fn kubeadm(&mut self, node: usize, args: &[String]) -> CommandOutput {
         let output = self.kubeadm_quietly(node, args);
-        let subject = format!("kubeadm@{}", self.nodes[node].name);
+        self.command_ran(node, "kubeadm", &args.join(" "), &output);
+        output
+    }
+
+    /// Runs a shell script on a node, where the engine can. `file` is the scenario it stands in.
+    pub fn exec(&mut self, node: usize, script: &str, file: &str) -> CommandOutput {
+        let output = self
+            .with_engine(node, |engine, call| engine.exec(call, script, file))
+            .unwrap_or_else(not_run);
+        self.command_ran(node, "sh", script.trim(), &output);
+        output
+    }
+
+    /// Writes a command down and lets the second pass that it takes.
+    fn command_ran(&mut self, node: usize, program: &str, line: &str, output: &CommandOutput) {
+        let subject = format!("{program}@{}", self.nodes[node].name);
         let weight = if output.exit_code == 0 {
             Weight::Normal
         } else {
@@ -35,26 +50,21 @@ impl World {
             weight,
             Some(node),
             &subject,
-            format!("kubeadm {} (exit {})", args.join(" "), output.exit_code),
+            format!("{program} {line} (exit {})", output.exit_code),
             Some(format!("{}{}", output.stdout, output.stderr)),
         );
         self.cause = Some(seq);
-        for seen in observe::command(&self.nodes[node].name, args, &output) {
+        for seen in observe::command(&subject, line, output) {
             self.push(Entry::Observation(seen));
         }
         self.nodes[node].last_output = Some(output.clone());
         self.walk(COMMAND_TAKES);
-        output
     }
 
     /// As [`World::kubeadm`], but leaves no event and takes no time.
     pub(super) fn kubeadm_quietly(&mut self, node: usize, args: &[String]) -> CommandOutput {
         self.with_engine(node, |engine, call| engine.run(call, args))
-            .unwrap_or_else(|message| CommandOutput {
-                exit_code: -1,
-                stdout: String::new(),
-                stderr: format!("{message}\n"),
-            })
+            .unwrap_or_else(not_run)
     }
 
     /// Lets the engine work on a node as kubeadm finds it: its tree, its clock, its names, the world's keys.
@@ -113,6 +123,15 @@ impl World {
     pub fn check_expiration(&mut self, node: usize) -> CommandOutput {
         let args = self.certs_command(node, &["check-expiration"]);
         self.kubeadm_quietly(node, &args)
+    }
+}
+
+/// What is left where the engine could not even try.
+fn not_run(message: String) -> CommandOutput {
+    CommandOutput {
+        exit_code: -1,
+        stdout: String::new(),
+        stderr: format!("{message}\n"),
     }
 }
 

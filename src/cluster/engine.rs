@@ -51,6 +51,17 @@ pub trait Engine: Debug {
         certificate: &str,
         cluster_configuration: &str,
     ) -> Result<Result<Renewal, String>, EngineError>;
+
+    /// Runs a shell script on the node. `file` is the scenario it stands in.
+    ///
+    /// # Errors
+    /// When the script could not be run at all.
+    fn exec(
+        &mut self,
+        call: Call<'_, '_>,
+        script: &str,
+        file: &str,
+    ) -> Result<CommandOutput, EngineError>;
 }
 
 /// The engine of this crate.
@@ -91,5 +102,12 @@ impl Engine for Model {
             certificate,
             cluster_configuration,
         ))
+    }
+
+    fn exec(&mut self, _: Call<'_, '_>, _: &str, _: &str) -> Result<CommandOutput, EngineError> {
+        Err(EngineError {
+            message: "the simulation cannot run a script".to_owned(),
+            help: "play the scenario with --backend kubeadm".to_owned(),
+        })
     }
 }

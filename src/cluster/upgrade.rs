@@ -3,7 +3,6 @@
 //! After `K/phases/upgrade/staticpods.go`: etcd, then kube-apiserver, controller-manager, scheduler; each
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
-use super::bootstrap::words;
 use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
@@ -85,7 +84,7 @@ impl World {
             Some(format!("{}{}", output.stdout, output.stderr)),
         );
         self.cause = Some(seq);
-        for seen in observe::command(&self.nodes[node].name, &words(&command), &output) {
+        for seen in observe::command(&subject, &command, &output) {
             self.push(Entry::Observation(seen));
         }
         self.nodes[node].last_output = Some(output.clone());

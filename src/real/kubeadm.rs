@@ -12,25 +12,28 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::dir::DirTree;
 use super::engines::{EngineFile, Engines};
 use super::scratch::Scratch;
-use super::{api_server, site, warp};
+use super::{api_server, script, site, warp};
 use crate::cluster::{Call, Engine, EngineError, Surroundings};
 use crate::fs::mirror;
 use crate::kubeadm::renewal::Renewal;
-use crate::kubeadm::{CommandOutput, Machine};
+use crate::kubeadm::{CommandOutput, Machine, Version};
 use crate::time::Timestamp;
 
 /// Wall seconds after which a command is ended. The slowest seen is `init phase certs all` on a busy machine, 6 s.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 /// Files that the place needs and the node's tree does not have.
 const ADDED: [&str; 2] = ["/proc", "/etc/hosts"];
+const DEFECT: &str = "this is a defect of certdrill: please report it";
+pub(super) const PATH: &str =
+    "/opt/certdrill/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where a renewal of `upgrade` finds the cluster's configuration.
 const UPGRADE_CONFIG: &str = "/etc/kubernetes/certdrill-upgrade.yaml";
 
@@ -38,13 +41,32 @@ const UPGRADE_CONFIG: &str = "/etc/kubernetes/certdrill-upgrade.yaml";
 #[derive(Debug, Clone)]
 pub struct Binary {
     engines: Engines,
+    /// A certdrill, to follow what a script starts (`certdrill warp --follow`).
+    launcher: Option<PathBuf>,
 }
 
 impl Binary {
     /// Runs the binaries that `engines` finds.
     #[must_use]
     pub fn new(engines: Engines) -> Self {
-        Self { engines }
+        Self {
+            engines,
+            launcher: None,
+        }
+    }
+
+    /// Lets scripts run, too, with this certdrill as their parent.
+    #[must_use]
+    pub fn with_launcher(mut self, certdrill: PathBuf) -> Self {
+        self.launcher = Some(certdrill);
+        self
+    }
+
+    fn engine(&self, version: Version) -> Result<EngineFile, EngineError> {
+        self.engines.find(version).map_err(|error| EngineError {
+            message: error.to_string(),
+            help: error.help(),
+        })
     }
 
     fn execute(
@@ -52,15 +74,22 @@ impl Binary {
         call: &mut Call<'_, '_>,
         args: &[String],
     ) -> Result<CommandOutput, EngineError> {
-        let engine = self
-            .engines
-            .find(call.version)
-            .map_err(|error| EngineError {
-                message: error.to_string(),
-                help: error.help(),
-            })?;
+        let engine = self.engine(call.version)?;
         let surroundings = call.world.surroundings();
-        run_on(&engine, &surroundings, &mut call.machine, args)
+        on_machine(&mut call.machine, &surroundings, |place| {
+            let mut command = Command::new(&engine.path);
+            command.arg("--rootfs").arg(place.root).args(args);
+            place.run(&surroundings, || {
+                let offsets = warp::Offsets::still(place.now);
+                warp::spawn(bare(&mut command), offsets).map_err(|error| EngineError {
+                    message: format!(
+                        "{} cannot be run at virtual time: {error}",
+                        engine.path.display()
+                    ),
+                    help: error.help().to_owned(),
+                })
+            })
+        })
     }
 }
 
@@ -85,7 +114,7 @@ impl Engine for Binary {
     ) -> Result<Result<Renewal, String>, EngineError> {
         let tree_error = |error: crate::fs::FsError| EngineError {
             message: format!("the node's tree cannot be prepared: {error}"),
-            help: "this is a defect of certdrill: please report it".to_owned(),
+            help: DEFECT.to_owned(),
         };
         let tree = &mut *call.machine.tree;
         tree.write(UPGRADE_CONFIG, cluster_configuration.as_bytes(), 0o600)
@@ -115,17 +144,33 @@ impl Engine for Binary {
             Ok(Renewal::Renewed)
         })
     }
+
+    fn exec(
+        &mut self,
+        mut call: Call<'_, '_>,
+        script: &str,
+        file: &str,
+    ) -> Result<CommandOutput, EngineError> {
+        let launcher = self.launcher.as_ref().ok_or_else(|| EngineError {
+            message: "scripts run below `certdrill warp --follow`, and no certdrill is known"
+                .to_owned(),
+            help: "give Binary::with_launcher the path of a certdrill".to_owned(),
+        })?;
+        let engine = self.engine(call.version)?;
+        let surroundings = call.world.surroundings();
+        on_machine(&mut call.machine, &surroundings, |place| {
+            place.run(&surroundings, || {
+                script::start(place, &engine.path, launcher, script, file)
+            })
+        })
+    }
 }
 
-/// Runs a kubeadm on a machine of the world.
-///
-/// # Errors
-/// When the machine this runs on cannot do it.
-pub fn run_on(
-    engine: &EngineFile,
-    surroundings: &Surroundings,
+/// Lays a machine's tree out, lets something run there, and reads the tree back.
+fn on_machine(
     machine: &mut Machine<'_>,
-    args: &[String],
+    surroundings: &Surroundings,
+    work: impl FnOnce(&Place<'_>) -> Result<Output, EngineError>,
 ) -> Result<CommandOutput, EngineError> {
     let local = |what: &str, error: &dyn std::fmt::Display| EngineError {
         message: format!("{what}: {error}"),
@@ -138,18 +183,18 @@ pub fn run_on(
         .map_err(|error| local("cannot lay out the node's tree", &error))?;
     let added: Vec<&str> = ADDED
         .iter()
+        .chain(&script::MOUNTED)
         .copied()
-        .filter(|path| !machine.tree.exists(path))
+        .filter(|path| machine.tree.symlink_metadata(path).is_err())
         .collect();
     furnish(scratch.path(), &added, surroundings)
         .map_err(|error| local("cannot complete the node's tree", &error))?;
-    let place = Place {
+    let output = work(&Place {
         hostname: machine.hostname.clone(),
         address: machine.host_address,
         now: machine.now,
         root: scratch.path(),
-    };
-    let output = in_place(engine, surroundings, &place, args)?;
+    })?;
     mirror(&dir, machine.tree, &added)
         .map_err(|error| local("cannot read the node's tree back", &error))?;
     Ok(CommandOutput {
@@ -160,14 +205,14 @@ pub fn run_on(
 }
 
 /// Where a process runs.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     hostname: String,
     /// The machine's own address.
     address: IpAddr,
     /// What its wall clock shows.
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// What plays `/`.
-    root: &'a Path,
+    pub(super) root: &'a Path,
 }
 
 /// What a process on a machine finds besides the tree: names, and a route that says which address is its own.
@@ -197,88 +242,77 @@ fn furnish(root: &Path, added: &[&str], surroundings: &Surroundings) -> std::io:
     Ok(())
 }
 
-/// Starts the binary from a thread that stands where the node stands, with the world's API servers around it.
-fn in_place(
-    engine: &EngineFile,
-    surroundings: &Surroundings,
-    place: &Place<'_>,
-    args: &[String],
-) -> Result<Output, EngineError> {
-    // The machine's own address comes first: it is the one kubeadm takes for the host's.
-    let mut addresses = vec![place.address];
-    let others = surroundings.machines.iter().map(|machine| machine.address);
-    let balancer = surroundings.load_balancer.map(|(address, _)| address);
-    addresses.extend(
-        others
-            .chain(balancer)
-            .filter(|other| *other != place.address),
-    );
-    let failed = |message: String, help: &str| EngineError {
-        message,
-        help: help.to_owned(),
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            site::enter(&place.hostname, &addresses).map_err(|error| {
-                failed(
-                    format!("cannot give a process a network of its own: {error}"),
-                    "run certdrill as root, or where user namespaces are allowed",
-                )
-            })?;
-            let endpoints = api_server::listen(surroundings).map_err(|error| {
-                failed(
-                    format!("cannot serve the simulated API: {error}"),
-                    "this is a defect of certdrill: please report it",
-                )
-            })?;
-            std::thread::scope(|scope| {
-                for endpoint in &endpoints {
-                    scope.spawn(|| endpoint.serve(surroundings));
-                }
-                let output = start(engine, place, args);
-                for endpoint in &endpoints {
-                    endpoint.stop();
-                }
-                output
+impl Place<'_> {
+    /// Starts a process from a thread that stands where the node stands, with the world's API servers around
+    /// it, and waits for it.
+    pub(super) fn run(
+        &self,
+        surroundings: &Surroundings,
+        start: impl FnOnce() -> Result<Child, EngineError> + Send,
+    ) -> Result<Output, EngineError> {
+        // The machine's own address comes first: it is the one kubeadm takes for the host's.
+        let mut addresses = vec![self.address];
+        let others = surroundings.machines.iter().map(|machine| machine.address);
+        let balancer = surroundings.load_balancer.map(|(address, _)| address);
+        addresses.extend(
+            others
+                .chain(balancer)
+                .filter(|other| *other != self.address),
+        );
+        let failed = |message: String, help: &str| EngineError {
+            message,
+            help: help.to_owned(),
+        };
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                site::enter(&self.hostname, &addresses).map_err(|error| {
+                    failed(
+                        format!("cannot give a process a network of its own: {error}"),
+                        "run certdrill as root, or where user namespaces are allowed",
+                    )
+                })?;
+                let endpoints = api_server::listen(surroundings).map_err(|error| {
+                    failed(format!("cannot serve the simulated API: {error}"), DEFECT)
+                })?;
+                std::thread::scope(|scope| {
+                    for endpoint in &endpoints {
+                        scope.spawn(|| endpoint.serve(surroundings));
+                    }
+                    let output = start().and_then(wait);
+                    for endpoint in &endpoints {
+                        endpoint.stop();
+                    }
+                    output
+                })
+            });
+            thread.join().unwrap_or_else(|_| {
+                Err(failed(
+                    "the thread that runs a command panicked".to_owned(),
+                    DEFECT,
+                ))
             })
-        });
-        thread.join().unwrap_or_else(|_| {
-            Err(failed(
-                "the thread that runs kubeadm panicked".to_owned(),
-                "this is a defect of certdrill: please report it",
-            ))
         })
-    })
+    }
 }
 
-fn start(engine: &EngineFile, place: &Place<'_>, args: &[String]) -> Result<Output, EngineError> {
-    let mut command = Command::new(&engine.path);
+/// A process sees nothing of the environment it is started from.
+pub(super) fn bare(command: &mut Command) -> &mut Command {
     command
-        .arg("--rootfs")
-        .arg(place.root)
-        .args(args)
         .env_clear()
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
+        .env("PATH", PATH)
         .env("HOME", "/root")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let offsets = warp::Offsets::still(place.now);
-    let child = warp::spawn(&mut command, offsets).map_err(|error| EngineError {
-        message: format!(
-            "{} cannot be run at virtual time: {error}",
-            engine.path.display()
-        ),
-        help: error.help().to_owned(),
-    })?;
+        .stderr(Stdio::piped())
+}
+
+/// Waits for a process, but not for ever.
+fn wait(child: Child) -> Result<Output, EngineError> {
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     std::thread::scope(|scope| {
-        let (ended, wait) = mpsc::channel::<()>();
+        let (ended, over) = mpsc::channel::<()>();
         let watchdog = scope.spawn(move || {
-            let late = wait.recv_timeout(COMMAND_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
+            let late = over.recv_timeout(COMMAND_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
             if late {
                 // It may have ended by itself in this very moment.
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
@@ -287,20 +321,18 @@ fn start(engine: &EngineFile, place: &Place<'_>, args: &[String]) -> Result<Outp
         });
         let output = child.wait_with_output();
         drop(ended);
-        let late = watchdog.join().unwrap_or(false);
-        if late {
+        if watchdog.join().unwrap_or(false) {
             return Err(EngineError {
                 message: format!(
-                    "kubeadm {} did not end within {} s and was ended",
-                    args.join(" "),
+                    "a command did not end within {} s and was ended",
                     COMMAND_LIMIT.as_secs()
                 ),
                 help: "a busy machine may need fewer runs at once (--jobs 1)".to_owned(),
             });
         }
         output.map_err(|error| EngineError {
-            message: format!("kubeadm's output cannot be read: {error}"),
-            help: "this is a defect of certdrill: please report it".to_owned(),
+            message: format!("the output of a command cannot be read: {error}"),
+            help: DEFECT.to_owned(),
         })
     })
 }

@@ -5,5 +5,6 @@ pub mod dir;
 pub mod engines;
 pub mod kubeadm;
 pub mod scratch;
+mod script;
 pub mod site;
 pub mod warp;

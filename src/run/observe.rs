@@ -112,10 +112,9 @@ impl Observer {
 }
 
 /// A command that a step ran, for the trace.
-pub fn command(name: &str, args: &[String], output: &CommandOutput) -> [Observation; 4] {
-    let subject = format!("kubeadm@{name}");
+pub fn command(subject: &str, line: &str, output: &CommandOutput) -> [Observation; 4] {
     [
-        ("args", json!(args.join(" "))),
+        ("args", json!(line)),
         ("exitCode", json!(output.exit_code)),
         ("stdout", json!(without_data(&output.stdout))),
         (
@@ -125,7 +124,7 @@ pub fn command(name: &str, args: &[String], output: &CommandOutput) -> [Observat
     ]
     .map(|(aspect, value)| Observation {
         kind: "command".to_owned(),
-        subject: subject.clone(),
+        subject: subject.to_owned(),
         aspect: aspect.to_owned(),
         value: Value::Exact(value),
     })

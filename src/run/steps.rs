@@ -83,6 +83,17 @@ impl Player<'_> {
                     }
                 }
             }
+            Action::Exec {
+                nodes,
+                run,
+                exit_code,
+            } => {
+                self.mark_serials();
+                for node in self.nodes(nodes)? {
+                    self.world.exec(node, run, &self.scenario.file);
+                    self.expect_exit(&own, node, *exit_code);
+                }
+            }
             Action::Restart(target) => self.restart(target, &own)?,
             Action::Stop(target) => self.stop(target, &own)?,
             Action::Start(target) => self.start(target, &own)?,

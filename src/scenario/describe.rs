@@ -47,6 +47,19 @@ impl Action {
                     exits(*exit_code)
                 )
             }
+            Self::Exec {
+                nodes,
+                run,
+                exit_code,
+            } => {
+                let first = run.trim().lines().next().unwrap_or_default();
+                let more = if run.trim().lines().count() > 1 {
+                    " …"
+                } else {
+                    ""
+                };
+                format!("exec {first}{more} on {nodes}{}", exits(*exit_code))
+            }
             Self::Restart(target) => format!("restart {target}"),
             Self::Stop(target) => format!("stop {target}"),
             Self::Start(target) => format!("start {target}"),

@@ -174,6 +174,7 @@ impl Linter<'_> {
             | Action::Renew { nodes, .. }
             | Action::CheckExpiration { nodes }
             | Action::Kubeadm { nodes, .. }
+            | Action::Exec { nodes, .. }
             | Action::Reboot(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),

@@ -44,6 +44,7 @@ pub(super) fn scenario(
         description: _,
     } = document.metadata;
     let spec = document.spec;
+    let backends = backends(spec.backends, problems);
     let cluster = cluster(&spec.cluster, problems);
     let variant = Variant {
         values,
@@ -60,6 +61,14 @@ pub(super) fn scenario(
                     .help("start it with `bare: true` under `cluster` to run `init` as a step"),
             );
         }
+        if let ActionRaw::Exec(_) = step.action
+            && backends.contains(&Backend::Sim)
+        {
+            problems.push::<()>(
+                Problem::new(step.at, "the simulation cannot run a script")
+                    .help("name the backends that can: `backends: [kubeadm]` under `spec`"),
+            );
+        }
         variant.step(step, &mut steps, problems);
     }
     let scenario = Scenario {
@@ -73,7 +82,7 @@ pub(super) fn scenario(
             .collect(),
         file: file.to_owned(),
         variant: values.clone(),
-        backends: backends(spec.backends, problems),
+        backends,
         compared_min: spec.compared_at_least.map_or(1, |least| least.value),
         cluster,
         steps,
@@ -256,6 +265,7 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         },
         ActionRaw::Upgrade(upgrade) => Action::Upgrade(self::upgrade(upgrade)),
         ActionRaw::Kubeadm(kubeadm) => self::kubeadm(kubeadm),
+        ActionRaw::Exec(exec) => self::exec(exec),
         ActionRaw::Restart(target) => Action::Restart(target.value),
         ActionRaw::Stop(target) => Action::Stop(target.value),
         ActionRaw::Start(target) => Action::Start(target.value),
@@ -331,6 +341,21 @@ fn upgrade(written: Short<At<Version>, raw::Upgrade>) -> Upgrade {
             certificate_renewal: upgrade.certificate_renewal.map(|flag| flag.value),
             etcd_upgrade: upgrade.etcd_upgrade.map(|flag| flag.value),
             exit_code: upgrade.exit_code.map_or(0, |code| code.value),
+        },
+    }
+}
+
+fn exec(written: Short<At<String>, raw::Exec>) -> Action {
+    match written {
+        Short::Short(run) => Action::Exec {
+            nodes: Nodes("cp1".to_owned()),
+            run: run.value,
+            exit_code: 0,
+        },
+        Short::Long(exec) => Action::Exec {
+            nodes: or(exec.nodes, "cp1"),
+            run: exec.run.value,
+            exit_code: exec.exit_code.map_or(0, |code| code.value),
         },
     }
 }

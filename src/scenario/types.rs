@@ -177,6 +177,15 @@ pub enum Action {
         /// A file of the node that standard output is written to.
         stdout_to: Option<String>,
     },
+    /// A shell script on real backends, with `kubeadm`, `openssl` and whatever else this machine has.
+    Exec {
+        /// On which nodes.
+        nodes: Nodes,
+        /// The script.
+        run: String,
+        /// The expected exit code; 0 unless said otherwise.
+        exit_code: i32,
+    },
     /// Stops and starts a process: `systemctl restart kubelet`; a static Pod's container is killed and the
     /// kubelet starts it again. Waits until the new process runs.
     Restart(Target),

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
 pub(super) use shape::{Empty, OneOrMany, Short};
-pub(super) use step::{ActionRaw, Edit, Kubeadm, MoveManifests, Renew, Step, Upgrade};
+pub(super) use step::{ActionRaw, Edit, Exec, Kubeadm, MoveManifests, Renew, Step, Upgrade};
 pub(super) use when::{When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};

@@ -75,6 +75,9 @@ actions! {
     "upgrade" Upgrade(Short<At<Version>, Upgrade>),
     /// Any kubeadm command line, literally; on cp1 unless said otherwise.
     "kubeadm" Kubeadm(Short<At<String>, Kubeadm>),
+    /// A shell script of your own, on real backends: kubeadm and openssl at the node's time, the scenario's
+    /// directory under /scenario; on cp1 unless said otherwise.
+    "exec" Exec(Short<At<String>, Exec>),
     /// Stop and start a process, and wait until the new one runs.
     "restart" Restart(At<Target>),
     /// Stop a process and keep it stopped.
@@ -235,6 +238,18 @@ record! {
         "exitCode" exit_code: Option<At<i32>>,
         /// A file of the node that standard output is written to.
         "stdoutTo" stdout_to: Option<At<NodePath>>,
+    }
+}
+
+record! {
+    /// A shell script of your own.
+    "exec" pub(crate) struct Exec {
+        /// Which nodes; cp1 unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// What the shell runs (`sh -ec`).
+        "run" run: At<String>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
     }
 }
 
