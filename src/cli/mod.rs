@@ -11,6 +11,7 @@ mod play;
 mod replay;
 mod run;
 mod schema;
+mod warp;
 
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Schema,
     /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
     Kubeadm(kubeadm::KubeadmArgs),
+    /// Run any command at another time, or move a running process.
+    Warp(warp::WarpArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -70,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(&mut output),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),
+        // The exit code is the command's own.
+        Command::Warp(args) => return warp::run(args, output),
     };
     output.finish(exit).into()
 }

@@ -1,3 +1,4 @@
 //! Everything that touches the outside world.
 
 pub mod dir;
+pub mod warp;

@@ -1,0 +1,77 @@
+//! How far clocks are shifted.
+
+use super::WarpError;
+use crate::time::SignedDuration;
+
+/// How far the clocks of a process are ahead of the machine's; negative is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offsets {
+    /// Of the wall clocks: `CLOCK_REALTIME`, its `_COARSE` and `_ALARM` forms, `CLOCK_TAI`, `gettimeofday`, `time`.
+    pub wall: SignedDuration,
+    /// Of the clocks that timers run on: `CLOCK_MONOTONIC`, its `_RAW` and `_COARSE` forms, `CLOCK_BOOTTIME` and
+    /// its `_ALARM` form. Must not become smaller in a running process. CPU time is never shifted.
+    pub timers: SignedDuration,
+}
+
+impl Offsets {
+    /// The wall clocks alone, as when an operator sets the clock.
+    #[must_use]
+    pub fn wall(wall: SignedDuration) -> Self {
+        Self {
+            wall,
+            timers: SignedDuration::ZERO,
+        }
+    }
+
+    /// All clocks, as when time passes.
+    #[must_use]
+    pub fn all(by: SignedDuration) -> Self {
+        Self {
+            wall: by,
+            timers: by,
+        }
+    }
+
+    /// Both as nanoseconds, as the patched code wants them.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "nothing is patched there")
+    )]
+    pub(super) fn nanoseconds(self) -> Result<[i64; 2], WarpError> {
+        let count = |span: SignedDuration| {
+            i64::try_from(span.as_nanos()).map_err(|_| WarpError::TooFar { span })
+        };
+        Ok([count(self.wall)?, count(self.timers)?])
+    }
+
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "nothing is patched there")
+    )]
+    pub(super) fn from_nanoseconds([wall, timers]: [i64; 2]) -> Self {
+        Self {
+            wall: SignedDuration::from_nanos(wall),
+            timers: SignedDuration::from_nanos(timers),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_nanoseconds_up_to_292_years() {
+        let offsets = Offsets {
+            wall: SignedDuration::new(-1, -5),
+            timers: SignedDuration::from_hours(292 * 365 * 24),
+        };
+        let counted = offsets.nanoseconds().unwrap();
+        assert_eq!(counted[0], -1_000_000_005);
+        assert_eq!(Offsets::from_nanoseconds(counted), offsets);
+        let error = Offsets::wall(SignedDuration::from_hours(-293 * 366 * 24))
+            .nanoseconds()
+            .unwrap_err();
+        assert!(matches!(error, WarpError::TooFar { .. }), "{error}");
+    }
+}
