@@ -181,6 +181,11 @@ fn tell(findings: &Findings, trace: Trace) -> bool {
     for program in &findings.outside {
         complain(&format!("warning: on the machine's own clock: {program}"));
     }
+    if findings.left > 0 && trace.follows() {
+        complain(
+            "warning: processes that the command started still run; what they execute from now on has the machine's own clock",
+        );
+    }
     if !trace.checks() {
         return true;
     }

@@ -106,13 +106,19 @@ impl Found {
     /// Where a function's body is overwritten, the whole vDSO, because its functions call each other.
     pub(super) fn in_the_way(&self) -> Vec<Range<u64>> {
         if self.plan.overwrites {
-            return vec![self.address..self.address + self.image.len() as u64];
+            let whole = self.address..self.address + self.image.len() as u64;
+            return Vec::from([whole]);
         }
         self.plan
             .entries
             .iter()
             .map(|entry| self.address + entry.at + 1..self.address + entry.at + JUMP_BYTES)
             .collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn image(&self) -> &[u8] {
+        &self.image
     }
 
     /// Where the new code stands.

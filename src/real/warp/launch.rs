@@ -31,9 +31,14 @@ impl Held {
 
     /// Lets it run.
     pub(super) fn release(self) -> Child {
+        self.let_run();
+        self.child
+    }
+
+    /// Lets it run and keeps the handle.
+    pub(super) fn let_run(&self) {
         // It may have been killed meanwhile, which whoever waits for it will see.
         let _ = sys::resume(self.pid(), Resume::Detach, 0);
-        self.child
     }
 }
 

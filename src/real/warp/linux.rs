@@ -11,6 +11,8 @@ mod supervise;
     reason = "ptrace, signal masks and foreign machine code have no safe form; nothing else is in here"
 )]
 mod sys;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod vdso;
 

@@ -87,6 +87,8 @@ pub struct Findings {
     pub around: u64,
     /// Programs that were executed and run on the machine's own clock, each with the reason.
     pub outside: Vec<String>,
+    /// Threads that still ran when the command ended. They keep their clock until they execute something.
+    pub left: usize,
 }
 
 /// Starts a command with shifted clocks. Clocks are shifted before its first instruction.

@@ -39,7 +39,7 @@ pub(in crate::real::warp) fn run(
     let pid = held.pid();
     let mut tracer = match trace {
         Trace::Nothing => {
-            held.release();
+            held.let_run();
             None
         }
         _ => Some(adopt(held, offsets, trace)?),

@@ -206,14 +206,12 @@ impl Tracer {
     pub(super) fn release(mut self) -> Findings {
         // One that waited for its parent's word is as good as the others.
         for tid in std::mem::take(&mut self.early) {
-            self.threads.insert(tid, None);
             let _ = sys::resume(tid, Resume::Detach, 0);
-            self.threads.remove(&tid);
         }
-        for tid in self.threads.keys() {
-            // Fails for a thread that has ended.
-            let _ = ptrace::interrupt(Pid::from_raw(*tid));
-        }
+        // Fails for a thread that has ended.
+        self.threads
+            .retain(|tid, _| ptrace::interrupt(Pid::from_raw(*tid)).is_ok());
+        self.findings.left = self.threads.len();
         let deadline = Instant::now() + RELEASE_MAX;
         while !self.threads.is_empty() && Instant::now() < deadline {
             let Ok(Some((tid, event))) = sys::wait(-1, libc::WNOHANG) else {

@@ -47,8 +47,8 @@ pub(super) fn image_bytes(head: &[u8]) -> Result<u64, String> {
     let header = object::elf::FileHeader64::<object::Endianness>::parse(head)
         .map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
-    let sections = header.e_shoff(endian)
-        + u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
+    let table = u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
+    let sections = header.e_shoff(endian).saturating_add(table);
     let segments = header
         .program_headers(endian, head)
         .map_err(|error| error.to_string())?
@@ -76,7 +76,9 @@ pub(super) fn plan(image: &[u8], used: u64) -> Result<Plan, String> {
         .iter()
         .find(|segment| segment.p_type(endian) == object::elf::PT_LOAD)
         .map_or(0, |segment| {
-            segment.p_vaddr(endian) - segment.p_offset(endian)
+            segment
+                .p_vaddr(endian)
+                .wrapping_sub(segment.p_offset(endian))
         });
     let find = |name: &str| -> Result<Option<Range<u64>>, String> {
         let Some(symbol) = file
