@@ -6,12 +6,15 @@
 )]
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::memory;
 use super::patch::{self, State};
 use super::vdso::{self, JUMP_BYTES, Plan};
 use super::{WarpError, failed, sys};
 
+/// For how long a process may be between two programs, in which it has no vDSO.
+const STARTING_MS_MAX: u32 = 50;
 const AT_NULL: u64 = 0;
 const AT_SYSINFO_EHDR: u64 = 33;
 /// Arguments and environment are at most 6 MiB on Linux, each with a pointer.
@@ -42,12 +45,15 @@ impl Found {
     /// Of a running process.
     pub(super) fn in_process(pid: u32) -> Result<Self, WarpError> {
         check_proc(pid)?;
-        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))
-            .map_err(|error| failed("read the memory map of", pid, error))?;
-        let address = maps
-            .lines()
-            .find(|line| line.ends_with("[vdso]"))
-            .and_then(|line| u64::from_str_radix(line.split('-').next()?, 16).ok())
+        let address = (0..STARTING_MS_MAX)
+            .find_map(|_| match in_the_map(pid) {
+                Ok(None) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    None
+                }
+                found => Some(found),
+            })
+            .unwrap_or(Ok(None))?
             .ok_or(WarpError::NoVdso { pid })?;
         Self::at(pid, address)
     }
@@ -106,14 +112,17 @@ impl Found {
     /// Where a function's body is overwritten, the whole vDSO, because its functions call each other.
     pub(super) fn in_the_way(&self) -> Vec<Range<u64>> {
         if self.plan.overwrites {
-            let whole = self.address..self.address + self.image.len() as u64;
-            return Vec::from([whole]);
+            return Vec::from([self.whole()]);
         }
         self.plan
             .entries
             .iter()
             .map(|entry| self.address + entry.at + 1..self.address + entry.at + JUMP_BYTES)
             .collect()
+    }
+
+    pub(super) fn whole(&self) -> Range<u64> {
+        self.address..self.address + self.image.len() as u64
     }
 
     #[cfg(test)]
@@ -126,6 +135,16 @@ impl Found {
         let code = patch::code(&self.plan);
         self.address + code.start..self.address + code.end
     }
+}
+
+/// Where the memory map of a process says that its vDSO is.
+fn in_the_map(pid: u32) -> Result<Option<u64>, WarpError> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))
+        .map_err(|error| failed("read the memory map of", pid, error))?;
+    Ok(maps
+        .lines()
+        .find(|line| line.ends_with("[vdso]"))
+        .and_then(|line| u64::from_str_radix(line.split('-').next()?, 16).ok()))
 }
 
 /// The auxiliary vector follows argc, the arguments, a zero, the environment and a zero.

@@ -112,6 +112,11 @@ impl Stopped {
         self.pid
     }
 
+    #[cfg(test)]
+    pub(super) fn threads(&self) -> Vec<i32> {
+        self.threads.keys().copied().collect()
+    }
+
     /// Any of the threads: they share their memory.
     pub(super) fn some_thread(&self) -> i32 {
         self.threads

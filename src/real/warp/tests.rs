@@ -1,8 +1,13 @@
 //! The plan for a vDSO, on the one of this process.
 
+use std::process::{Command, Stdio};
+
 use super::find::Found;
 use super::patch::{self, State};
-use super::{sys, vdso};
+use super::{stop, sys, vdso};
+
+/// Set for the child of a test that reads the clock until it is killed.
+const SPIN: &str = "CERTDRILL_TEST_SPINS";
 
 /// The image as the kernel gave it, and how many bytes of it are used.
 fn own() -> (Vec<u8>, u64) {
@@ -106,4 +111,49 @@ fn offsets_in_the_routine_are_aligned() {
     assert_eq!(sys::routine().len() % 16, 0);
     assert_eq!(sys::clock_gettime_at(), 32);
     assert!(sys::routine().len() <= 512, "{}", sys::routine().len());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the child reads a clock")]
+fn threads_are_led_out_of_what_is_overwritten() {
+    let name = "real::warp::platform::tests::threads_are_led_out_of_what_is_overwritten";
+    if std::env::var_os(SPIN).is_some() {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| while std::time::SystemTime::now() > std::time::UNIX_EPOCH {});
+            }
+            // The parent's end of the pipe is closed when the test fails, too.
+            let _ = std::io::stdin().lines().next();
+            std::process::exit(0);
+        });
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(SPIN, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut inside = 0;
+    for _ in 0..10_000 {
+        // In this order: right after its start a process may have no vDSO yet.
+        let stopped = stop::stop(child.id()).unwrap();
+        let whole = Found::in_process(child.id()).unwrap().whole();
+        let count = |threads: &[i32]| {
+            let pcs = threads.iter().map(|tid| sys::registers(*tid).unwrap().pc);
+            pcs.filter(|pc| whole.contains(pc)).count()
+        };
+        let threads = stopped.threads();
+        inside += count(&threads);
+        stopped.leave(std::slice::from_ref(&whole)).unwrap();
+        assert_eq!(count(&threads), 0);
+        stopped.release();
+        if inside >= 20 {
+            break;
+        }
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it did not survive");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(inside >= 20, "only {inside} threads were caught inside");
 }
