@@ -23,11 +23,11 @@ const NOT_FOUND: u8 = 127;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "\
-The exit code is the command's own; a signal that kills it kills certdrill, too. Otherwise 2, 104 (clocks cannot be
-shifted, or --check failed), 126 (cannot be executed) or 127 (not found).
+The exit code is the command's own; a signal that kills it kills certdrill, too. Otherwise 2, 104 \
+(clocks cannot be shifted, or --check failed), 126 (cannot be executed) or 127 (not found).
 
-A time without zone is UTC. Only the command itself is warped, and what it forks; use --follow for programs that it
-executes. File times and timers of the kernel stay the machine's."
+Only the command itself is warped, and what it forks; use --follow for programs that it executes. \
+Offsets count from the machine's time. Times of files and timers of the kernel stay the machine's."
 )]
 pub(super) struct WarpArgs {
     #[command(subcommand)]

@@ -13,7 +13,8 @@
 //! - [`spawn`] starts a command warped, [`set`] and [`set_all`] move running processes, [`show`] tells.
 //! - [`run`] is what `certdrill warp` does: start, forward signals, wait, optionally follow and check.
 //!
-//! x86-64 is tested. For aarch64 the same is written down, but has not been run on such a machine.
+//! x86-64 is tested. For aarch64 the same is written down, but was never run on such a machine; of it only
+//! the patched code was tried, under qemu.
 //! Elsewhere every function returns [`WarpError::Platform`].
 
 mod error;

@@ -34,7 +34,11 @@ impl Offsets {
 
     /// Both as nanoseconds, as the patched code wants them.
     #[cfg_attr(
-        not(target_os = "linux"),
+        not(all(
+            target_os = "linux",
+            target_pointer_width = "64",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
         expect(dead_code, reason = "nothing is patched there")
     )]
     pub(super) fn nanoseconds(self) -> Result<[i64; 2], WarpError> {
@@ -45,7 +49,11 @@ impl Offsets {
     }
 
     #[cfg_attr(
-        not(target_os = "linux"),
+        not(all(
+            target_os = "linux",
+            target_pointer_width = "64",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
         expect(dead_code, reason = "nothing is patched there")
     )]
     pub(super) fn from_nanoseconds([wall, timers]: [i64; 2]) -> Self {
