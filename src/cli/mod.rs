@@ -47,13 +47,13 @@ enum Command {
     Schema,
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
-    /// Run a program at another time, or move one that runs.
-    Warp(warp::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
     /// Run kubeadm's certificate commands on a directory tree, at any time, as any version.
     Kubeadm(kubeadm::KubeadmArgs),
+    /// Run any command at another time, or move a running process.
+    Warp(warp::WarpArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -81,10 +81,10 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(&mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
-        // The exit code is the program's own.
-        Command::Warp(args) => return warp::run(args),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),
+        // The exit code is the command's own.
+        Command::Warp(args) => return warp::run(args, output),
     };
     output.finish(exit).into()
 }

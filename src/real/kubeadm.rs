@@ -80,13 +80,13 @@ impl Binary {
             let mut command = Command::new(&engine.path);
             command.arg("--rootfs").arg(place.root).args(args);
             place.run(&surroundings, || {
-                let offsets = warp::Offsets::still(place.now);
+                let offsets = warp::Offsets::still_at(place.now);
                 warp::spawn(bare(&mut command), offsets).map_err(|error| EngineError {
                     message: format!(
                         "{} cannot be run at virtual time: {error}",
                         engine.path.display()
                     ),
-                    help: error.help().to_owned(),
+                    help: error.help().to_string(),
                 })
             })
         })

@@ -1,0 +1,35 @@
+//! Platforms on which clocks cannot be shifted: everything says so.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the machine's time is what is asked for"
+)]
+
+use std::process::{Child, Command};
+
+use super::{Ending, Findings, Offsets, Trace, WarpError};
+use crate::time::Timestamp;
+
+pub(super) fn spawn(_: &mut Command, _: Offsets) -> Result<Child, WarpError> {
+    Err(WarpError::Platform)
+}
+
+pub(super) fn run(_: &mut Command, _: Offsets, _: Trace) -> Result<(Ending, Findings), WarpError> {
+    Err(WarpError::Platform)
+}
+
+pub(super) fn die_by(signal: i32) -> ! {
+    std::process::exit(128 + signal)
+}
+
+pub(super) fn set_all(_: &[u32], _: &(dyn Fn(Offsets) -> Offsets + Sync)) -> Result<(), WarpError> {
+    Err(WarpError::Platform)
+}
+
+pub(super) fn show(_: u32) -> Result<Option<Offsets>, WarpError> {
+    Err(WarpError::Platform)
+}
+
+pub(super) fn machine_time() -> Timestamp {
+    Timestamp::now()
+}
