@@ -10,6 +10,7 @@ use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
+use crate::real::scratch;
 use crate::report::human::{self, Layout};
 use crate::report::{RunTrace, jsonl, junit, replay_command};
 use crate::run::trace::{Entry, Header, Verdict};
@@ -119,6 +120,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         check_determinism: args.check_determinism,
     };
     let mut outcomes = Vec::with_capacity(planned.len());
+    if let Err(error) = scratch::remove_on_signals() {
+        output::complain(&format!("error: signals cannot be caught: {error}"));
+        return Exit::Infrastructure;
+    }
     let took = play::all(&planned, options, |index, played| {
         let outcome = Outcome {
             picked: planned[index].picked,

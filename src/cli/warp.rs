@@ -231,7 +231,11 @@ fn set(pids: &[u32], when: &When) -> Result<(), WarpError> {
                 ..Offsets::still_at(shift(warp::machine_time(), wall))
             };
         }
-        let moved = wall.saturating_sub(if before.still { SignedDuration::ZERO } else { before.wall });
+        let moved = wall.saturating_sub(if before.still {
+            SignedDuration::ZERO
+        } else {
+            before.wall
+        });
         Offsets {
             still: false,
             wall,

@@ -1,15 +1,20 @@
 //! Directories for a while: only for their owner, and gone afterwards - at the end, after an error, on a
-//! panic and on a signal.
+//! panic, on a signal, and after a kill as soon as another certdrill makes one.
 
 #![expect(clippy::disallowed_methods, reason = "directories of the machine")]
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 /// Directories that exist now.
 static ALIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// How their names begin; the process id follows.
+const PREFIX: &str = "certdrill-";
+/// Leftovers of others are looked for once.
+static SWEPT: Once = Once::new();
 
 /// A directory with mode 0700 that is removed when this is dropped.
 #[derive(Debug)]
@@ -23,7 +28,8 @@ impl Scratch {
     /// # Errors
     /// When the directory cannot be made.
     pub fn new() -> io::Result<Self> {
-        let prefix = format!("certdrill-{}-", std::process::id());
+        SWEPT.call_once(sweep);
+        let prefix = format!("{PREFIX}{}-", std::process::id());
         // tempfile makes it with mode 0700.
         let dir = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         if let Ok(mut alive) = ALIVE.lock() {
@@ -57,6 +63,50 @@ pub fn remove_all() {
     for dir in alive {
         // Nobody is left to tell.
         let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// Ends this process on SIGINT, SIGTERM and SIGHUP, with nothing left behind. For a program that plays
+/// scenarios; what it has started ends with its places.
+///
+/// # Errors
+/// When signals cannot be caught.
+pub fn remove_on_signals() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                // Runs that end because of this must not be told as if they had failed.
+                let _silence = (std::io::stdout().lock(), std::io::stderr().lock());
+                remove_all();
+                // As a shell tells that a signal ended a program.
+                std::process::exit(128 + signal);
+            }
+        })?;
+    Ok(())
+}
+
+/// Removes what a certdrill that was killed has left behind.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| {
+            name.strip_prefix(PREFIX)?
+                .split('-')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        });
+        let dead = owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        if dead && Path::new("/proc/self").exists() {
+            // Somebody else's, or in use after all: not ours to remove.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

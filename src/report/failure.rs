@@ -18,8 +18,12 @@ const DETAIL_LINES_MAX: usize = 12;
 /// The command that repeats one run.
 #[must_use]
 pub fn replay_command(header: &Header) -> String {
+    let backend = match header.backend.as_str() {
+        "sim" => String::new(),
+        other => format!(" --backend {other}"),
+    };
     format!(
-        "certdrill run {} --seed {} --include {}",
+        "certdrill run {}{backend} --seed {} --include {}",
         quoted(&header.file),
         header.seed,
         quoted(&crate::scenario::run_id(&header.scenario, &header.variant)),

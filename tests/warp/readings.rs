@@ -45,6 +45,7 @@ fn nanoseconds_are_carried_and_the_monotonic_clock_stays() {
             let offsets = Offsets {
                 wall: offset,
                 timers,
+                still: false,
             };
             let before = clocks();
             let child =
@@ -65,6 +66,23 @@ fn nanoseconds_are_carried_and_the_monotonic_clock_stays() {
             );
         }
     }
+}
+
+#[test]
+fn a_wall_clock_that_stands_still_shows_one_instant_and_timers_run() {
+    let instant: certdrill::time::Timestamp = "2027-11-24T10:00:00.123456789Z".parse().unwrap();
+    let before = clocks();
+    let child = warp::spawn(
+        helper_command("clocks").stdout(Stdio::piped()),
+        Offsets::still_at(instant),
+    )
+    .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let after = clocks();
+    let said = said(&String::from_utf8(output.stdout).unwrap());
+    let (wall, monotonic) = said[0].split_once(' ').unwrap();
+    assert_eq!(wall, instant.as_nanosecond().to_string());
+    assert!((before.1..=after.1).contains(&monotonic.parse().unwrap()));
 }
 
 #[test]

@@ -57,7 +57,10 @@ pub(super) fn state(image: &[u8], plan: &Plan) -> State {
 /// Everything to write into an untouched image: the routine first, then the jumps to it.
 pub(super) fn writes(plan: &Plan, offsets: [i64; 3]) -> Vec<Write> {
     let mut routine = sys::routine().to_vec();
-    for (offset, at) in offsets.iter().zip([OFFSETS_AT, OFFSETS_AT + 8, OFFSETS_AT + 16]) {
+    for (offset, at) in offsets
+        .iter()
+        .zip([OFFSETS_AT, OFFSETS_AT + 8, OFFSETS_AT + 16])
+    {
         routine[at..at + 8].copy_from_slice(&offset.to_ne_bytes());
     }
     let jumps = plan

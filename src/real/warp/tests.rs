@@ -28,13 +28,13 @@ fn a_patch_is_recognised_with_its_offsets() {
     let (mut image, used) = own();
     let plan = vdso::plan(&image, used).unwrap();
     assert_eq!(patch::state(&image, &plan), State::Untouched);
-    apply(&mut image, &plan, [-5, 7]);
+    apply(&mut image, &plan, [-5, 7, 0]);
     let again = vdso::plan(&image, used).unwrap();
     assert_eq!(again, plan);
     let State::Warped { offsets, at } = patch::state(&image, &again) else {
         panic!("{:?}", patch::state(&image, &again));
     };
-    assert_eq!(offsets, [-5, 7]);
+    assert_eq!(offsets, [-5, 7, 0]);
     // Aligned, so that a clock is moved by one store.
     assert_eq!(at % 8, 0);
     let layout = plan.routine as usize + 8;
@@ -47,7 +47,7 @@ fn only_padding_and_the_begin_of_each_function_change() {
     let (before, used) = own();
     let plan = vdso::plan(&before, used).unwrap();
     let mut after = before.clone();
-    apply(&mut after, &plan, [1, 1]);
+    apply(&mut after, &plan, [1, 1, 0]);
     let code = patch::code(&plan);
     for (at, (old, new)) in before.iter().zip(&after).enumerate() {
         let at = at as u64;
@@ -68,12 +68,12 @@ fn without_padding_the_body_of_the_function_makes_room() {
             assert!(plan.overwrites);
             let clock_gettime = plan.entries[0].at;
             assert!(plan.routine >= clock_gettime + vdso::JUMP_BYTES);
-            apply(&mut image, &plan, [3, 4]);
+            apply(&mut image, &plan, [3, 4, 1]);
             let again = vdso::plan(&image, used).unwrap();
             assert!(matches!(
                 patch::state(&image, &again),
                 State::Warped {
-                    offsets: [3, 4],
+                    offsets: [3, 4, 1],
                     ..
                 }
             ));
@@ -99,7 +99,7 @@ fn broken_images_are_refused() {
         wrong[at] ^= 0xff;
         let _ = vdso::image_bytes(&wrong);
         if let Ok(plan) = vdso::plan(&wrong, used) {
-            for (at, bytes) in patch::writes(&plan, [0, 0]) {
+            for (at, bytes) in patch::writes(&plan, [0, 0, 0]) {
                 assert!(at + bytes.len() as u64 <= image.len() as u64);
             }
         }
