@@ -11,7 +11,7 @@ use super::{Exit, Output, output};
 use crate::real::scratch;
 use crate::report::Style;
 use crate::run::parity::{self, Comparison, Count, Difference};
-use crate::run::trace::{Entry, Record, Verdict};
+use crate::run::trace::{Entry, Record, Verdict, VerdictEntry};
 
 /// Differences of one run that are shown without `--verbose`.
 const SHOWN_MAX: usize = 12;
@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             return;
         };
         let picked = planned[index].picked;
-        let result = match no_verdict(&left).or_else(|| no_verdict(&run.records)) {
+        let result = match without_verdict(&left, &run.records) {
             Some(reason) => Result::NoVerdict(picked, reason),
             None => Result::Compared(picked, parity::compare(&left, &run.records)),
         };
@@ -190,11 +190,19 @@ fn cannot(picked: Picked<'_>, sides: [BackendArg; 2], stages: &[Stage; 2]) -> Op
     None
 }
 
-fn no_verdict(records: &[Record]) -> Option<String> {
-    match records.last().map(|record| &record.entry) {
-        Some(Entry::Verdict(entry)) if entry.verdict == Verdict::Infrastructure => {
-            Some(entry.reason.clone().unwrap_or_default())
-        }
+/// Why two runs say nothing about the subject. A cluster that comes up on one side only is a difference.
+fn without_verdict(first: &[Record], second: &[Record]) -> Option<String> {
+    let ends = [first, second].map(|records| match records.last().map(|record| &record.entry) {
+        Some(Entry::Verdict(entry)) if entry.verdict == Verdict::Infrastructure => Some(entry),
+        _ => None,
+    });
+    let reason = |entry: &VerdictEntry| entry.reason.clone().unwrap_or_default();
+    let broken = ends
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.machine_failed);
+    match (broken, ends) {
+        (Some(entry), _) | (None, [Some(entry), Some(_)]) => Some(reason(entry)),
         _ => None,
     }
 }

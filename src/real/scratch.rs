@@ -4,7 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "directories of the machine")]
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
 
@@ -30,8 +32,10 @@ impl Scratch {
     pub fn new() -> io::Result<Self> {
         SWEPT.call_once(sweep);
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        // tempfile makes it with mode 0700.
-        let dir = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         if let Ok(mut alive) = ALIVE.lock() {
             alive.insert(dir.path().to_owned());
         }
@@ -112,8 +116,6 @@ fn sweep() {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -156,6 +156,7 @@ fn sample() -> Vec<Record> {
         Entry::Verdict(VerdictEntry {
             verdict: Verdict::Failed,
             reason: None,
+            machine_failed: false,
             expectations: 2,
             events: 41,
             virtual_seconds: 400 * DAY + 3,

@@ -74,7 +74,7 @@ impl Observer {
             .insert(node, paths.clone())
             .unwrap_or_default()
             .into_iter()
-            .filter(|old| !machine.tree.symlink_metadata(old).is_ok());
+            .filter(|old| machine.tree.symlink_metadata(old).is_err());
         for path in gone {
             let subject = format!("{path}@{}", machine.name);
             facts.push(Fact::exact("file", subject, "state", json!("absent")));

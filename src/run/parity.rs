@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::trace::{Entry, Observation, Record, Value, Verdict};
+use super::trace::{Entry, Observation, Record, Value, VerdictEntry};
 
 /// What may differ, and why. There is nothing else.
 ///
@@ -96,7 +96,7 @@ type Key = (String, String, String);
 /// The state a trace describes after each of its steps.
 struct Told<'a> {
     steps: Vec<Step<'a>>,
-    verdict: Option<Verdict>,
+    verdict: Option<&'a VerdictEntry>,
 }
 
 struct Step<'a> {
@@ -154,8 +154,14 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
             }
         }
     }
-    if first.verdict != second.verdict {
-        let word = |verdict: Option<Verdict>| format!("{verdict:?}").to_lowercase();
+    let verdict = |told: &Told<'_>| told.verdict.map(|entry| entry.verdict);
+    if verdict(&first) != verdict(&second) {
+        let word = |entry: Option<&VerdictEntry>| {
+            entry.map_or_else(String::new, |entry| match entry.reason.as_deref() {
+                Some(reason) => format!("{:?}: {reason}", entry.verdict),
+                None => format!("{:?}", entry.verdict),
+            })
+        };
         comparison.differences.push(Difference {
             step: first.steps.last().map_or(0, |step| step.index),
             step_text: "the end".to_owned(),
@@ -197,7 +203,7 @@ fn told(records: &[Record]) -> Told<'_> {
                     step.written.insert(key);
                 }
             }
-            Entry::Verdict(entry) => verdict = Some(entry.verdict),
+            Entry::Verdict(entry) => verdict = Some(entry),
             _ => {}
         }
     }

@@ -48,7 +48,7 @@ impl<'a> Player<'a> {
             && let Err(error) = self.world.create_cluster()
         {
             if let Some(broken) = self.world.broken.take() {
-                return self.end(Verdict::Infrastructure, Some(reason_of(&broken)));
+                return self.end_broken(&broken);
             }
             return self.end(
                 Verdict::Infrastructure,
@@ -75,7 +75,7 @@ impl<'a> Player<'a> {
             }
             let taken = self.take(step);
             if let Some(broken) = self.world.broken.take() {
-                return self.end(Verdict::Infrastructure, Some(reason_of(&broken)));
+                return self.end_broken(&broken);
             }
             if let Err(error) = taken {
                 return self.end(Verdict::Infrastructure, Some(error));
@@ -223,7 +223,15 @@ impl<'a> Player<'a> {
         }));
     }
 
-    fn end(mut self, verdict: Verdict, reason: Option<String>) -> Run {
+    fn end(self, verdict: Verdict, reason: Option<String>) -> Run {
+        self.close(verdict, reason, false)
+    }
+
+    fn end_broken(self, error: &EngineError) -> Run {
+        self.close(Verdict::Infrastructure, Some(reason_of(error)), true)
+    }
+
+    fn close(mut self, verdict: Verdict, reason: Option<String>, machine_failed: bool) -> Run {
         let virtual_seconds = self
             .world
             .now()
@@ -232,6 +240,7 @@ impl<'a> Player<'a> {
         self.world.push(Entry::Verdict(VerdictEntry {
             verdict,
             reason,
+            machine_failed,
             expectations: self.watch.borrow().judged(),
             events: self.world.events,
             virtual_seconds,

@@ -250,6 +250,9 @@ pub struct VerdictEntry {
     pub verdict: Verdict,
     /// Why, for all but `passed`.
     pub reason: Option<String>,
+    /// Something on the machine that played it failed: no fact of the world, of no kubeadm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub machine_failed: bool,
     /// Expectations that were judged.
     pub expectations: u32,
     /// Events that were processed.
