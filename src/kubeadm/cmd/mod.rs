@@ -328,10 +328,8 @@ fn phase(
                 .filter(|file| name == "all" || file.phase == name)
                 .collect();
             if !external_ca {
-                process
-                    .machine
-                    .keys
-                    .prefetch(config.cluster.algorithm, files.len());
+                let algorithm = process.config_algorithm(&config);
+                process.machine.keys.prefetch(algorithm, files.len());
             }
             for file in files {
                 process
