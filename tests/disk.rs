@@ -14,11 +14,12 @@
 mod disk;
 #[path = "beside/engine.rs"]
 mod engine;
+#[path = "beside/mounts.rs"]
+mod mounts;
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use certdrill::fs::{Errno, Faults, FileType, MemoryTree, Tree};
 use certdrill::kubeadm::{Machine, Version, run};
@@ -26,6 +27,7 @@ use certdrill::pki::{Certificate, Kubeconfig, PoolKeys, PrivateKey};
 use certdrill::time::Timestamp;
 use disk::{lay_out, paths};
 use engine::{engine, missing};
+use mounts::Disk;
 
 use Fault::{Full, Killed, Protected, ReadOnly};
 use Next::{Chance, Fails, Repairs};
@@ -33,8 +35,6 @@ use Next::{Chance, Fails, Repairs};
 const KEY: &str = "/etc/kubernetes/pki/apiserver.key";
 const CERTIFICATE: &str = "/etc/kubernetes/pki/apiserver.crt";
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
-/// What fills a disk; no part of the tree.
-const FILLER: &str = "/filler";
 const PAGE: u64 = 4096;
 /// One is built by `ci/engines.sh`; the others are used where they are.
 const ALWAYS: &str = "v1.35.4";
@@ -164,7 +164,7 @@ fn what_became(before: &MemoryTree, after: &Files) -> BTreeMap<String, String> {
         out.insert(path.clone(), "gone".to_owned());
     }
     for (path, found) in after {
-        if path == FILLER || before.get(path) == Some(found) {
+        if path == mounts::FILLER || before.get(path) == Some(found) {
             continue;
         }
         let (kind, content) = found;
@@ -205,107 +205,6 @@ fn of_disk(root: &Path) -> Files {
         )
     };
     paths(root).into_iter().map(describe).collect()
-}
-
-/// A small disk of its own; everything mounted on it goes with it.
-struct Disk {
-    root: tempfile::TempDir,
-    held: Option<Child>,
-}
-
-fn mount(args: &[&str], at: &Path) -> bool {
-    Command::new("mount")
-        .args(args)
-        .arg(at)
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-impl Disk {
-    fn new() -> Option<Self> {
-        let root = tempfile::tempdir().unwrap();
-        mount(
-            &["-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs"],
-            root.path(),
-        )
-        .then_some(Self { root, held: None })
-    }
-
-    fn path(&self) -> &Path {
-        self.root.path()
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.path().join(path.trim_start_matches('/'))
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        std::fs::write(self.at(FILLER), vec![0; 2 << 20]).unwrap_err();
-    }
-
-    fn read_only(&self) {
-        assert!(mount(&["-o", "remount,ro"], self.path()));
-    }
-
-    /// Makes one file read-only by mounting it on itself.
-    fn protect(&self, path: &str) {
-        let file = self.at(path);
-        assert!(mount(&["--bind", file.to_str().unwrap()], &file));
-        assert!(mount(&["-o", "remount,bind,ro"], &file));
-    }
-
-    /// Makes whoever opens a file for writing wait, until the holder is dropped or 45 seconds are over: a lease.
-    fn hold(&mut self, path: &str) {
-        let program = "import fcntl, signal, sys, time
-signal.signal(signal.SIGIO, signal.SIG_IGN)
-file = open(sys.argv[1])
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-print('held', flush=True)
-time.sleep(60)";
-        let mut child = Command::new("python3")
-            .args(["-c", program])
-            .arg(self.at(path))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        std::io::BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut said)
-            .unwrap();
-        assert_eq!(said, "held\n");
-        self.held = Some(child);
-    }
-
-    fn repair(&mut self) {
-        if let Some(mut child) = self.held.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        while Command::new("umount")
-            .arg(self.at(CERTIFICATE))
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-        {}
-        assert!(mount(&["-o", "remount,rw"], self.path()));
-        let _ = std::fs::remove_file(self.at(FILLER));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.held {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let _ = Command::new("umount")
-            .args(["--lazy", "--recursive"])
-            .arg(self.path())
-            .status();
-    }
 }
 
 /// What goes wrong.
@@ -521,7 +420,7 @@ impl Case {
             printed(&mut command)
         };
         let files = of_disk(disk.path());
-        disk.repair();
+        disk.repair(CERTIFICATE);
         let again = printed(&mut start(disk.path()));
         self.outcome(output, &files, again, &of_disk(disk.path()))
     }
