@@ -6,60 +6,21 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-use certdrill::fs::{MemoryTree, Tree as _};
-use certdrill::kubeadm::{CommandOutput, Machine, Version, run};
-use certdrill::pki::{
-    Certificate, KeyAlgorithm, Kubeconfig, PoolKeys, PrivateKey, PublicKey, Request, Template,
-    Usage, decode_base64, issue, pem, pool_key, request, verify, yaml,
-};
+#[path = "hostile/arguments.rs"]
+mod arguments;
+#[path = "hostile/commands.rs"]
+mod commands;
+#[path = "hostile/kubeconfig.rs"]
+mod kubeconfig;
+#[path = "hostile/machine.rs"]
+mod machine;
+#[path = "hostile/pem_der.rs"]
+mod pem_der;
+
+use certdrill::fs::Tree as _;
+use certdrill::pki::{KeyAlgorithm, decode_base64, pem, pool_key, request, yaml};
+use machine::{CONFIG, healthy};
 use proptest::prelude::*;
-
-fn kubeadm(version: &str, tree: &mut MemoryTree, args: &[String]) -> CommandOutput {
-    run(
-        version.parse::<Version>().unwrap(),
-        args,
-        &mut Machine {
-            tree,
-            now: "2026-09-17T12:00:00Z".parse().unwrap(),
-            hostname: "cp1".into(),
-            host_address: "10.0.0.10".parse().unwrap(),
-            keys: &mut PoolKeys::new(1),
-            cluster: None,
-        },
-    )
-}
-
-const CONFIG: &str = "apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: 10.0.0.10, bindPort: 6443}
-nodeRegistration: {name: cp1, kubeletExtraArgs: [{name: cert-dir, value: /x}]}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v1.36.3
-encryptionAlgorithm: ECDSA-P256
-certificateValidityPeriod: 100h
-apiServer: {certSANs: [a.example, 10.1.1.1]}
-etcd: {local: {serverCertSANs: [x], peerCertSANs: ['*.y']}}
-networking: {serviceSubnet: 10.96.0.0/12, dnsDomain: cluster.local}
-";
-
-/// A small PKI of the engine's own making, made once.
-fn healthy() -> MemoryTree {
-    static TREE: std::sync::OnceLock<MemoryTree> = std::sync::OnceLock::new();
-    TREE.get_or_init(|| {
-        let mut tree = MemoryTree::new();
-        tree.write("/kubeadm.yaml", CONFIG.as_bytes(), 0o644)
-            .unwrap();
-        for phase in ["certs", "kubeconfig"] {
-            let args = ["init", "phase", phase, "all", "--config", "/kubeadm.yaml"];
-            let output = kubeadm("v1.36.3", &mut tree, &args.map(str::to_owned));
-            assert_eq!(output.exit_code, 0, "{output:?}");
-        }
-        tree
-    })
-    .clone()
-}
 
 /// Seeds: one of everything that is parsed.
 fn seeds() -> Vec<Vec<u8>> {
@@ -119,25 +80,8 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn parse_everything(bytes: &[u8]) {
-    let _ = PrivateKey::from_pem(bytes);
-    let _ = PublicKey::parse_pem(bytes);
-    let _ = Request::from_pem(bytes);
-    let _ = Request::from_der(bytes);
-    let _ = yaml::parse(bytes);
-    if let Ok(config) = Kubeconfig::parse(bytes) {
-        let text = config.to_yaml(true);
-        let again = Kubeconfig::parse(text.as_bytes()).unwrap();
-        assert_eq!(again, config, "{text}");
-    }
-    let mut certificates = Certificate::parse_pem_certs(bytes).unwrap_or_default();
-    certificates.extend(Certificate::from_der(bytes));
-    let key = pool_key(KeyAlgorithm::EcdsaP256, 1).unwrap();
-    for certificate in &certificates {
-        let now = certificate.not_after();
-        let all = std::slice::from_ref(certificate);
-        let _ = verify(certificate, all, all, Usage::Server, None, now);
-        let _ = issue::sign(&Template::default(), key.spki_der(), certificate, &key);
-    }
+    pem_der::pem_der(bytes);
+    kubeconfig::kubeconfig(bytes);
 }
 
 proptest! {
@@ -189,16 +133,7 @@ proptest! {
             "init phase certs all", "init phase kubeconfig all",
         ][command];
         let version = ["v1.15.12", "v1.17.17", "v1.22.17", "v1.29.15", "v1.37.2"][version];
-        let mut tree = healthy();
-        tree.write(file, &bytes, 0o600).unwrap();
-        let prefix = if version < "v1.20" && command.starts_with("certs") { "alpha " } else { "" };
-        let line = format!("{prefix}{command} --config /kubeadm.yaml");
-        let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let output = kubeadm(version, &mut tree, &args);
-        prop_assert!((0..=3).contains(&output.exit_code));
-        for path in tree.paths() {
-            prop_assert!(path.starts_with("/etc") || path == "/kubeadm.yaml", "{path}");
-        }
+        commands::command(version, command, file, &bytes);
     }
 
     /// Any argument line gives an exit status.
@@ -219,8 +154,6 @@ proptest! {
         ),
         minor in 15..38u16,
     ) {
-        let mut tree = healthy();
-        let output = kubeadm(&format!("v1.{minor}.9"), &mut tree, &words);
-        prop_assert!((0..=3).contains(&output.exit_code));
+        arguments::arguments(minor, &words);
     }
 }

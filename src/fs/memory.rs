@@ -20,7 +20,8 @@ pub struct MemoryTree {
 /// What is wrong with the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Bytes that still fit before `ENOSPC`; `None` for a disk without end.
+    /// Bytes that can still be written before `ENOSPC`; `None` for a disk without end. What an overwritten file
+    /// gives back is not counted: whoever sets this knows the blocks of the disk.
     pub bytes_left: Option<u64>,
     /// The whole tree refuses writes with `EROFS`.
     pub read_only: bool,

@@ -8,7 +8,7 @@ use super::names::common_name;
 use super::process::Process;
 use super::renewal::CertConfig;
 use crate::fs::{Errno, join};
-use crate::pki::{Certificate, Kubeconfig, PrivateKey, Template};
+use crate::pki::{Certificate, KeyAlgorithm, Kubeconfig, PrivateKey, Template};
 use crate::time::Timestamp;
 
 impl Process<'_, '_> {
@@ -101,6 +101,15 @@ impl Process<'_, '_> {
         Ok((ca, key))
     }
 
+    /// The kind of key that a new kubeconfig gets.
+    pub(super) fn config_algorithm(&self, config: &InitConfiguration) -> KeyAlgorithm {
+        if self.profile.config_keys_configured {
+            config.cluster.algorithm
+        } else {
+            KeyAlgorithm::Rsa2048
+        }
+    }
+
     fn client_kubeconfig(
         &mut self,
         config: &InitConfiguration,
@@ -113,8 +122,9 @@ impl Process<'_, '_> {
         if cert_config.template.not_after == Template::default().not_after {
             cert_config.template.not_after = self.end_of(config.cluster.leaf_validity);
         }
+        let algorithm = self.config_algorithm(config);
         let (certificate, key) = self
-            .new_pair(cert_config, config.cluster.algorithm, ca, ca_key, false)
+            .new_pair(cert_config, algorithm, ca, ca_key, false)
             .context(format!("failure while creating {user} client certificate"))?;
         let mut out = Kubeconfig::new(
             &config.cluster.cluster_name,
@@ -324,7 +334,8 @@ impl Process<'_, '_> {
                 return Err(Failure::new(format!("file already exists: csr: {path}")));
             }
             let cert_config = self.client_config(&file, &config.node_name);
-            let (pem, key) = self.new_request(cert_config, config.cluster.algorithm)?;
+            let algorithm = self.config_algorithm(config);
+            let (pem, key) = self.new_request(cert_config, algorithm)?;
             let url = self.url_for(&file, &control_plane, &local);
             let user = common_name(&file, &config.node_name);
             let mut kubeconfig = Kubeconfig::new(&config.cluster.cluster_name, &user, &url, &[]);

@@ -25,11 +25,6 @@ pub(super) struct Flag {
     pub name: &'static str,
     pub short: Option<char>,
     pub kind: Kind,
-    /// Word for its value in usage texts.
-    pub value: &'static str,
-    pub usage: &'static str,
-    /// Its default as shown; empty when it is not.
-    pub default: &'static str,
 }
 
 /// What a command does about arguments that are no sub-commands.
@@ -46,42 +41,50 @@ pub(super) enum Arguments {
 pub(super) struct Command {
     pub name: String,
     pub aliases: &'static [&'static str],
-    pub short: String,
-    /// Shown above the usage; the short text when empty.
-    pub long: &'static str,
     pub flags: Vec<Flag>,
     pub children: Vec<Command>,
     /// Whether it does something itself.
     pub runnable: bool,
+    /// Whether kubeadm has it and this engine does not run it.
+    pub foreign: bool,
     pub arguments: Arguments,
 }
 
 impl Command {
     /// A command that only groups others.
-    pub fn group(name: &str, short: &str, children: Vec<Command>) -> Self {
+    pub fn group(name: &str, children: Vec<Command>) -> Self {
         Self {
             name: name.to_owned(),
             aliases: &[],
-            short: short.to_owned(),
-            long: "",
             flags: Vec::new(),
             children,
             runnable: false,
+            foreign: false,
             arguments: Arguments::Ignored,
         }
     }
 
     /// A command that does something.
-    pub fn leaf(name: &str, short: &str, flags: Vec<Flag>, arguments: Arguments) -> Self {
+    pub fn leaf(name: &str, flags: Vec<Flag>, arguments: Arguments) -> Self {
         Self {
             flags,
             runnable: true,
             arguments,
-            ..Self::group(name, short, Vec::new())
+            ..Self::group(name, Vec::new())
         }
     }
 
-    fn child(&self, name: &str) -> Option<&Command> {
+    /// A command that this engine does not run.
+    pub fn foreign(name: &str) -> Self {
+        Self {
+            runnable: true,
+            foreign: true,
+            ..Self::group(name, Vec::new())
+        }
+    }
+
+    /// A sub-command by its name or another name of it.
+    pub fn child(&self, name: &str) -> Option<&Command> {
         self.children
             .iter()
             .find(|child| child.name == name || child.aliases.contains(&name))
@@ -102,6 +105,16 @@ impl<'a> Invocation<'a> {
     /// The command to run.
     pub fn command(&self) -> &'a Command {
         self.path[self.path.len() - 1]
+    }
+
+    /// The command as it is called, from `kubeadm` on.
+    pub fn full_name(&self) -> String {
+        let names: Vec<&str> = self
+            .path
+            .iter()
+            .map(|command| command.name.as_str())
+            .collect();
+        names.join(" ")
     }
 
     /// Names of the commands below the root.
@@ -207,11 +220,21 @@ pub(super) fn parse<'a>(
             format!("unknown command {:?} for {:?}", rest[at], root.name),
         ));
     }
+    if invocation.command().foreign {
+        // Its flags are not known here; all that can be answered is a call for help.
+        let asks = rest.iter().any(|word| word == "-h" || word == "--help");
+        if asks {
+            invocation.values.insert("help", vec!["true".to_owned()]);
+        }
+        invocation.arguments = rest;
+        return Ok(invocation);
+    }
     read_flags(&mut invocation, global, rest)?;
     Ok(invocation)
 }
 
-fn complaint(invocation: &Invocation<'_>, text: String) -> Failure {
+/// A failure that old versions show with the usage of the command.
+pub(super) fn complaint(invocation: &Invocation<'_>, text: String) -> Failure {
     Failure {
         kind: FailureKind::Usage(
             invocation
@@ -228,9 +251,6 @@ const HELP: Flag = Flag {
     name: "help",
     short: Some('h'),
     kind: Kind::Bool,
-    value: "",
-    usage: "",
-    default: "",
 };
 
 fn find_long(command: &Command, global: &[Flag], name: &str) -> Option<Flag> {
@@ -386,94 +406,4 @@ fn set(invocation: &mut Invocation<'_>, flag: &Flag, value: String, shown: &str)
     };
     invocation.values.entry(flag.name).or_default().push(value);
     Ok(())
-}
-
-/// The help of a command: its description and usage.
-pub(super) fn help(path: &[&Command], global: &[Flag]) -> String {
-    let command = path[path.len() - 1];
-    let description = if command.long.is_empty() {
-        &command.short
-    } else {
-        command.long
-    };
-    format!("{}\n\n{}", description.trim_end(), usage(path, global))
-}
-
-/// The usage of a command, as cobra's template lays it out.
-pub(super) fn usage(path: &[&Command], global: &[Flag]) -> String {
-    let command = path[path.len() - 1];
-    let full: Vec<&str> = path.iter().map(|command| command.name.as_str()).collect();
-    let full = full.join(" ");
-    let mut out = "Usage:".to_owned();
-    if command.runnable {
-        out.push_str(&format!("\n  {full} [flags]"));
-    }
-    if !command.children.is_empty() {
-        out.push_str(&format!("\n  {full} [command]"));
-    }
-    if !command.aliases.is_empty() {
-        out.push_str(&format!(
-            "\n\nAliases:\n  {}, {}",
-            command.name,
-            command.aliases.join(", ")
-        ));
-    }
-    if !command.children.is_empty() {
-        out.push_str("\n\nAvailable Commands:");
-        let mut children: Vec<&Command> = command.children.iter().collect();
-        children.sort_by(|one, other| one.name.cmp(&other.name));
-        let width = children
-            .iter()
-            .map(|child| child.name.len())
-            .max()
-            .unwrap_or(0)
-            .max(11);
-        for child in children {
-            out.push_str(&format!("\n  {:<width$} {}", child.name, child.short));
-        }
-    }
-    let help_text = format!("help for {}", command.name);
-    let mut lines: Vec<(String, String)> = command.flags.iter().map(flag_line).collect();
-    lines.push(("  -h, --help".to_owned(), help_text));
-    lines.sort_by(|one, other| one.0[6..].cmp(&other.0[6..]));
-    out.push_str("\n\nFlags:\n");
-    out.push_str(&columns(&lines));
-    let mut lines: Vec<(String, String)> = global.iter().map(flag_line).collect();
-    lines.sort_by(|one, other| one.0[6..].cmp(&other.0[6..]));
-    out.push_str("\n\nGlobal Flags:\n");
-    out.push_str(&columns(&lines));
-    if !command.children.is_empty() {
-        out.push_str(&format!(
-            "\n\nUse \"{full} [command] --help\" for more information about a command."
-        ));
-    }
-    out.push('\n');
-    out
-}
-
-fn flag_line(flag: &Flag) -> (String, String) {
-    let head = match flag.short {
-        Some(short) => format!("  -{short}, --{}", flag.name),
-        None => format!("      --{}", flag.name),
-    };
-    let head = if flag.value.is_empty() {
-        head
-    } else {
-        format!("{head} {}", flag.value)
-    };
-    let usage = if flag.default.is_empty() {
-        flag.usage.to_owned()
-    } else {
-        format!("{} (default {})", flag.usage, flag.default)
-    };
-    (head, usage)
-}
-
-fn columns(lines: &[(String, String)]) -> String {
-    let width = lines.iter().map(|(head, _)| head.len()).max().unwrap_or(0);
-    lines
-        .iter()
-        .map(|(head, usage)| format!("{head:<width$}   {usage}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

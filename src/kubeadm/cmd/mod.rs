@@ -1,6 +1,7 @@
 //! kubeadm's command line: from arguments to an exit status.
 
 mod cobra;
+mod help;
 mod tree;
 
 use super::certlist::{Ca, LEAVES, config_files, managed};
@@ -12,7 +13,7 @@ use super::process::Process;
 use super::profile::GroupStyle;
 use super::{CommandOutput, Machine, Version};
 use crate::time::shift;
-use cobra::{Arguments, Command, Flag, Invocation};
+use cobra::{Arguments, Command, Invocation};
 
 /// Runs kubeadm: `args` is what follows the program's name.
 pub fn run(version: Version, args: &[String], machine: &mut Machine<'_>) -> CommandOutput {
@@ -20,10 +21,10 @@ pub fn run(version: Version, args: &[String], machine: &mut Machine<'_>) -> Comm
     let root = tree::root(&process.profile);
     let global = tree::global_flags(&process.profile);
     let result = cobra::parse(&root, &global, args)
-        .and_then(|invocation| execute(&mut process, &invocation, &global));
+        .and_then(|invocation| execute(&mut process, &invocation, &root));
     let exit_code = match result {
         Ok(code) => code,
-        Err(failure) => end(&mut process, &root, &global, &failure),
+        Err(failure) => end(&mut process, &failure),
     };
     CommandOutput {
         exit_code,
@@ -33,7 +34,7 @@ pub fn run(version: Version, args: &[String], machine: &mut Machine<'_>) -> Comm
 }
 
 /// Prints a failure as the version does; returns the exit status.
-fn end(process: &mut Process<'_, '_>, root: &Command, global: &[Flag], failure: &Failure) -> i32 {
+fn end(process: &mut Process<'_, '_>, failure: &Failure) -> i32 {
     let profile = process.profile.clone();
     let err = &mut process.stderr;
     match &failure.kind {
@@ -47,12 +48,7 @@ fn end(process: &mut Process<'_, '_>, root: &Command, global: &[Flag], failure: 
         FailureKind::Usage(path) if profile.usage_after_error => {
             err.push_str(&format!("Error: {}\n", failure.text));
             if path.len() > 1 {
-                let mut commands = vec![root];
-                for name in &path[1..] {
-                    let here = commands[commands.len() - 1];
-                    commands.extend(here.children.iter().find(|child| child.name == *name));
-                }
-                err.push_str(&cobra::usage(&commands, global));
+                err.push_str(&help::usage(&path.join(" "), profile.version).unwrap_or_default());
                 err.push('\n');
             } else {
                 err.push_str("Run 'kubeadm --help' for usage.\n");
@@ -78,29 +74,29 @@ fn end(process: &mut Process<'_, '_>, root: &Command, global: &[Flag], failure: 
 fn execute(
     process: &mut Process<'_, '_>,
     invocation: &Invocation<'_>,
-    global: &[Flag],
+    root: &Command,
 ) -> Result<i32> {
     let command = invocation.command();
-    let help = || cobra::help(&invocation.path, global);
-    if invocation.is_set("help") {
-        process.stdout.push_str(&help());
+    let full = invocation.full_name();
+    let version = process.profile.version;
+    let help = help::help(&full, version);
+    if let (true, Some(help)) = (invocation.is_set("help"), &help) {
+        process.stdout.push_str(help);
         return Ok(0);
     }
-    if !command.children.is_empty() {
-        return group(process, invocation, &help());
+    if command.foreign {
+        return Err(Failure::new(format!(
+            "{full:?} is not run by certdrill, which runs kubeadm's commands for certificates and kubeconfigs"
+        )));
+    }
+    if !command.children.is_empty() || command.name == "alpha" {
+        return group(process, invocation, &help.unwrap_or_default());
     }
     if command.arguments == Arguments::Refused
         && let Some(first) = invocation.arguments.first()
     {
-        let full: Vec<&str> = invocation
-            .path
-            .iter()
-            .map(|command| command.name.as_str())
-            .collect();
-        return Err(Failure::new(format!(
-            "unknown command {first:?} for {:?}",
-            full.join(" ")
-        )));
+        let text = format!("unknown command {first:?} for {full:?}");
+        return Err(cobra::complaint(invocation, text));
     }
     match invocation.names().as_slice() {
         ["certs", name] | ["alpha", "certs", name] => certs(process, invocation, name)?,
@@ -109,35 +105,54 @@ fn execute(
         }
         ["init", "phase", group, name] => phase(process, invocation, group, name)?,
         ["kubeconfig", "user"] | ["alpha", "kubeconfig", "user"] => user(process, invocation)?,
-        _ => process.stdout.push_str(&help()),
+        _ => topic(process, invocation, root),
     }
     Ok(0)
+}
+
+/// `kubeadm help`: the help of the command that its arguments name.
+fn topic(process: &mut Process<'_, '_>, invocation: &Invocation<'_>, root: &Command) {
+    let version = process.profile.version;
+    let mut path = root.name.clone();
+    let mut here = root;
+    for word in &invocation.arguments {
+        let Some(child) = here.child(word) else { break };
+        here = child;
+        path = format!("{path} {}", child.name);
+    }
+    if here.name == root.name && !invocation.arguments.is_empty() {
+        let topics: Vec<String> = invocation
+            .arguments
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        // cobra adds this flag when a command runs, which here none does.
+        let usage: String = help::usage(&path, version)
+            .unwrap_or_default()
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("  -h, --help "))
+            .collect();
+        process.stderr.push_str(&format!(
+            "Unknown help topic [{}]\n{usage}",
+            topics.join(" ")
+        ));
+        return;
+    }
+    process
+        .stdout
+        .push_str(&help::help(&path, version).unwrap_or_default());
 }
 
 /// A command that has sub-commands was called itself.
 fn group(process: &mut Process<'_, '_>, invocation: &Invocation<'_>, help: &str) -> Result<i32> {
     let command = invocation.command();
-    let full: Vec<&str> = invocation
-        .path
-        .iter()
-        .map(|command| command.name.as_str())
-        .collect();
-    let full = full.join(" ");
+    let full = invocation.full_name();
     let first = invocation.arguments.first();
-    if matches!(command.name.as_str(), "kubeadm" | "alpha") || !command.runnable {
+    if !command.runnable {
         process.stdout.push_str(help);
         return Ok(0);
     }
-    let usage_error = |text: String| Failure {
-        kind: FailureKind::Usage(
-            invocation
-                .path
-                .iter()
-                .map(|command| command.name.clone())
-                .collect(),
-        ),
-        ..Failure::new(text)
-    };
+    let usage_error = |text: String| cobra::complaint(invocation, text);
     let is_phase = invocation.names().first() == Some(&"init");
     if is_phase && process.profile.group_style != GroupStyle::Required {
         // A phase with sub-phases takes no arguments, and shows its help instead of running.
@@ -328,10 +343,8 @@ fn phase(
                 .filter(|file| name == "all" || file.phase == name)
                 .collect();
             if !external_ca {
-                process
-                    .machine
-                    .keys
-                    .prefetch(config.cluster.algorithm, files.len());
+                let algorithm = process.config_algorithm(&config);
+                process.machine.keys.prefetch(algorithm, files.len());
             }
             for file in files {
                 process

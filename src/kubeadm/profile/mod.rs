@@ -228,6 +228,8 @@ profile! {
     embedded_article: &'static str = table::EMBEDDED_SPELLING;
     /// Another server URL in an existing kubeconfig is a warning.
     other_server_is_warning: bool = table::OTHER_SERVER_IS_WARNING;
+    /// Keys of new kubeconfigs are of the configured kind.
+    config_keys_configured: bool = table::CONFIG_KEYS_CONFIGURED;
     /// CA data of existing kubeconfigs is compared certificate by certificate.
     config_ca_by_certificate: bool = table::CONFIG_CA_BY_CERTIFICATE;
     /// Words about unreadable kinds.

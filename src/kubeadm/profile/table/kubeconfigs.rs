@@ -35,6 +35,12 @@ boundary!(
 );
 
 boundary!(
+    /// Keys of new kubeconfigs are of the configured kind; they were RSA-2048 whatever was configured.
+    CONFIG_KEYS_CONFIGURED: bool = "kind of key in new kubeconfigs", false, (31, 0) => true,
+    "source v1.30.14 and v1.31.0 phases/kubeconfig/kubeconfig.go; run v1.28.15, v1.35.4"
+);
+
+boundary!(
     /// CA data of an existing kubeconfig is compared certificate by certificate.
     CONFIG_CA_BY_CERTIFICATE: bool = "CA data of existing kubeconfigs", false, (31, 0) => true,
     "source v1.30.14 and v1.31.0 phases/kubeconfig/kubeconfig.go; run v1.28.15, v1.34.4"
