@@ -10,7 +10,6 @@ use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
-use crate::real::scratch;
 use crate::report::human::{self, Layout};
 use crate::report::{RunTrace, jsonl, junit, replay_command};
 use crate::run::trace::{Entry, Header, Verdict};
@@ -120,8 +119,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         check_determinism: args.check_determinism,
     };
     let mut outcomes = Vec::with_capacity(planned.len());
-    if let Err(error) = scratch::remove_on_signals() {
-        output::complain(&format!("error: signals cannot be caught: {error}"));
+    if let Err(message) = stage::prepare(planned.iter().map(|one| &one.stage)) {
+        output::complain(&message);
         return Exit::Infrastructure;
     }
     let took = play::all(&planned, options, |index, played| {

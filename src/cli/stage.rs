@@ -9,6 +9,7 @@ use crate::cluster::{Engine, Model};
 use crate::kubeadm::Version;
 use crate::real::engines::Engines;
 use crate::real::kubeadm::Binary;
+use crate::real::{scratch, site};
 use crate::scenario::{Action, Backend, Scenario};
 
 /// A backend, as it is named on the command line.
@@ -70,6 +71,25 @@ impl Stage {
             }
         }
     }
+}
+
+/// Gets this process ready for real binaries: it must be able to give them places of their own. To be called
+/// before any thread is started.
+pub(super) fn prepare<'s>(stages: impl IntoIterator<Item = &'s Stage>) -> Result<(), String> {
+    let real = stages
+        .into_iter()
+        .any(|stage| matches!(stage, Stage::Kubeadm(_)));
+    if real {
+        site::become_root().map_err(|error| {
+            format!(
+                "error: the backend kubeadm needs root or a user namespace, and this machine gives none: {error}\n  \
+                 help: run certdrill as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+                 kernel.apparmor_restrict_unprivileged_userns=0)"
+            )
+        })?;
+    }
+    scratch::remove_on_signals()
+        .map_err(|error| format!("error: signals cannot be caught: {error}"))
 }
 
 /// The engines of this machine, or one that is named.

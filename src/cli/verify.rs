@@ -8,7 +8,6 @@ use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
-use crate::real::scratch;
 use crate::report::Style;
 use crate::run::parity::{self, Comparison, Count, Difference};
 use crate::run::trace::{Entry, Record, Verdict, VerdictEntry};
@@ -113,8 +112,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output.text(&told(result, sides, args, output.style()));
     }
     let mut waiting: Option<Vec<Record>> = None;
-    if let Err(error) = scratch::remove_on_signals() {
-        output::complain(&format!("error: signals cannot be caught: {error}"));
+    if let Err(message) = stage::prepare(&stages) {
+        output::complain(&message);
         return Exit::Infrastructure;
     }
     let took = play::all(&planned, options, |index, played| {

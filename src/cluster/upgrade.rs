@@ -53,6 +53,23 @@ impl World {
         let before = self.nodes[node].version;
         // The kubeadm package of the new version is installed first, as the documentation asks.
         self.nodes[node].version = options.to;
+        if self.backend() != "sim" {
+            // It needs a live kubelet to wait for, and that is simulated here.
+            let text = format!(
+                "upgrade: the order of components and the manifests are the model's; every renewal is done by the \
+                 real kubeadm {}",
+                options.to
+            );
+            let subject = self.nodes[node].name.clone();
+            self.record(
+                EventKind::Note,
+                Weight::Normal,
+                Some(node),
+                &subject,
+                text,
+                None,
+            );
+        }
         let mut lines = Lines::default();
         let result = self.upgrade_steps(node, before, options, &mut lines);
         let (exit_code, stderr) = match result {

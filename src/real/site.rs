@@ -4,6 +4,11 @@
 //! name, and gives every address that can be reached in the world to the loopback device. What is started
 //! from that thread stands in the same place; nothing gets out of it or in.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "identity maps of a user namespace are files"
+)]
+
 use std::io;
 use std::net::IpAddr;
 
@@ -19,6 +24,27 @@ use nix::sched::{CloneFlags, unshare};
 
 /// The loopback device: the first of every network namespace.
 const LOOPBACK: u32 = 1;
+
+/// Makes a process that is not root the root of a user namespace of its own, so that it can [`enter`] places.
+/// Root stays what it is. The process must have one thread only.
+///
+/// # Errors
+/// When the kernel allows nobody but root to make user namespaces.
+pub fn become_root() -> io::Result<()> {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if user.is_root() {
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    for (file, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {user} 1")),
+        ("gid_map", format!("0 {group} 1")),
+    ] {
+        std::fs::write(format!("/proc/self/{file}"), text)?;
+    }
+    Ok(())
+}
 
 /// Moves the calling thread into a network and a host name of its own.
 ///

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::trace::{Entry, Observation, Value};
 use crate::cluster::{Outcome, PodState, RequestState, STATIC_PODS, World};
-use crate::fs::{FileType, Tree};
+use crate::fs::{FileType, MemoryTree, Metadata, Tree};
 use crate::kubeadm::CommandOutput;
 use crate::pki::{Certificate, PrivateKey};
 
@@ -31,6 +32,10 @@ pub(super) struct Observer {
     trees: BTreeMap<usize, u64>,
     /// Paths seen there, by node.
     paths: BTreeMap<usize, Vec<String>>,
+    /// Files as they were when they were last described.
+    described: BTreeMap<(usize, String), (Arc<[u8]>, Metadata)>,
+    /// The authorities that certificates of a node were last held against.
+    authorities: BTreeMap<usize, Vec<[u8; 32]>>,
 }
 
 impl Observer {
@@ -87,7 +92,16 @@ impl Observer {
                 Some((*path, first?))
             })
             .collect();
+        let fingerprints: Vec<[u8; 32]> =
+            authorities.iter().map(|(_, ca)| ca.fingerprint()).collect();
+        let same_authorities = self
+            .authorities
+            .insert(node, fingerprints.clone())
+            .is_some_and(|before| before == fingerprints);
         for path in paths {
+            if self.is_described(&machine.tree, node, &path) && same_authorities {
+                continue;
+            }
             let subject = format!("{path}@{}", machine.name);
             if let Some(state) = file_state(&machine.tree, &path) {
                 facts.push(Fact::exact("file", subject.clone(), "state", state));
@@ -108,6 +122,26 @@ impl Observer {
                 ));
             }
         }
+    }
+
+    /// Whether a file is as it was when this was last asked.
+    fn is_described(&mut self, tree: &MemoryTree, node: usize, path: &str) -> bool {
+        let Ok(metadata) = tree.symlink_metadata(path) else {
+            return false;
+        };
+        if metadata.file_type != FileType::File {
+            return false;
+        }
+        let Ok(content) = tree.content(path) else {
+            return false;
+        };
+        let same = |(before, was): &(Arc<[u8]>, Metadata)| {
+            Arc::ptr_eq(before, &content) && *was == metadata
+        };
+        let key = (node, path.to_owned());
+        let described = self.described.get(&key).is_some_and(same);
+        self.described.insert(key, (content, metadata));
+        described
     }
 }
 
