@@ -22,13 +22,14 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
 fi
 
 fuzz/seeds.py "$cache/seeds"
-export CARGO_TARGET_DIR=$cache/target
-cargo +nightly fuzz build
+# Safe Rust needs no address sanitizer, and builds in a third of the time without.
+CARGO_TARGET_DIR=$cache/target cargo +nightly fuzz build --dev --sanitizer none
+built=$cache/target/$(rustc -vV | sed -n 's/host: //p')/debug
 failed=()
 for target in pem_der kubeconfig kubeadm_config arguments; do
   printf -- '--- %s, %s s\n' "$target" "$seconds"
   mkdir -p "$cache/corpus/$target" "$cache/artifacts/$target"
-  if ! cargo +nightly fuzz run "$target" "$cache/corpus/$target" "$cache/seeds/$target" -- \
+  if ! "$built/$target" "$cache/corpus/$target" "$cache/seeds/$target" \
     -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
     -artifact_prefix="$cache/artifacts/$target/" 2>"$cache/$target.log"; then
     tail -50 "$cache/$target.log" >&2

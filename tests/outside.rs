@@ -325,6 +325,16 @@ fn certificates_say_what_those_of_the_real_kubeadm_say() {
             }
             assert!(compared >= 10, "{}: {compared}", setup.name());
         }
+        if setup.version >= "v1.17" {
+            let pem = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+            tree.create_dir_all("/var/lib/kubelet/pki", 0o755).unwrap();
+            tree.write(pem, b"", 0o600).unwrap();
+            std::fs::create_dir_all(dir.path().join("var/lib/kubelet/pki")).unwrap();
+            std::fs::write(dir.path().join(&pem[1..]), "").unwrap();
+            let step = "init phase kubelet-finalize all";
+            let ours = setup.ours(&mut tree, step, 5, Timestamp::now()).stdout;
+            assert_eq!(ours, setup.real(&binary, dir.path(), step));
+        }
     }
 }
 

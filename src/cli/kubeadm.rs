@@ -23,26 +23,27 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Args)]
 pub struct KubeadmArgs {
     /// The kubeadm version to behave as, for example v1.36.3
-    #[arg(long = "as", value_name = "VERSION")]
+    #[arg(long = "as", value_name = "VERSION", env = "CERTDRILL_AS")]
     pub version: String,
 
     /// The time it is for kubeadm (RFC 3339); now by default
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", env = "CERTDRILL_AT")]
     pub at: Option<String>,
 
     /// The directory that plays `/`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "CERTDRILL_ROOTFS")]
     pub rootfs: PathBuf,
 
     /// What the machine's name is; this machine's by default
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "CERTDRILL_HOSTNAME")]
     pub hostname: Option<String>,
 
     /// The address of the machine's default route; this machine's by default
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", env = "CERTDRILL_HOST_ADDRESS")]
     pub host_address: Option<IpAddr>,
 
     /// Take throw-away keys that follow from this number instead of fresh ones
+    // Not from the environment, as everything that a forgotten variable would make dangerous.
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
 
@@ -150,18 +151,21 @@ pub fn run(args: &KubeadmArgs) -> Result<i32, KubeadmError> {
             .parse()
             .map_err(|_| KubeadmError::Time { text: text.clone() })?,
     };
-    let rootfs = |source| KubeadmError::Rootfs {
+    let outer = DirTree::open(&args.rootfs).map_err(|source| KubeadmError::Rootfs {
         path: args.rootfs.clone(),
         source,
-    };
-    let mut tree = DirTree::open(&args.rootfs).map_err(rootfs)?;
+    })?;
+    let (inner, words) = without_rootfs(&args.args);
+    // kubeadm's own --rootfs: a root inside ours. One that is not there is kubeadm's to complain about.
+    let below = inner.as_ref().and_then(|inner| outer.below(inner).ok());
+    let words = if below.is_some() { &words } else { &args.args };
+    let mut tree = below.unwrap_or(outer);
     if !args.allow_real_root && is_this_machine(&args.rootfs) {
         return Err(KubeadmError::RealRoot {
             path: args.rootfs.clone(),
         });
     }
-    let makes_certificates = args
-        .args
+    let makes_certificates = words
         .iter()
         .any(|arg| arg == "init" || arg == "generate-csr");
     if !makes_certificates && !tree.exists("/etc/kubernetes") {
@@ -176,7 +180,7 @@ pub fn run(args: &KubeadmArgs) -> Result<i32, KubeadmError> {
     let hostname = args.hostname.clone().unwrap_or_else(own_hostname);
     let output = run_kubeadm(
         version,
-        &args.args,
+        words,
         &mut Machine {
             tree: &mut tree,
             now,
@@ -197,6 +201,26 @@ pub fn run(args: &KubeadmArgs) -> Result<i32, KubeadmError> {
         .write_all(output.stderr.as_bytes())
         .map_err(KubeadmError::Output)?;
     Ok(output.exit_code)
+}
+
+/// The last `--rootfs` of kubeadm's arguments, and the arguments without any.
+fn without_rootfs(args: &[String]) -> (Option<String>, Vec<String>) {
+    let mut found = None;
+    let mut rest = Vec::new();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            rest.push(word.clone());
+            rest.extend(words.cloned());
+            break;
+        }
+        match word.strip_prefix("--rootfs=") {
+            Some(value) => found = Some(value.to_owned()),
+            None if word == "--rootfs" => found = words.next().cloned().or(found),
+            None => rest.push(word.clone()),
+        }
+    }
+    (found.filter(|root| !root.is_empty()), rest)
 }
 
 /// Whether a directory is `/`, or its etc/kubernetes is this machine's.
@@ -271,6 +295,20 @@ mod tests {
         let error = refuse("--as v1.36.3 --rootfs / -- certs renew all");
         assert!(matches!(error, KubeadmError::RealRoot { .. }), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn kubeadms_own_rootfs_is_a_root_inside_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("host/etc")).unwrap();
+        std::os::unix::fs::symlink("/host", dir.path().join("link")).unwrap();
+        let line = "--as v1.36.3 --seed 1 --rootfs ROOT -- --rootfs /link init phase certs ca";
+        assert_eq!(run(&args(line, dir.path())).unwrap(), 0);
+        assert!(dir.path().join("host/etc/kubernetes/pki/ca.crt").is_file());
+        assert!(!dir.path().join("etc").exists());
+        let line = "--as v1.36.3 --seed 1 --rootfs ROOT -- init phase certs ca --rootfs=/nosuch";
+        assert_eq!(run(&args(line, dir.path())).unwrap(), 1);
+        assert!(!dir.path().join("etc").exists());
     }
 
     #[test]

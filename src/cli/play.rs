@@ -134,7 +134,8 @@ fn one(planned: &Planned<'_>, options: Options) -> Played {
         crate::run::play_with(planned.picked.scenario, &play_options, engine)
     };
     let run = play();
-    if options.check_determinism {
+    // A real process is repeated, not reproduced.
+    if options.check_determinism && matches!(planned.stage, Stage::Sim) {
         let again = play();
         if let Some(difference) = difference(&run.records, &again.records) {
             return Played::Unsteady(run, difference);

@@ -59,6 +59,35 @@ impl Process<'_, '_> {
         entry.set_text("client-key", &pem);
         entry.set_text("client-certificate", &pem);
         self.write_kubeconfig(&path, &kubeconfig)
-            .context(format!("failed to serialize {path:?}"))
+            .context(format!("failed to serialize {path:?}"))?;
+        if !self.has_init_system() {
+            let none = self.profile.no_init_system;
+            self.print(format!(
+                "[kubelet-start] {none}, won't make sure the kubelet not running for a short period of time while setting up configuration for it."
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the kubelet can be restarted. A machine of a running cluster has what it takes; of a mere tree the
+    /// programs in it decide.
+    fn has_init_system(&self) -> bool {
+        let has = |program: &str| {
+            let dirs = [
+                "/usr/local/sbin",
+                "/usr/local/bin",
+                "/usr/sbin",
+                "/usr/bin",
+                "/sbin",
+                "/bin",
+            ];
+            dirs.iter().any(|dir| {
+                let found = self.tree().metadata(&join(dir, program));
+                found.is_ok_and(|found| !found.is_dir() && found.mode & 0o111 != 0)
+            })
+        };
+        self.machine.cluster.is_some()
+            || has("systemctl")
+            || has("openrc") && has("rc-service") && has("rc-update")
     }
 }

@@ -13,6 +13,7 @@ mod create;
 mod expiration;
 mod failure;
 mod finalize;
+mod gofmt;
 mod jsonpath;
 mod kubeconfigs;
 mod loading;

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::failure::{Context as _, Failure, Result};
+use super::jsonpath::JsonPath;
 use super::process::Process;
-use super::{jsonpath, template};
+use super::template;
 use crate::pki::yaml;
 
 /// An output format.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Format {
     /// A table.
     Text,
@@ -19,11 +20,21 @@ pub enum Format {
     /// KYAML.
     Kyaml,
     /// A jsonpath template.
-    JsonPath(String),
-    /// What a jsonpath template finds, as a JSON list.
-    JsonPathAsJson(String),
+    JsonPath {
+        /// The template.
+        path: JsonPath,
+        /// Whether what it finds is printed as JSON lists.
+        as_json: bool,
+        /// `--allow-missing-template-keys`.
+        missing_keys_allowed: bool,
+    },
     /// A Go template.
-    GoTemplate(String),
+    GoTemplate {
+        /// The template.
+        text: String,
+        /// `--allow-missing-template-keys`.
+        missing_keys_allowed: bool,
+    },
 }
 
 impl Process<'_, '_> {
@@ -31,40 +42,54 @@ impl Process<'_, '_> {
     ///
     /// # Errors
     /// When there is no such format, or a template is missing or cannot be read.
-    pub(super) fn output_format(&self, text: &str) -> Result<Format> {
+    pub(super) fn output_format(&self, text: &str, missing_keys_allowed: bool) -> Result<Format> {
         let construct = "could not construct output printer";
         let (name, argument) = match text.split_once('=') {
             Some((name, argument)) => (name, Some(argument)),
             None => (text, None),
         };
-        let template = |kind: &str| {
+        let template = || {
             argument
                 .filter(|argument| !argument.is_empty())
                 .map(str::to_owned)
                 .ok_or_else(|| {
-                    Failure::new(format!("{kind} format specified but no {kind} given"))
-                        .wrap(construct)
+                    Failure::new("template format specified but no template given").wrap(construct)
                 })
         };
-        let file = |kind: &str| {
-            let path = template(kind)?;
+        let file = || -> Result<String> {
+            let path = template()?;
             let bytes = self
                 .tree()
                 .read(&path)
-                .context(format!("error reading --template {path}"))
+                .map_err(|error| Failure::new(format!("error reading --template {path}, {error}")))
                 .context(construct)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let jsonpath = |text: &str, as_json| {
+            Ok(Format::JsonPath {
+                path: JsonPath::parse(text)
+                    .map_err(Failure::new)
+                    .context(construct)?,
+                as_json,
+                missing_keys_allowed,
+            })
+        };
+        let go_template = |text: String| {
+            Ok(Format::GoTemplate {
+                text,
+                missing_keys_allowed,
+            })
         };
         match (name, argument) {
             ("" | "text", None) => Ok(Format::Text),
             ("json", None) => Ok(Format::Json),
             ("yaml", None) => Ok(Format::Yaml),
             ("kyaml", None) if self.profile.kyaml => Ok(Format::Kyaml),
-            ("jsonpath", _) => template("template").map(Format::JsonPath),
-            ("jsonpath-as-json", _) => template("template").map(Format::JsonPathAsJson),
-            ("jsonpath-file", _) => file("template").map(Format::JsonPath),
-            ("go-template" | "template", _) => template("template").map(Format::GoTemplate),
-            ("go-template-file" | "templatefile", _) => file("template").map(Format::GoTemplate),
+            ("jsonpath", _) => jsonpath(&template()?, false),
+            ("jsonpath-as-json", _) => jsonpath(&template()?, true),
+            ("jsonpath-file", _) => jsonpath(&file()?, false),
+            ("go-template" | "template", _) => go_template(template()?),
+            ("go-template-file" | "templatefile", _) => go_template(file()?),
             _ => Err(Failure::new(format!(
                 "unable to match a printer suitable for the output format {text:?}, allowed formats are: {}",
                 self.allowed_formats()
@@ -102,32 +127,18 @@ pub(super) fn render(value: &Value, format: &Format) -> Result<String> {
             out.push('\n');
             out
         }
-        Format::JsonPath(text) => jsonpath::render(text, value).map_err(Failure::new)?,
-        Format::JsonPathAsJson(text) => {
-            let found = jsonpath::find(text, value).map_err(Failure::new)?;
-            let mut out = String::new();
-            json(&sorted(&Value::Array(found)), 0, &mut out);
-            out.push('\n');
-            out
-        }
-        Format::GoTemplate(text) => template::render(text, value).map_err(Failure::new)?,
+        Format::JsonPath {
+            path,
+            as_json,
+            missing_keys_allowed,
+        } => path
+            .render(value, *missing_keys_allowed, *as_json)
+            .map_err(Failure::new)?,
+        Format::GoTemplate {
+            text,
+            missing_keys_allowed: _,
+        } => template::render(text, value).map_err(Failure::new)?,
     })
-}
-
-/// The value with the keys of every object in order.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            let entries = entries
-                .into_iter()
-                .map(|(key, value)| (key.clone(), sorted(value)));
-            Value::Object(entries.collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        other => other.clone(),
-    }
 }
 
 fn json(value: &Value, indent: usize, out: &mut String) {

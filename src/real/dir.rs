@@ -44,6 +44,18 @@ impl DirTree {
         })
     }
 
+    /// A directory inside, as a root of its own.
+    ///
+    /// # Errors
+    /// When it is no directory or cannot be opened.
+    pub fn below(&self, path: &str) -> std::io::Result<Self> {
+        let root = self.open_inside(path, OFlags::PATH | OFlags::DIRECTORY, 0)?;
+        Ok(Self {
+            root,
+            path: self.path.join(path.trim_start_matches('/')),
+        })
+    }
+
     /// The directory that plays `/`.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -93,6 +93,47 @@ mod tests {
         assert_eq!(missing, Vec::<String>::new());
     }
 
+    /// The flags of a usage.
+    fn flags(text: &str) -> Vec<String> {
+        let (_, list) = text.split_once("\nFlags:\n").unwrap_or_default();
+        let mut names: Vec<String> = list
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_once("--")?.1.split(' ').next())
+            .map(str::to_owned)
+            .filter(|name| name != "help")
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn flags_are_those_that_help_lists() {
+        fn look(command: &Command, path: &str, version: Version, wrong: &mut Vec<String>) {
+            if command.children.is_empty() && !command.foreign && path != "kubeadm help" {
+                let told = flags(&help(path, version).unwrap_or_default());
+                let mut known: Vec<&str> = command.flags.iter().map(|flag| flag.name).collect();
+                known.sort_unstable();
+                if told != known {
+                    wrong.push(format!("{version} {path}: {known:?}, not {told:?}"));
+                }
+            }
+            for child in &command.children {
+                look(child, &format!("{path} {}", child.name), version, wrong);
+            }
+        }
+        let mut wrong = Vec::new();
+        for version in [
+            "v1.15.12", "v1.16.15", "v1.17.17", "v1.28.15", "v1.34.4", "v1.35.4", "v1.36.3",
+            "v1.37.2",
+        ] {
+            let version: Version = version.parse().unwrap();
+            let root = tree::root(&Profile::of(version));
+            look(&root, "kubeadm", version, &mut wrong);
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn a_version_between_two_speaks_as_the_one_before() {
         let version = |text: &str| text.parse::<Version>().unwrap();

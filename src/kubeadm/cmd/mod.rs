@@ -80,6 +80,19 @@ fn execute(
     let full = invocation.full_name();
     let version = process.profile.version;
     let help = help::help(&full, version);
+    // Where the root can be changed, whoever has the directory did so and took the flag away.
+    if let Some(rootfs) = invocation
+        .text("rootfs")
+        .filter(|rootfs| !rootfs.is_empty())
+        && !invocation.is_set("help")
+    {
+        let why = match process.tree().metadata(rootfs) {
+            Err(error) => error.errno.to_string(),
+            Ok(_) => "certdrill runs on one root here".to_owned(),
+        };
+        let text = format!("unable to chroot to {rootfs}: {why}");
+        return Err(cobra::complaint(invocation, text));
+    }
     if let (true, Some(help)) = (invocation.is_set("help"), &help) {
         process.stdout.push_str(help);
         return Ok(0);
@@ -208,7 +221,10 @@ fn certs(process: &mut Process<'_, '_>, invocation: &Invocation<'_>, name: &str)
     match name {
         "check-expiration" => {
             let format = match invocation.text("output") {
-                Some(text) => process.output_format(text)?,
+                Some(text) => {
+                    let allowed = invocation.text("allow-missing-template-keys") != Some("false");
+                    process.output_format(text, allowed)?
+                }
                 None => Format::Text,
             };
             let quiet = format != Format::Text;

@@ -127,7 +127,6 @@ fn certs(profile: &Profile) -> Command {
         check.push(OUTPUT);
         check.push(switch("allow-missing-template-keys"));
         check.push(switch("show-managed-fields"));
-        check.push(text("template"));
     }
     let mut children = vec![
         Command::leaf("certificate-key", Vec::new(), arguments),
@@ -208,12 +207,18 @@ fn certificate_phases(profile: &Profile) -> Command {
         if name == "sa" && !profile.sa_config_flag {
             return flags;
         }
-        flags.extend([CONFIG, VERSION]);
+        flags.push(CONFIG);
+        if profile.phase_version_flag {
+            flags.push(VERSION);
+        }
         if profile.dry_run_phases {
             flags.push(DRY_RUN);
         }
         if name == "all" || name == "apiserver" {
-            flags.extend([ADVERTISE, ENDPOINT, SANS, DNS_DOMAIN, SERVICE_CIDR]);
+            flags.extend([ADVERTISE, SANS, DNS_DOMAIN, SERVICE_CIDR]);
+            if profile.phase_version_flag {
+                flags.push(ENDPOINT);
+            }
         }
         let is_leaf = LEAVES.iter().any(|leaf| leaf.name == name);
         if profile.init_csr && is_leaf {
@@ -236,15 +241,10 @@ fn certificate_phases(profile: &Profile) -> Command {
 
 fn kubeconfig_phases(profile: &Profile) -> Command {
     let flags = |name: &str| {
-        let mut flags = vec![
-            ADVERTISE,
-            BIND_PORT,
-            CERT_DIR,
-            CONFIG,
-            KUBECONFIG_DIR,
-            VERSION,
-            ENDPOINT,
-        ];
+        let mut flags = vec![ADVERTISE, BIND_PORT, CERT_DIR, CONFIG, KUBECONFIG_DIR];
+        if profile.phase_version_flag {
+            flags.extend([VERSION, ENDPOINT]);
+        }
         if profile.dry_run_phases {
             flags.push(DRY_RUN);
         }

@@ -270,6 +270,8 @@ profile! {
     log_flags: LogFlags = table::LOG_FLAGS;
     /// kubelet.conf points to the node's own API server.
     kubelet_local_endpoint: bool = table::KUBELET_LOCAL_ENDPOINT;
+    /// Phases take `--kubernetes-version` and `--control-plane-endpoint`.
+    phase_version_flag: bool = table::PHASE_VERSION_FLAG;
     /// `init phase certs sa --config`.
     sa_config_flag: bool = table::SA_CONFIG_FLAG;
     /// `init phase certs all` has a fixed order.
@@ -300,6 +302,8 @@ profile! {
     configuration_file_words: &'static str = table::CONFIGURATION_FILE_WORDS;
     /// All certificates of ca.crt are trusted in user-provided kubeconfigs.
     whole_ca_chain: bool = table::WHOLE_CA_CHAIN;
+    /// What is said when the kubelet cannot be restarted.
+    no_init_system: &'static str = table::NO_INIT_SYSTEM;
     /// Name of the sub-phase of kubelet-finalize.
     finalize_name: &'static str = table::FINALIZE_NAME;
     /// `--cert-dir` goes before the cluster's certificatesDir.

@@ -4,6 +4,19 @@ use super::super::{Behaviour, Rule};
 use super::{FIRST, boundary, v};
 
 boundary!(
+    /// What is said when the kubelet cannot be restarted.
+    NO_INIT_SYSTEM: &'static str = "words without an init system",
+    "no supported init system detected", (24, 0) => "No supported init system detected",
+    "source v1.23.17 and v1.24.17 phases/kubelet/kubelet.go; run v1.36.3"
+);
+
+boundary!(
+    /// Phases of init take `--kubernetes-version` and `--control-plane-endpoint`.
+    PHASE_VERSION_FLAG: bool = "flags of phases", false, (16, 0) => true,
+    "run v1.15.12, v1.16.15 (init phase --help)"
+);
+
+boundary!(
     /// `certs` instead of `alpha certs`.
     CERTS_GROUP: bool = "certs command group", false, (20, 0) => true,
     "source v1.20.15 cmd/cmd.go; run v1.17.17, v1.28.15"
