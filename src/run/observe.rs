@@ -24,6 +24,9 @@ const AUTHORITIES: [&str; 3] = [
     "/etc/kubernetes/pki/etcd/ca.crt",
 ];
 
+/// A file's content and what `lstat` said of it.
+type Described = (Arc<[u8]>, Metadata);
+
 /// Remembers what was written down, so that only changes are.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
@@ -33,7 +36,7 @@ pub(super) struct Observer {
     /// Paths seen there, by node.
     paths: BTreeMap<usize, Vec<String>>,
     /// Files as they were when they were last described.
-    described: BTreeMap<(usize, String), (Arc<[u8]>, Metadata)>,
+    described: BTreeMap<(usize, String), Described>,
     /// The authorities that certificates of a node were last held against.
     authorities: BTreeMap<usize, Vec<[u8; 32]>>,
 }
@@ -135,9 +138,7 @@ impl Observer {
         let Ok(content) = tree.content(path) else {
             return false;
         };
-        let same = |(before, was): &(Arc<[u8]>, Metadata)| {
-            Arc::ptr_eq(before, &content) && *was == metadata
-        };
+        let same = |(before, was): &Described| Arc::ptr_eq(before, &content) && *was == metadata;
         let key = (node, path.to_owned());
         let described = self.described.get(&key).is_some_and(same);
         self.described.insert(key, (content, metadata));
