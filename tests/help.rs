@@ -2,7 +2,6 @@
 //! that is there (`ci/build-kubeadm.sh`).
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "a test runs the real kubeadm and stops where something is missing"
 )]
