@@ -2,9 +2,8 @@
 //! that is there (`ci/build-kubeadm.sh`).
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "a test runs the real kubeadm and stops where something is missing"
+    reason = "a test stops where something is missing"
 )]
 
 #[path = "beside/engine.rs"]
