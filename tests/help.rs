@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test runs the real kubeadm and stops where something is missing"
+    reason = "a test stops where something is missing"
 )]
 
 #[path = "beside/engine.rs"]

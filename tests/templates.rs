@@ -76,6 +76,59 @@ const JSONPATHS: [&str; 56] = [
     "plain text",
 ];
 
+const GO_TEMPLATES: [&str; 50] = [
+    "{{.kind}}",
+    "{{len .certificates}}",
+    "{{range .certificates}}{{.name}} {{.residualTime}}{{\"\\n\"}}{{end}}",
+    "{{range $i, $c := .certificates}}{{$i}}: {{$c.name}}, {{end}}",
+    "{{range $c := .certificates}}{{$c.name}}, {{end}}",
+    "{{range $k, $v := index .certificates 0}}{{$k}}={{$v}} {{end}}",
+    "{{(index .certificates 0).name}}",
+    "{{index .certificates 0 \"name\"}}",
+    "{{index .certificates 99}}",
+    "before {{index .certificates 99}}",
+    "{{index .nosuch 0}}",
+    "{{index .certificates \"x\"}}",
+    "{{.nosuch}}",
+    "{{.nosuch.x}}",
+    "{{.kind.x}}",
+    "{{.certificates.x}}",
+    "line\n{{ .kind.x.y.z.and.so.on.and.on }}",
+    "{{range .certificates}}{{if .missing}}{{.name}}{{end}}{{end}}",
+    "{{range .certificates}}{{if eq .name \"apiserver\"}}A{{else if .missing}}M{{else}}.{{end}}{{end}}",
+    "{{range .certificates}}{{if and (lt .residualTime 604800) (not .missing)}}{{.name}}{{end}}{{end}}",
+    "{{range .certificates}}{{if or .missing (eq .caName \"etcd-ca\")}}{{.name}} {{end}}{{end}}",
+    "{{range .certificates}}{{if .missing}}{{continue}}{{end}}{{.name}} {{end}}",
+    "{{range .certificates}}{{if eq .name \"etcd-peer\"}}{{break}}{{end}}{{.name}} {{end}}",
+    "{{range .nosuch}}x{{else}}none{{end}}",
+    "{{range .kind}}x{{end}}",
+    "{{with .certificates}}{{len .}}{{end}}{{with .nosuch}}x{{else}}no{{end}}",
+    "{{$n := len .certificates}}{{$n}} {{$n = 3}}{{$n}}",
+    "{{range .certificates}}{{$.kind}} {{end}}",
+    "{{printf \"%-30s|%5d|%t|%v|%q\" (index .certificates 1).name (index .certificates 1).residualTime (index .certificates 1).missing .kind .kind}}",
+    "{{printf \"%s %d\" .nosuch .kind}}",
+    "{{printf \"%s\" .kind .kind}}{{printf \"%s\"}}",
+    "{{printf \"%012d|%12d\" (index .certificates 1).residualTime -3}}",
+    "{{print 1 2 \"x\" 3 true}}{{println .kind 1}}",
+    "{{.kind | printf \"%s-%s\" \"a\" | len}}",
+    "{{- .kind -}}  x  {{- /* c */ -}}  y",
+    "{{\"a\\tb\"}}{{`raw\\n`}}",
+    "{{true}} {{3}} {{3.5}} {{1e6}}",
+    "{{.}}",
+    "{{index .certificates 10}}",
+    "{{base64decode \"aGVsbG8=\"}}{{exists . \"kind\"}}{{exists . \"nosuch\"}}",
+    "{{eq .kind true}}{{lt 1 .kind}}",
+    "{{lt true false}}",
+    "{{eq .kind \"a\" \"CertificateExpirationInfo\"}}{{ne 1 2}}{{ge 2 2}}{{gt 1 2}}{{le 1 2}}",
+    "{{len (index .certificates 0).residualTime}}",
+    "{{.kind",
+    "{{range .certificates}}",
+    "{{end}}",
+    "{{nosuch .x}}",
+    "{{$x}}",
+    "{{if}}x{{end}}",
+];
+
 fn words<'a>(options: &[&'a str]) -> Vec<&'a str> {
     let mut out = vec!["certs", "check-expiration", "--config", "/kubeadm.yaml"];
     out.extend(options);
@@ -188,6 +241,33 @@ fn jsonpaths_print_what_the_real_kubeadm_prints() {
         ["-o", "jsonpath"],
         ["-o", "jsonpath="],
         ["-o", "jsonpath-file=/nosuch"],
+    ] {
+        templates.push(bad.iter().map(|&word| word.to_owned()).collect());
+    }
+    compare(&templates);
+}
+
+#[test]
+fn go_templates_print_what_the_real_kubeadm_prints() {
+    let mut templates: Vec<Vec<String>> = GO_TEMPLATES
+        .iter()
+        .map(|template| options("go-template", template, &[]))
+        .collect();
+    for template in [
+        "{{.nosuch}}",
+        "{{range .certificates}}{{.caName}}{{end}}",
+        "{{.kind}}",
+    ] {
+        templates.push(options(
+            "template",
+            template,
+            &["--allow-missing-template-keys=false"],
+        ));
+    }
+    for bad in [
+        ["-o", "go-template"],
+        ["-o", "template="],
+        ["-o", "go-template-file=/nosuch"],
     ] {
         templates.push(bad.iter().map(|&word| word.to_owned()).collect());
     }

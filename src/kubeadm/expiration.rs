@@ -55,9 +55,7 @@ impl Process<'_, '_> {
         };
         let Format::Text = format else {
             let info = structured(&leaves, &authorities);
-            let text = output::render(&info, format)?;
-            self.stdout.push_str(&text);
-            return Ok(());
+            return output::render(&info, format, &mut self.stdout);
         };
         let mut rows = self.leaf_table(&leaves);
         rows.push(vec![String::new()]);

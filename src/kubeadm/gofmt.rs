@@ -93,6 +93,49 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
+/// The text between quotes, with Go's escapes undone.
+pub(super) fn unquote(text: &str, quote: char) -> Option<String> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        if c == quote {
+            return None;
+        }
+        if c != '\\' {
+            out.extend(c.to_string().bytes());
+            continue;
+        }
+        let escape = rest.chars().next()?;
+        rest = &rest[escape.len_utf8()..];
+        let mut number = |digits: usize, radix: u32| {
+            let text = rest.get(..digits)?;
+            rest = &rest[digits..];
+            u32::from_str_radix(text, radix).ok()
+        };
+        match escape {
+            'a' => out.push(7),
+            'b' => out.push(8),
+            'f' => out.push(12),
+            'n' => out.push(b'\n'),
+            'r' => out.push(b'\r'),
+            't' => out.push(b'\t'),
+            'v' => out.push(11),
+            '\\' => out.push(b'\\'),
+            'x' => out.push(u8::try_from(number(2, 16)?).ok()?),
+            'u' => out.extend(char::from_u32(number(4, 16)?)?.to_string().bytes()),
+            'U' => out.extend(char::from_u32(number(8, 16)?)?.to_string().bytes()),
+            '0'..='7' => {
+                let digits = u32::from(escape) - u32::from('0');
+                out.push(u8::try_from(digits * 64 + number(2, 8)?).ok()?);
+            }
+            c if c == quote => out.extend(c.to_string().bytes()),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
 /// `encoding/json` of a value: keys in order, indented unless the indent is empty.
 pub(super) fn json(value: &Value, indent: &str, depth: usize, out: &mut String) {
     let line = |depth: usize, out: &mut String| {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::failure::{Context as _, Failure, Result};
 use super::jsonpath::JsonPath;
 use super::process::Process;
-use super::template;
+use super::template::Template;
 use crate::pki::yaml;
 
 /// An output format.
@@ -31,7 +31,7 @@ pub enum Format {
     /// A Go template.
     GoTemplate {
         /// The template.
-        text: String,
+        template: Template,
         /// `--allow-missing-template-keys`.
         missing_keys_allowed: bool,
     },
@@ -76,7 +76,9 @@ impl Process<'_, '_> {
         };
         let go_template = |text: String| {
             Ok(Format::GoTemplate {
-                text,
+                template: Template::parse(&text)
+                    .map_err(Failure::new)
+                    .context(construct)?,
                 missing_keys_allowed,
             })
         };
@@ -107,12 +109,12 @@ impl Process<'_, '_> {
     }
 }
 
-/// Renders an object.
+/// Renders an object into `out`. A template that does not fit the object leaves what it had printed until then.
 ///
 /// # Errors
 /// When a template does not fit it.
-pub(super) fn render(value: &Value, format: &Format) -> Result<String> {
-    Ok(match format {
+pub(super) fn render(value: &Value, format: &Format, out: &mut String) -> Result<()> {
+    let text = match format {
         Format::Text => String::new(),
         Format::Json => {
             let mut out = String::new();
@@ -135,10 +137,18 @@ pub(super) fn render(value: &Value, format: &Format) -> Result<String> {
             .render(value, *missing_keys_allowed, *as_json)
             .map_err(Failure::new)?,
         Format::GoTemplate {
-            text,
-            missing_keys_allowed: _,
-        } => template::render(text, value).map_err(Failure::new)?,
-    })
+            template,
+            missing_keys_allowed,
+        } => match template.render(value, *missing_keys_allowed) {
+            Ok(text) => text,
+            Err(broken) => {
+                out.push_str(&broken.printed);
+                return Err(Failure::new(broken.error));
+            }
+        },
+    };
+    out.push_str(&text);
+    Ok(())
 }
 
 fn json(value: &Value, indent: usize, out: &mut String) {

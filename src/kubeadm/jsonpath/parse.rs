@@ -1,5 +1,7 @@
 //! Templates as client-go's `util/jsonpath/parser.go` reads them.
 
+use super::super::gofmt;
+
 /// What is wrong with a template, in client-go's words.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
@@ -234,7 +236,7 @@ impl<'a> Parser<'a> {
             before = c;
         }
         let text = self.take(end.ok_or_else(unterminated)? + 1);
-        let value = unquote(&text[1..text.len() - 1], quote)
+        let value = gofmt::unquote(&text[1..text.len() - 1], quote)
             .ok_or_else(|| format!("unquote string {text} error invalid syntax"))?;
         self.nodes.push(Node::Text(value));
         Ok(())
@@ -311,49 +313,6 @@ fn slice(text: &str) -> Result<[Param; 3]> {
         };
     }
     Ok(out)
-}
-
-/// The text between quotes, with Go's escapes undone.
-fn unquote(text: &str, quote: char) -> Option<String> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        if c == quote {
-            return None;
-        }
-        if c != '\\' {
-            out.extend(c.to_string().bytes());
-            continue;
-        }
-        let escape = rest.chars().next()?;
-        rest = &rest[escape.len_utf8()..];
-        let mut number = |digits: usize, radix: u32| {
-            let text = rest.get(..digits)?;
-            rest = &rest[digits..];
-            u32::from_str_radix(text, radix).ok()
-        };
-        match escape {
-            'a' => out.push(7),
-            'b' => out.push(8),
-            'f' => out.push(12),
-            'n' => out.push(b'\n'),
-            'r' => out.push(b'\r'),
-            't' => out.push(b'\t'),
-            'v' => out.push(11),
-            '\\' => out.push(b'\\'),
-            'x' => out.push(u8::try_from(number(2, 16)?).ok()?),
-            'u' => out.extend(char::from_u32(number(4, 16)?)?.to_string().bytes()),
-            'U' => out.extend(char::from_u32(number(8, 16)?)?.to_string().bytes()),
-            '0'..='7' => {
-                let digits = u32::from(escape) - u32::from('0');
-                out.push(u8::try_from(digits * 64 + number(2, 8)?).ok()?);
-            }
-            c if c == quote => out.extend(c.to_string().bytes()),
-            _ => return None,
-        }
-    }
-    Some(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn is_terminator(c: char) -> bool {
