@@ -1,6 +1,6 @@
 //! The committed pool of throw-away keys, and the source that draws from it by stream.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{LazyLock, OnceLock, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -132,6 +132,8 @@ pub fn pool_key(algorithm: KeyAlgorithm, index: usize) -> Option<PrivateKey> {
 pub struct PoolKeys {
     seed: u64,
     streams: BTreeMap<String, Stream>,
+    /// Places drawn of late, by whatever stream: two files of a node must not hold one key by chance.
+    recent: BTreeMap<KeyAlgorithm, VecDeque<usize>>,
 }
 
 #[derive(Debug, Clone)]
@@ -148,6 +150,7 @@ impl PoolKeys {
         Self {
             seed,
             streams: BTreeMap::new(),
+            recent: BTreeMap::new(),
         }
     }
 
@@ -179,7 +182,19 @@ impl KeySource for PoolKeys {
         }
         // The slight preference for low places that a modulus gives does not matter here.
         let at = (stream.numbers.next_u64() % left.len() as u64) as usize;
-        pool.key(left.swap_remove(at))
+        let mut place = left.swap_remove(at);
+        // The stream goes on as if its place had been free, so that no further draw of it shifts.
+        let recent = self.recent.entry(algorithm).or_default();
+        let size = pool.slots().len();
+        while recent.contains(&place) {
+            place = (place + 1) % size;
+        }
+        recent.push_back(place);
+        // Some places stay free, or the search would not end.
+        if recent.len() > size * 3 / 4 {
+            recent.pop_front();
+        }
+        pool.key(place)
     }
 
     fn serial(&mut self, stream: &str) -> u64 {
@@ -237,6 +252,17 @@ mod tests {
             );
         }
         assert_ne!(PoolKeys::new(1).serial("a"), PoolKeys::new(2).serial("a"));
+    }
+
+    #[test]
+    fn two_streams_do_not_draw_one_key_within_half_the_pool() {
+        let mut source = PoolKeys::new(3);
+        let half = pool_size(KeyAlgorithm::Rsa2048) / 2;
+        let mut ids = std::collections::BTreeSet::new();
+        for number in 0..half {
+            let stream = format!("stream {number}");
+            assert!(ids.insert(source.key(&stream, KeyAlgorithm::Rsa2048).id()));
+        }
     }
 
     #[test]
