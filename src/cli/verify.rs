@@ -8,7 +8,6 @@ use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
-use crate::report::Style;
 use crate::run::parity::{self, Comparison, Count, Difference};
 use crate::run::trace::{Entry, Record, Verdict, VerdictEntry};
 
@@ -109,7 +108,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     };
     let sides = [first.word(), second.word()];
     for result in &results {
-        output.text(&told(result, sides, args, output.style()));
+        output.text(&told(result, sides, args));
     }
     let mut waiting: Option<Vec<Record>> = None;
     if let Err(message) = stage::prepare(&stages) {
@@ -129,7 +128,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             Some(reason) => Result::NoVerdict(picked, reason),
             None => Result::Compared(picked, parity::compare(&left, &run.records)),
         };
-        output.text(&told(&result, sides, args, output.style()));
+        output.text(&told(&result, sides, args));
         results.push(result);
     });
     let text = summary(&results, sides);
@@ -206,7 +205,7 @@ fn without_verdict(first: &[Record], second: &[Record]) -> Option<String> {
     }
 }
 
-fn told(result: &Result<'_>, sides: [&str; 2], args: &Args, style: Style) -> String {
+fn told(result: &Result<'_>, sides: [&str; 2], args: &Args) -> String {
     let (picked, comparison) = match result {
         Result::NotRun(picked, why) => {
             return format!("not run    {}: {}\n", picked.scenario.id(), why.reason);
@@ -240,7 +239,7 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args, style: Style) -> Str
     }
     let shown = if args.verbose { usize::MAX } else { SHOWN_MAX };
     for difference in comparison.differences.iter().take(shown) {
-        text.push_str(&one(difference, sides, style));
+        text.push_str(&one(difference, sides));
     }
     if comparison.differences.len() > shown {
         text.push_str(&format!(
@@ -251,7 +250,7 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args, style: Style) -> Str
     text
 }
 
-fn one(difference: &Difference, sides: [&str; 2], style: Style) -> String {
+fn one(difference: &Difference, sides: [&str; 2]) -> String {
     let width = sides.iter().map(|side| side.len()).max().unwrap_or(0);
     let mut text = format!(
         "  step {} ({}): {} {} {}\n",
@@ -278,7 +277,6 @@ fn one(difference: &Difference, sides: [&str; 2], style: Style) -> String {
         text.push_str(&format!("    {:width$} {}\n", sides[0], difference.first));
         text.push_str(&format!("    {:width$} {}\n", sides[1], difference.second));
     }
-    let _ = style;
     text
 }
 

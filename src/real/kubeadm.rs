@@ -76,7 +76,7 @@ impl Binary {
     ) -> Result<CommandOutput, EngineError> {
         let engine = self.engine(call.version)?;
         let surroundings = call.world.surroundings();
-        on_machine(&mut call.machine, &surroundings, |place| {
+        on_machine(&mut call.machine, &surroundings, &[], |place| {
             let mut command = Command::new(&engine.path);
             command.arg("--rootfs").arg(place.root).args(args);
             place.run(&surroundings, || {
@@ -138,7 +138,7 @@ impl Engine for Binary {
             Err(output.stderr.trim_end().to_owned())
         } else if output.stdout.contains("MISSING! ") {
             Err(format!("the certificate {certificate} is missing"))
-        } else if output.stdout.contains("external CA") || output.stdout.contains("External CA") {
+        } else if output.stdout.contains("can't be renewed") {
             Ok(Renewal::External)
         } else {
             Ok(Renewal::Renewed)
@@ -158,18 +158,25 @@ impl Engine for Binary {
         })?;
         let engine = self.engine(call.version)?;
         let surroundings = call.world.surroundings();
-        on_machine(&mut call.machine, &surroundings, |place| {
-            place.run(&surroundings, || {
-                script::start(place, &engine.path, launcher, script, file)
-            })
-        })
+        on_machine(
+            &mut call.machine,
+            &surroundings,
+            &script::MOUNTED,
+            |place| {
+                place.run(&surroundings, || {
+                    script::start(place, &engine.path, launcher, script, file)
+                })
+            },
+        )
     }
 }
 
-/// Lays a machine's tree out, lets something run there, and reads the tree back.
+/// Lays a machine's tree out, lets something run there, and reads the tree back. Paths that `work` provides itself
+/// and the node does not have are not read back.
 fn on_machine(
     machine: &mut Machine<'_>,
     surroundings: &Surroundings,
+    provided: &[&'static str],
     work: impl FnOnce(&Place<'_>) -> Result<Output, EngineError>,
 ) -> Result<CommandOutput, EngineError> {
     let local = |what: &str, error: &dyn std::fmt::Display| EngineError {
@@ -183,7 +190,7 @@ fn on_machine(
         .map_err(|error| local("cannot lay out the node's tree", &error))?;
     let added: Vec<&str> = ADDED
         .iter()
-        .chain(&script::MOUNTED)
+        .chain(provided)
         .copied()
         .filter(|path| machine.tree.symlink_metadata(path).is_err())
         .collect();
