@@ -10,6 +10,7 @@ use super::files::{ClientConfig, Credential, KeyText};
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI, KubeletState, Rotation, Stranded,
 };
+use super::mechanism::Mechanism;
 use super::requests::{Request, RequestState};
 use super::world::{Timer, World};
 use crate::fs::Tree;
@@ -103,7 +104,8 @@ impl World {
             let ended = std::iter::once(&credential.certificate)
                 .chain(&credential.intermediates)
                 .map(|certificate| certificate.not_after())
-                .find(|&not_after| now > not_after);
+                .find(|&not_after| now > not_after)
+                .filter(|_| self.has(Mechanism::KubeletStartRule));
             match ended {
                 None => return Ok(config),
                 Some(not_after) => {
@@ -236,6 +238,10 @@ impl World {
             || !self.nodes[node].powered
             || matches!(kubelet.rotation, Rotation::Waiting { .. })
         {
+            return;
+        }
+        let bootstrapping = self.nodes[node].kubelet.bootstrapping;
+        if !bootstrapping && !self.setting_up && !self.has(Mechanism::KubeletRotation) {
             return;
         }
         match self.kubelet_reaches_api(node) {

@@ -13,6 +13,7 @@ mod engine;
 mod files;
 mod kubelet;
 mod leader;
+mod mechanism;
 mod node;
 mod pods;
 mod random;
@@ -28,6 +29,7 @@ pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,

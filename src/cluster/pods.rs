@@ -2,6 +2,7 @@
 //!
 //! Lengths of time are those measured on real clusters of 1.36.
 
+use super::mechanism::Mechanism;
 use super::node::{KubeletState, MANIFESTS, PodState, Process, STATIC_PODS, files_of};
 use super::settle::path_of;
 use super::world::{Timer, World};
@@ -126,7 +127,7 @@ impl World {
         let (min, max) = match component {
             Component::Etcd => (7_100, 8_300),
             // Its whole terminationGracePeriodSeconds, then SIGKILL.
-            Component::ApiServer => (30_150, 30_250),
+            Component::ApiServer if self.has(Mechanism::SlowStop) => (30_150, 30_250),
             Component::Scheduler if leads => (5_050, 5_150),
             _ => (100, 200),
         };

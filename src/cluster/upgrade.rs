@@ -3,6 +3,7 @@
 //! After `K/phases/upgrade/staticpods.go`: etcd, then kube-apiserver, controller-manager, scheduler; each
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
+use super::mechanism::Mechanism;
 use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
@@ -169,8 +170,13 @@ impl World {
     ) -> Result<(), String> {
         let to = options.to;
         let address = self.nodes[node].address.to_string();
-        let default = options.apply || *NODE_RENEWS_BY_DEFAULT.at(to);
-        let renew = options.certificate_renewal.unwrap_or(default);
+        let default = options.apply
+            || *NODE_RENEWS_BY_DEFAULT.at(to)
+            || !self.has(Mechanism::NodeRenewalDefault);
+        let given = options
+            .certificate_renewal
+            .filter(|_| self.has(Mechanism::RenewalFlag));
+        let renew = given.unwrap_or(default) && self.has(Mechanism::UpgradeRenews);
         let fresh = |component| manifests::static_pod(component, to, &address);
         let differs = |world: &World, component| {
             world.nodes[node]

@@ -67,6 +67,7 @@ pub struct World {
     pub(super) queue: Queue<Timer>,
     pub(super) files: FileCache,
     pub(super) verifications: Verifications,
+    pub(super) disabled: super::mechanism::Disabled,
     pub(super) next_process: u64,
     /// Record that whatever happens now follows from.
     pub(super) cause: Option<u64>,
@@ -178,6 +179,7 @@ impl World {
             queue: Queue::new(),
             files: FileCache::default(),
             verifications: Verifications::default(),
+            disabled: super::mechanism::Disabled::new(),
             next_process: 0,
             cause: None,
             leases_running_out: BTreeMap::new(),
