@@ -67,7 +67,10 @@ fn a_row_whose_mechanism_is_missing_turns_its_scenarios_red() {
                 .filter(|variants| variants[0].tags.iter().any(|tag| tag == row))
                 .any(|variants| turns_red(variants, mechanism));
             if !shown {
-                idle.push(format!("{row}: no scenario notices that {} is off", mechanism.word()));
+                idle.push(format!(
+                    "{row}: no scenario notices that {} is off",
+                    mechanism.word()
+                ));
             }
         }
     }
@@ -85,7 +88,9 @@ fn a_scenario_that_claims_a_row_notices_one_of_its_mechanisms() {
                 .filter(|mechanism| mechanism.rows().contains(&tag.as_str()))
                 .peekable();
             if rest.peek().is_some() && !rest.any(|&mechanism| turns_red(variants, mechanism)) {
-                idle.push(format!("{name} claims {tag} and stays green without its mechanism"));
+                idle.push(format!(
+                    "{name} claims {tag} and stays green without its mechanism"
+                ));
             }
         }
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::edge::{EdgeId, FailureClass, Outcome};
 use super::files::{ClientConfig, Credential, KeyText};
+use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI, KubeletState, Rotation, Stranded,
 };
-use super::mechanism::Mechanism;
 use super::requests::{Request, RequestState};
 use super::world::{Timer, World};
 use crate::fs::Tree;
