@@ -8,8 +8,9 @@ use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
+use crate::kubeadm::profile::etcd::etcd_tag;
 use crate::kubeadm::profile::upgrade::{
-    ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
+    ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
@@ -198,7 +199,7 @@ impl World {
             if component == Component::Etcd && self.etcd_is_newer(node, to) {
                 lines.say(format!(
                     "[upgrade/etcd] Non fatal issue encountered during upgrade: the desired etcd version {:?} is older than the currently installed. Skipping etcd upgrade",
-                    ETCD_TAG.at(to)
+                    etcd_tag(to)
                 ));
                 continue;
             }
@@ -362,7 +363,7 @@ impl World {
             return false;
         };
         let current = current.rsplit_once(':').map_or("", |(_, tag)| tag);
-        tag_numbers(current) > tag_numbers(ETCD_TAG.at(to))
+        tag_numbers(current) > tag_numbers(etcd_tag(to))
     }
 
     fn cluster_version(&self) -> Option<Version> {

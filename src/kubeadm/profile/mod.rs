@@ -3,6 +3,7 @@
 //! Any version from 1.15 on is composed from these facts, never from a "nearest" version.
 
 pub mod components;
+pub mod etcd;
 pub mod kubelet;
 pub mod upgrade;
 
