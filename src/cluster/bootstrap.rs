@@ -134,6 +134,7 @@ impl World {
             self.config_maps
                 .insert(name, [("kubelet".to_owned(), data.to_owned())].into());
         }
+        self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
         self.write_instance_config(0)?;
         self.note_created(0, "kubeadm init");

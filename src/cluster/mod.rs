@@ -17,6 +17,7 @@ mod mechanism;
 mod node;
 mod pods;
 mod random;
+mod rbac;
 mod requests;
 mod settle;
 mod surroundings;
@@ -34,6 +35,7 @@ pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
+pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};

@@ -8,6 +8,7 @@ use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
 use super::node::{Node, PodState};
 use super::random::Streams;
+use super::rbac::RoleBinding;
 use super::requests::Request;
 use crate::kubeadm::Version;
 use crate::pki::{KeyAlgorithm, PoolKeys};
@@ -51,6 +52,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Data of the ConfigMaps in kube-system, kept in etcd.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// ClusterRoleBindings by name, kept in etcd.
+    pub role_bindings: BTreeMap<String, RoleBinding>,
     /// Who leads, by component: node and process.
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
@@ -168,6 +171,7 @@ impl World {
             edges: Vec::new(),
             requests: Vec::new(),
             config_maps: BTreeMap::new(),
+            role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
             quorum: None,
             records: Vec::new(),
