@@ -106,6 +106,8 @@ pub enum FailureClass {
     ClientCertificate,
     /// The client has no certificate to show and is nobody.
     Anonymous,
+    /// The server knows the client and does not let it.
+    Forbidden,
     /// The client cannot read its own configuration.
     Configuration,
     /// The server works but what is behind it does not.
@@ -123,6 +125,7 @@ impl FailureClass {
             FailureClass::ServerCertificate => "serverCertificate",
             FailureClass::ClientCertificate => "clientCertificate",
             FailureClass::Anonymous => "anonymous",
+            FailureClass::Forbidden => "forbidden",
             FailureClass::Configuration => "configuration",
             FailureClass::Backend => "backend",
             FailureClass::NotRunning => "notRunning",

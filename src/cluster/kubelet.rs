@@ -532,7 +532,7 @@ pub(super) fn kubelet_edge(node: usize) -> EdgeId {
 fn responsive(class: FailureClass) -> bool {
     matches!(
         class,
-        FailureClass::ClientCertificate | FailureClass::Anonymous
+        FailureClass::ClientCertificate | FailureClass::Anonymous | FailureClass::Forbidden
     )
 }
 

@@ -139,6 +139,7 @@ impl World {
         }
         if options.apply {
             self.set_cluster_version(to);
+            self.bindings_of_upgrade(to);
             lines.say(frame.success.replace("{}", &quoted));
         }
         Ok(())
