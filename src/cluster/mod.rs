@@ -13,6 +13,7 @@ mod engine;
 mod files;
 mod kubelet;
 mod leader;
+mod loopback;
 mod mechanism;
 mod node;
 mod pods;

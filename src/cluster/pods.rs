@@ -179,7 +179,10 @@ impl World {
             return;
         }
         match self.new_process(node, component) {
-            Ok(process) => {
+            Ok(mut process) => {
+                if component == Component::ApiServer {
+                    self.make_loopback(node, &mut process);
+                }
                 self.nodes[node].etcd_member |= component == Component::Etcd;
                 if let Some(pod) = self.nodes[node].pods.get_mut(&component) {
                     pod.state = PodState::Running(process);

@@ -18,6 +18,9 @@ pub fn server_rejected(
         }
         (Component::ControllerManager | Component::Scheduler, _) => lease(client, name, &tls),
         (Component::Kubelet, _) => node_lease(name, &tls),
+        (Component::ApiServer, Component::ApiServer) => format!(
+            "pods is forbidden: Get \"https://{name}:6443/api/v1/namespaces/default/limitranges\": {tls}"
+        ),
         (Component::ApiServer, Component::Etcd) => etcd_dial(&tls),
         (Component::Etcd, _) => peer_probe(&tls),
         _ => tls,

@@ -77,6 +77,12 @@ impl World {
             ids.push(EdgeId {
                 client: Component::ApiServer,
                 client_node: node,
+                server: Component::ApiServer,
+                server_node: Some(node),
+            });
+            ids.push(EdgeId {
+                client: Component::ApiServer,
+                client_node: node,
                 server: Component::Extension,
                 server_node: None,
             });
@@ -136,6 +142,9 @@ impl World {
             (Component::Etcd, Component::Etcd, Some(node)) => {
                 self.pair_outcome(id, self.etcd_peers(id.client_node, node))
             }
+            (Component::ApiServer, Component::ApiServer, Some(node)) => {
+                self.pair_outcome(id, self.loopback(node))
+            }
             (Component::ApiServer, Component::Kubelet, Some(node)) => {
                 self.pair_outcome(id, self.api_to_kubelet(id.client_node, node))
             }
@@ -163,6 +172,8 @@ impl World {
             at: self.wall(id.client_node),
         };
         match id.server {
+            // kube-apiserver shows itself a token.
+            Component::ApiServer if id.client == Component::ApiServer => None,
             Component::ApiServer => {
                 let server = self.api_server_side(server_node)?;
                 authenticate(&self.verifications, &client, &server)
@@ -533,6 +544,12 @@ impl World {
                 add(
                     id.client_node,
                     process_pair(from, Component::Etcd, Slot::Peer).as_ref(),
+                );
+            }
+            (Component::ApiServer, Component::ApiServer) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::Loopback).as_ref(),
                 );
             }
             (Component::ApiServer, Component::Kubelet) => {

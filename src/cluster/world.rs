@@ -125,6 +125,8 @@ pub(super) enum Timer {
         component: Component,
         epoch: u64,
     },
+    /// kube-apiserver's health check finds its loopback certificate at its end.
+    LoopbackEnds { node: usize, process: u64 },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
     /// A lease has run out: another candidate may take it.
@@ -431,6 +433,7 @@ impl World {
                 component,
                 epoch,
             } => self.pod_retry(node, component, epoch),
+            Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),
