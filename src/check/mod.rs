@@ -3,6 +3,7 @@
 mod edges;
 mod facts;
 mod processes;
+mod requests;
 mod select;
 
 use std::collections::BTreeMap;

@@ -8,16 +8,17 @@ mod bootstrap;
 mod clock;
 mod command;
 mod connections;
+pub mod csr;
 mod edge;
 mod engine;
 mod files;
+pub mod kubectl;
 mod kubelet;
 mod leader;
 mod node;
 mod pods;
 mod random;
 mod rbac;
-mod requests;
 mod settle;
 mod surroundings;
 mod texts;
@@ -34,7 +35,8 @@ pub use node::{
     STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
-pub use requests::{Request, RequestState};
+pub use csr::{Condition, ConditionKind, Request, RequestState};
+pub use kubelet::Manager;
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

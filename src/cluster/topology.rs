@@ -83,6 +83,20 @@ impl World {
         for &node in &members {
             ids.push(api(Component::Kubelet, node));
         }
+        if self.spec.metrics_server.is_some()
+            && let Some(runs_on) = self.metrics_server_node()
+        {
+            // A worker that joins later takes the Pod over from the first control plane.
+            self.edges.retain(|edge| {
+                edge.id.client != Component::MetricsServer || edge.id.client_node == runs_on
+            });
+            ids.extend(members.iter().map(|&node| EdgeId {
+                client: Component::MetricsServer,
+                client_node: runs_on,
+                server: Component::Kubelet,
+                server_node: Some(node),
+            }));
+        }
         // etcd first: what stands behind an API server decides what it can answer.
         ids.sort_by_key(|id| {
             let rank = match (id.client, id.server) {
@@ -137,6 +151,9 @@ impl World {
             }
             (Component::ApiServer, Component::Kubelet, Some(node)) => {
                 self.pair_outcome(id, self.api_to_kubelet(id.client_node, node))
+            }
+            (Component::MetricsServer, Component::Kubelet, Some(node)) => {
+                self.pair_outcome(id, self.scrape(id.client_node, node))
             }
             (Component::ApiServer, Component::Extension, None) => {
                 self.pair_outcome(id, self.aggregator(id.client_node))
@@ -335,8 +352,7 @@ impl World {
         }
         Some(ServerSide {
             component: Component::Kubelet,
-            // kubeadm sets no --kubelet-certificate-authority: nobody checks what a kubelet shows.
-            credential: None,
+            credential: self.shown_by_kubelet(node),
             client_roots: machine.kubelet.client_ca.clone(),
             client_name: None,
             at: self.wall(node),
@@ -426,20 +442,15 @@ impl World {
 
     fn api_to_kubelet(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
         let process = self.nodes[client].process(Component::ApiServer)?;
-        let Some(kubelet) = self.kubelet_side(server) else {
-            return Some(Err(Failure::new(
-                FailureClass::Unreachable,
-                texts::unreachable(
-                    Component::Extension,
-                    &format!("{}:10250", self.nodes[server].address),
-                    self.nodes[server].powered,
-                ),
-            )));
+        let kubelet = match self.kubelet_serves(Component::ApiServer, server) {
+            Ok(kubelet) => kubelet,
+            Err(failure) => return Some(Err(failure)),
         };
         Some(connect(
             &self.verifications,
             &ClientSide {
                 component: Component::ApiServer,
+                // kubeadm sets no --kubelet-certificate-authority: kube-apiserver takes whatever a kubelet shows.
                 roots: None,
                 credential: process.pair(Slot::KubeletClient).cloned(),
                 name: self.nodes[server].address.to_string(),
@@ -447,6 +458,111 @@ impl World {
             },
             &kubelet,
         ))
+    }
+
+    /// A kubelet's side of a handshake on port 10250.
+    fn kubelet_serves(&self, client: Component, server: usize) -> Result<ServerSide, Failure> {
+        let authority = format!("{}:10250", self.nodes[server].address);
+        let Some(kubelet) = self.kubelet_side(server) else {
+            let text = match client {
+                Component::MetricsServer => texts::scrape(
+                    &self.nodes[server].name,
+                    &authority,
+                    &texts::refused(&authority, self.nodes[server].powered),
+                ),
+                _ => texts::unreachable(
+                    Component::Extension,
+                    &authority,
+                    self.nodes[server].powered,
+                ),
+            };
+            return Err(Failure::new(FailureClass::Unreachable, text));
+        };
+        if kubelet.credential.is_none() {
+            return Err(Failure {
+                class: FailureClass::ServerCertificate,
+                text: texts::kubelet_without_certificate(
+                    client,
+                    &self.nodes[server].name,
+                    &authority,
+                ),
+                server_log: Some(texts::NO_SERVING_CERTIFICATE.to_owned()),
+            });
+        }
+        Ok(kubelet)
+    }
+
+    /// The machine that the metrics-server's Pod runs on: the first worker, else the first control plane.
+    fn metrics_server_node(&self) -> Option<usize> {
+        let member = |node: &usize| self.nodes[*node].ready.is_some();
+        let mut members = (0..self.nodes.len()).filter(member);
+        let first = members.next()?;
+        Some(
+            (0..self.nodes.len())
+                .filter(member)
+                .find(|&node| !self.nodes[node].control_plane)
+                .unwrap_or(first),
+        )
+    }
+
+    /// A metrics-server asks a kubelet. It shows a token, which the kubelet has the API server review; it checks
+    /// the kubelet's certificate with the cluster's CA unless it runs with `--kubelet-insecure-tls`.
+    fn scrape(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
+        let verifies = self.spec.metrics_server?;
+        if !self.nodes[client].powered
+            || self.nodes[client].kubelet.state != super::node::KubeletState::Running
+        {
+            return None;
+        }
+        let kubelet = match self.kubelet_serves(Component::MetricsServer, server) {
+            Ok(kubelet) => kubelet,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let name = &self.nodes[server].name;
+        let address = self.nodes[server].address.to_string();
+        let roots = verifies
+            .then(|| {
+                self.files
+                    .roots(&self.nodes[0].tree, "/etc/kubernetes/pki/ca.crt")
+                    .ok()
+            })
+            .flatten();
+        let handshake = connect(
+            &self.verifications,
+            &ClientSide {
+                component: Component::MetricsServer,
+                roots,
+                credential: None,
+                name: address.clone(),
+                at: self.wall(client),
+            },
+            &ServerSide {
+                client_roots: None,
+                ..kubelet
+            },
+        );
+        let authority = format!("{address}:10250");
+        Some(match handshake {
+            Err(failure) => Err(Failure {
+                text: texts::scrape(name, &authority, &failure.text),
+                ..failure
+            }),
+            Ok(()) if !self.edge_works(super::kubelet::kubelet_edge(server)) => {
+                Err(Failure::new(
+                    FailureClass::Backend,
+                    texts::scrape_unauthorized(name),
+                ))
+            }
+            Ok(()) => Ok(()),
+        })
+    }
+
+    /// Whether an API server answers requests.
+    pub(super) fn some_api_server_works(&self) -> bool {
+        (0..self.nodes.len()).any(|node| {
+            self.nodes[node].process(Component::ApiServer).is_some()
+                && self.behind(node, Component::Admin).is_ok()
+        })
     }
 
     /// The aggregator towards an extension API server that trusts what kube-apiserver published.
@@ -507,6 +623,7 @@ impl World {
                     process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref(),
                 );
             }
+            (Component::MetricsServer, _) => {}
             (Component::ApiServer, Component::Extension) => {
                 add(
                     id.client_node,

@@ -135,6 +135,9 @@ impl World {
         if self.nodes[node].control_plane {
             self.upgrade_static_pods(node, options, lines)?;
         }
+        // The kubelet's configuration comes anew from the ConfigMap; the kubelet reads it when it next starts.
+        self.write_kubelet_config(node)
+            .map_err(|error| format!("error: {error}"))?;
         if options.apply {
             self.set_cluster_version(to);
             lines.say(frame.success.replace("{}", &quoted));
@@ -171,7 +174,12 @@ impl World {
         let address = self.nodes[node].address.to_string();
         let default = options.apply || *NODE_RENEWS_BY_DEFAULT.at(to);
         let renew = options.certificate_renewal.unwrap_or(default);
-        let fresh = |component| manifests::static_pod(component, to, &address);
+        let args = self.spec.controller_manager_args.clone();
+        let made_with = manifests::Options {
+            external_ca: !self.nodes[node].tree.exists("/etc/kubernetes/pki/ca.key"),
+            controller_manager_args: &args,
+        };
+        let fresh = |component| manifests::static_pod(component, to, &address, made_with);
         let differs = |world: &World, component| {
             world.nodes[node]
                 .tree

@@ -2,7 +2,7 @@
 
 mod words;
 
-pub(crate) use words::{AllEdges, ApiVersion, Kind};
+pub(crate) use words::{AllEdges, ApiVersion, Approver, Kind, MetricsServer, Pending, ShownBy};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 

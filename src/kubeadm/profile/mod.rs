@@ -5,6 +5,7 @@
 pub mod bindings;
 pub mod components;
 pub mod kubelet;
+pub mod signing;
 pub mod upgrade;
 
 use super::Version;
