@@ -1,5 +1,6 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
+use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
 };
@@ -155,6 +156,9 @@ impl World {
 
     /// From 1.17 on, init points kubelet.conf at the file the kubelet rotates, and restarts it.
     fn finalize(&mut self, node: usize) -> Result<(), ClusterError> {
+        if !self.has(Mechanism::KubeletFinalize) {
+            return Ok(());
+        }
         let output = self.kubeadm_quietly(
             node,
             &words("init phase kubelet-finalize all --config /kubeadm.yaml"),

@@ -15,6 +15,8 @@ mod files;
 pub mod kubectl;
 mod kubelet;
 mod leader;
+mod loopback;
+mod mechanism;
 mod node;
 mod pods;
 mod random;
@@ -30,6 +32,7 @@ pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,

@@ -79,6 +79,7 @@ pub struct World {
     pub(super) queue: Queue<Timer>,
     pub(super) files: FileCache,
     pub(super) verifications: Verifications,
+    pub(super) disabled: super::mechanism::Disabled,
     pub(super) next_process: u64,
     /// Record that whatever happens now follows from.
     pub(super) cause: Option<u64>,
@@ -147,6 +148,8 @@ pub(super) enum Timer {
         component: Component,
         epoch: u64,
     },
+    /// kube-apiserver's health check finds its loopback certificate at its end.
+    LoopbackEnds { node: usize, process: u64 },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
     /// A lease has run out: another candidate may take it.
@@ -209,6 +212,7 @@ impl World {
             queue: Queue::new(),
             files: FileCache::default(),
             verifications: Verifications::default(),
+            disabled: super::mechanism::Disabled::new(),
             next_process: 0,
             cause: None,
             leases_running_out: BTreeMap::new(),
@@ -458,6 +462,7 @@ impl World {
                 component,
                 epoch,
             } => self.pod_retry(node, component, epoch),
+            Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),

@@ -31,6 +31,7 @@ mod node;
 mod problem;
 mod raw;
 mod resolve;
+mod rows;
 mod scalar;
 mod schema;
 mod select;
@@ -43,6 +44,7 @@ use std::collections::BTreeMap;
 pub use kubectl::{KubectlCommand, MODELLED as KUBECTL_MODELLED};
 pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
+pub use rows::{ROWS, Row};
 pub use schema::schema;
 pub use types::*;
 

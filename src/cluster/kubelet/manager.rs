@@ -7,6 +7,7 @@ use crate::cluster::csr::series::{BACKOFF_STEPS, POLL_S, WAIT, next_attempt};
 use crate::cluster::csr::{KUBELET_CLIENT, KUBELET_SERVING, Origin, Request, RequestState};
 use crate::cluster::edge::{FailureClass, Outcome};
 use crate::cluster::files::{Credential, KeyText};
+use crate::cluster::mechanism::Mechanism;
 use crate::cluster::node::{
     KUBELET_CONF, KUBELET_CURRENT, Kubelet, KubeletState, Rotation, SERVING_CURRENT, Stranded,
 };
@@ -166,6 +167,9 @@ impl World {
     pub(in crate::cluster) fn rotate(&mut self, node: usize, id: u64, manager: Manager) {
         let kubelet = &self.nodes[node].kubelet;
         if kubelet.id != id || kubelet.state != KubeletState::Running || !self.nodes[node].powered {
+            return;
+        }
+        if !kubelet.bootstrapping && !self.setting_up && !self.has(Mechanism::KubeletRotation) {
             return;
         }
         let attempt = match kubelet.rotation(manager) {

@@ -13,6 +13,7 @@ pub use manager::Manager;
 
 use super::edge::{EdgeId, FailureClass};
 use super::files::ClientConfig;
+use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded,
 };
@@ -108,7 +109,8 @@ impl World {
             let ended = std::iter::once(&credential.certificate)
                 .chain(&credential.intermediates)
                 .map(|certificate| certificate.not_after())
-                .find(|&not_after| now > not_after);
+                .find(|&not_after| now > not_after)
+                .filter(|_| self.has(Mechanism::KubeletStartRule));
             match ended {
                 None => return Ok(config),
                 Some(not_after) => {
@@ -262,7 +264,7 @@ pub(super) fn kubelet_edge(node: usize) -> EdgeId {
 fn responsive(class: FailureClass) -> bool {
     matches!(
         class,
-        FailureClass::ClientCertificate | FailureClass::Anonymous
+        FailureClass::ClientCertificate | FailureClass::Anonymous | FailureClass::Forbidden
     )
 }
 
