@@ -151,6 +151,12 @@ impl World {
         self.wait_for(0, "the kubelet's own certificate", |world| {
             world.nodes[0].kubelet.server_healthy
         })?;
+        if self.spec.server_tls_bootstrap {
+            // kubeadm takes long enough for the kubelet to ask before it is restarted (measured: two requests).
+            self.wait_for(0, "the kubelet's request", |world| {
+                world.nodes[0].kubelet.serving.rotations > 0
+            })?;
+        }
         self.finalize(0)
     }
 
@@ -399,6 +405,20 @@ impl World {
                 }
                 cluster += &format!("{name}: {}s\n", value.as_secs());
             }
+        }
+        if !self.spec.controller_manager_args.is_empty() {
+            // v1beta4 has a list of names and values where older formats have a map.
+            cluster += "controllerManager:\n  extraArgs:\n";
+            for (name, value) in &self.spec.controller_manager_args {
+                cluster += &if newest {
+                    format!("  - name: {name}\n    value: {value:?}\n")
+                } else {
+                    format!("    {name}: {value:?}\n")
+                };
+            }
+        }
+        if self.spec.server_tls_bootstrap {
+            cluster = format!("{}---\n{cluster}", self.kubelet_configuration());
         }
         Ok(format!(
             "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: {API_PORT}\nnodeRegistration:\n  name: {}\n---\n{cluster}",

@@ -379,6 +379,9 @@ impl World {
             .and_then(|pod| pod.manifest.as_deref());
         match manifest {
             Some(manifest) if component == Component::ControllerManager => {
+                if !self.has(Mechanism::SignerFlags) {
+                    return Ok(Flags::of_kubeadm());
+                }
                 Flags::read(manifest, self.manifest_version(node, component))
             }
             _ => Ok(Flags::default()),

@@ -150,8 +150,14 @@ impl World {
 
     /// Upgrade talks to the API server and to etcd: it cannot rescue a cluster that has already ended.
     fn cluster_answers(&self, node: usize) -> Result<(), String> {
+        // A worker has no admin.conf: there kubeadm takes the kubelet's.
+        let component = if self.nodes[node].control_plane {
+            Component::Admin
+        } else {
+            Component::Kubelet
+        };
         let client = self
-            .api_client(Component::Admin, node)
+            .api_client(component, node)
             .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
             .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
         let backends = self.backends(&client.config.host);

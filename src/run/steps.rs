@@ -376,6 +376,24 @@ impl Player<'_> {
                     made.and_then(|()| tree.write(&edit.path, content.as_bytes(), 0o600))
                 }
                 Change::Mode(mode) => tree.set_mode(&edit.path, *mode),
+                Change::Replace(texts) => match tree.read(&edit.path) {
+                    Err(error) => Err(error),
+                    Ok(bytes) => {
+                        let mode = tree.metadata(&edit.path).map_or(0o600, |file| file.mode);
+                        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+                        let missing = texts.iter().find(|(old, _)| !text.contains(old.as_str()));
+                        for (old, new) in texts {
+                            text = text.replace(old.as_str(), new);
+                        }
+                        let result = tree.write(&edit.path, text.as_bytes(), mode);
+                        if let Some((old, _)) = missing {
+                            let expected = format!("{} contains {old:?}", edit.path);
+                            let seen = "it does not".to_owned();
+                            self.require(own, &edit.path, expected, seen, false);
+                        }
+                        result
+                    }
+                },
                 Change::Append(text) => tree.read(&edit.path).and_then(|mut bytes| {
                     let mode = tree.metadata(&edit.path)?.mode;
                     append(&mut bytes, text);
@@ -482,7 +500,9 @@ impl Player<'_> {
                     append(&mut bytes, text);
                     *value = String::from_utf8_lossy(&bytes).into_owned();
                 }
-                Change::Mode(_) => return Err("a ConfigMap has no mode".to_owned()),
+                Change::Mode(_) | Change::Replace(_) => {
+                    return Err("a ConfigMap is edited by lines".to_owned());
+                }
             }
         }
         let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");

@@ -206,6 +206,10 @@ impl Edit {
                 format!("set {} in {path} on {nodes}", keys.join(", "))
             }
             Change::Mode(mode) => format!("chmod {mode:04o} {path} on {nodes}"),
+            Change::Replace(texts) => {
+                let old: Vec<_> = texts.iter().map(|(old, _)| old.as_str()).collect();
+                format!("replace {:?} in {path} on {nodes}", old.join(", "))
+            }
             Change::Append(text) => format!("append {:?} to {path} on {nodes}", text.trim_end()),
         }
     }

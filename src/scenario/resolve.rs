@@ -564,24 +564,25 @@ fn move_manifests(
 }
 
 fn edit(written: raw::Edit, problems: &mut Problems) -> Option<Edit> {
-    let change = match (written.content, written.set_lines, written.append, written.mode) {
-        (Some(content), None, None, None) => Change::Content(content.value),
-        (None, Some(lines), None, None) => set_lines(lines),
-        (None, None, Some(text), None) => Change::Append(text.value),
-        (None, None, None, Some(mode)) => Change::Mode(mode.value.0),
-        (None, None, None, None) => {
-            return problems.push(
-                Problem::new(written.path.at, "this edit changes nothing")
-                    .help("give `content`, `setLines`, `append` or `mode`"),
-            );
-        }
-        _ => {
-            return problems.push(
-                Problem::new(written.path.at, "one edit makes one change").help(
-                    "give one of `content`, `setLines`, `append` and `mode`, and write a step for each",
-                ),
-            );
-        }
+    let changes: Vec<Change> = [
+        written.content.map(|content| Change::Content(content.value)),
+        written.set_lines.map(set_lines),
+        written.replace.map(|texts| match set_lines(texts) {
+            Change::SetLines(texts) => Change::Replace(texts),
+            other => other,
+        }),
+        written.append.map(|text| Change::Append(text.value)),
+        written.mode.map(|mode| Change::Mode(mode.value.0)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let Ok([change]) = <[Change; 1]>::try_from(changes) else {
+        return problems.push(
+            Problem::new(written.path.at, "one edit makes one change").help(
+                "give one of `content`, `setLines`, `replace`, `append` and `mode`, and write a step for each",
+            ),
+        );
     };
     Some(Edit {
         nodes: written.nodes.value,

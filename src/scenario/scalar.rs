@@ -408,7 +408,7 @@ impl Scalar for Range {
 pub(crate) struct CertificateName(pub(crate) String);
 
 /// Certificates that kubeadm and the kubelet keep, by kubeadm's names.
-pub(super) const CERTIFICATES: [&str; 16] = [
+pub(super) const CERTIFICATES: [&str; 17] = [
     "admin.conf",
     "apiserver",
     "apiserver-etcd-client",
@@ -425,6 +425,7 @@ pub(super) const CERTIFICATES: [&str; 16] = [
     "etcd-ca",
     "front-proxy-ca",
     "kubelet",
+    "kubelet-server",
 ];
 
 impl Scalar for CertificateName {

@@ -114,6 +114,7 @@ fn every_key_of_the_format_is_read() {
         "write /etc/motd on cp1",
         "set client-certificate-data in /etc/kubernetes/kubelet.conf on cp1",
         "chmod 0600 /etc/kubernetes/admin.conf on cp1",
+        "replace \"a\" in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
         "append \"serverTLSBootstrap: true\" to /var/lib/kubelet/config.yaml on w1",
         "remove /etc/kubernetes/pki/apiserver.crt on cp1",
         "copy cp1:/etc/kubernetes/admin.conf to cp2:/root/.kube/config",

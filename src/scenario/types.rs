@@ -377,6 +377,8 @@ pub enum Change {
     Mode(u32),
     /// Lines added at the end.
     Append(String),
+    /// Text that is replaced wherever it stands; it must be there.
+    Replace(Vec<(String, String)>),
 }
 
 /// Something that must hold.

@@ -1,6 +1,7 @@
 //! Approvers of kubelet serving certificates that someone installed. Kubernetes has none of its own.
 
 use super::{ConditionKind, KUBELET_SERVING, RequestState, recognise};
+use crate::cluster::mechanism::Mechanism;
 use crate::cluster::world::World;
 use crate::scenario::ApproverPolicy;
 
@@ -23,7 +24,13 @@ impl World {
 
     /// What the installed approver says to a request; `None` where there is none or it is not its business.
     fn decision(&self, request: usize) -> Option<Decision> {
-        let policy = self.serving_approver?;
+        let policy = match self.serving_approver {
+            Some(ApproverPolicy::Strict) if !self.has(Mechanism::ApproverNames) => {
+                ApproverPolicy::Naive
+            }
+            None if !self.has(Mechanism::ServingApproval) => ApproverPolicy::Naive,
+            installed => installed?,
+        };
         let request = &self.requests[request];
         if request.signer != KUBELET_SERVING {
             return None;

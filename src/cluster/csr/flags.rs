@@ -38,6 +38,16 @@ impl Default for Flags {
 }
 
 impl Flags {
+    /// What kubeadm gives a controller-manager unless told otherwise.
+    #[must_use]
+    pub fn of_kubeadm() -> Self {
+        Self {
+            cert_file: "/etc/kubernetes/pki/ca.crt".to_owned(),
+            key_file: "/etc/kubernetes/pki/ca.key".to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Reads the flags of a manifest.
     ///
     /// # Errors

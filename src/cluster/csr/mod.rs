@@ -219,7 +219,11 @@ impl World {
         match self.requests[request].state() {
             RequestState::Pending => {
                 if self.recognised(request).is_some() {
-                    return Some((Timer::Approve { request }, 20, self.retry_limit(request)));
+                    let known = self
+                        .leading_since
+                        .is_some_and(|since| since <= self.requests[request].created_ticks);
+                    let limit = self.retry_limit(request, known);
+                    return Some((Timer::Approve { request }, 20, limit));
                 }
                 self.approver_decides(request)
                     .then_some((Timer::Decide { request }, 100, 1_000))
@@ -227,15 +231,18 @@ impl World {
             RequestState::Approved => self.signer_acts(request).then_some((
                 Timer::Issue { request },
                 20,
-                self.retry_limit(request),
+                self.retry_limit(request, self.requests[request].refused_by.is_some()),
             )),
             _ => None,
         }
     }
 
-    /// A controller that met a request before tries it again with an exponential delay of at most 1000 s
-    /// (`certificate_controller.go`).
-    fn retry_limit(&self, request: usize) -> i64 {
+    /// A controller hears of a request at once. One that it met before and could do nothing about it tries again with
+    /// an exponential delay of at most 1000 s (`certificate_controller.go`).
+    fn retry_limit(&self, request: usize, met_before: bool) -> i64 {
+        if !met_before {
+            return 200;
+        }
         let age = self
             .clock
             .ticks()

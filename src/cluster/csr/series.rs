@@ -10,6 +10,7 @@ use super::{Condition, Origin, Request, RequestState};
 use crate::cluster::kubelet::Manager;
 use crate::cluster::node::{KubeletState, Rotation};
 use crate::cluster::world::World;
+use crate::kubeadm::profile::kubelet::UNSIGNED;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
@@ -106,6 +107,9 @@ impl World {
         }
         let stays = |at: Timestamp| keep_from.is_none_or(|from| at >= from);
         let template = self.requests[request].clone();
+        if attempts == 1 {
+            self.say_unsigned(node, manager, &template.name);
+        }
         let last = kept.len() - 1;
         let first = kept.len().saturating_sub(KEPT_MAX as usize);
         let mut newest = request;
@@ -122,6 +126,26 @@ impl World {
                 attempts: attempt,
                 blocked: false,
             },
+        );
+    }
+
+    /// Says once in a rotation that a request was not signed; the others are the same.
+    fn say_unsigned(&mut self, node: usize, manager: Manager, name: &str) {
+        let line = UNSIGNED.at(self.nodes[node].version);
+        let line = line.replace("{}", manager.signer());
+        self.log_line(node, Component::Kubelet, &line);
+        let subject = format!("kubelet@{}", self.nodes[node].name);
+        let text = format!(
+            "{name} was not signed within {}: another request takes its place, and so on",
+            crate::time::span::display(WAIT)
+        );
+        self.record(
+            EventKind::ProcessLogged,
+            Weight::Normal,
+            Some(node),
+            &subject,
+            text,
+            None,
         );
     }
 
@@ -147,24 +171,6 @@ impl World {
             })
             .collect();
         let name = self.request_name(node, manager, attempt);
-        let subject = format!("kubelet@{}", self.nodes[node].name);
-        // One line for the first; the others are the same.
-        if attempt == 2 {
-            self.log_line(node, Component::Kubelet, "certificate request was not signed");
-            let text = format!(
-                "{} was not signed within {}: another request takes its place, and so on",
-                template.name,
-                crate::time::span::display(WAIT)
-            );
-            self.record(
-                EventKind::ProcessLogged,
-                Weight::Normal,
-                Some(node),
-                &subject,
-                text,
-                None,
-            );
-        }
         let mut asked = template.asked.clone();
         asked.spki.clear();
         let process = self.nodes[node].kubelet.id;

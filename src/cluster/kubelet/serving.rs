@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Manager;
 use crate::cluster::files::Credential;
+use crate::cluster::mechanism::Mechanism;
 use crate::cluster::node::{KUBELET_CONFIG, KUBELET_PKI, Rotation, SERVING_CURRENT};
 use crate::cluster::world::{Timer, World};
 use crate::fs::Tree;
@@ -27,10 +28,13 @@ impl World {
     /// # Errors
     /// With what a kubelet ends with.
     pub(super) fn load_serving(&mut self, node: usize) -> Result<(), String> {
-        let config = self.nodes[node]
-            .tree
-            .read(KUBELET_CONFIG)
-            .unwrap_or_default();
+        let config = if self.has(Mechanism::KubeletConfigFile) {
+            self.nodes[node].tree.read(KUBELET_CONFIG).unwrap_or_default()
+        } else {
+            let map = self.config_maps.get("kubelet-config");
+            map.and_then(|data| data.get("kubelet"))
+                .map_or_else(Vec::new, |text| text.clone().into_bytes())
+        };
         let bootstrap = String::from_utf8_lossy(&config)
             .lines()
             .any(|line| line.trim_end() == "serverTLSBootstrap: true");

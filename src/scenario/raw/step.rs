@@ -349,7 +349,7 @@ record! {
 }
 
 record! {
-    /// A change to a file: give `content`, `setLines`, `append` or `mode`.
+    /// A change to a file: give `content`, `setLines`, `replace`, `append` or `mode`.
     "edit" pub(crate) struct Edit {
         /// On which nodes.
         "nodes" nodes: At<Nodes>,
@@ -359,6 +359,8 @@ record! {
         "content" content: Option<At<String>>,
         /// Lines by the key they begin with, and what the line becomes.
         "setLines" set_lines: Option<Lines>,
+        /// Text to replace, and what takes its place.
+        "replace" replace: Option<Lines>,
         /// Lines to add at the end.
         "append" append: Option<At<String>>,
         /// Permission bits, in octal and in quotes.
