@@ -154,7 +154,10 @@ impl World {
         if self.spec.server_tls_bootstrap {
             // kubeadm takes long enough for the kubelet to ask before it is restarted (measured: two requests).
             self.wait_for(0, "the kubelet's request", |world| {
-                world.nodes[0].kubelet.serving.rotations > 0
+                world
+                    .requests
+                    .iter()
+                    .any(|request| request.signer == super::csr::KUBELET_SERVING)
             })?;
         }
         self.finalize(0)

@@ -40,19 +40,12 @@ impl World {
         let backends = self.backends(&client.config.host);
         let mut failure = None;
         for backend in backends {
-            match self.request(client, backend) {
+            match self.reach(client, backend) {
                 Ok(()) => {
-                    let certificate = client.side.credential.as_ref().map(|pair| &pair.certificate);
-                    let mut groups = certificate
-                        .map(|one| one.organizations().to_vec())
-                        .unwrap_or_default();
-                    groups.push("system:authenticated".to_owned());
-                    return Ok(Requestor {
-                        username: certificate
-                            .map(|one| one.common_name().to_owned())
-                            .unwrap_or_default(),
-                        groups,
-                    });
+                    let shown = client.side.credential.as_ref();
+                    return Ok(
+                        shown.map_or_else(Requestor::default, |pair| Requestor::of(&pair.certificate))
+                    );
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }

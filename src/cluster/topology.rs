@@ -315,8 +315,20 @@ impl World {
         }
     }
 
-    /// A request of an API client to one API server.
+    /// A request of an API client to one API server, for its ordinary work.
     pub(super) fn request(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
+        self.handshake(client, node)?;
+        self.authorize(&client.side)?;
+        self.behind(node, client.side.component)
+    }
+
+    /// As [`World::request`], for something that is not its ordinary work: what it may do is not asked.
+    pub(super) fn reach(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
+        self.handshake(client, node)?;
+        self.behind(node, client.side.component)
+    }
+
+    fn handshake(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
         let Some(server) = self.api_server_side(node) else {
             let authority = format!("{}:{API_PORT}", client.config.host);
             return Err(Failure::new(
@@ -324,9 +336,7 @@ impl World {
                 texts::unreachable(client.side.component, &authority, self.nodes[node].powered),
             ));
         };
-        connect(&self.verifications, &client.side, &server)?;
-        self.authorize(&client.side)?;
-        self.behind(node, client.side.component)
+        connect(&self.verifications, &client.side, &server)
     }
 
     /// RBAC and the node authorizer of an API server, for an authenticated client.

@@ -2,6 +2,7 @@
 
 use super::{KUBELET_CLIENT, KUBELET_SERVING, Origin, Request, recognise};
 use crate::cluster::edge::ClientSide;
+use crate::cluster::rbac::Permission;
 use crate::cluster::topology::ApiClient;
 use crate::cluster::world::World;
 use crate::kubeadm::CommandOutput;
@@ -64,6 +65,14 @@ impl World {
         let requestor = self
             .authenticated(&client)
             .map_err(|failure| failure.text)?;
+        let is_node = requestor.username.starts_with(recognise::NODE_PREFIX)
+            && requestor.groups.iter().any(|group| group == "system:nodes");
+        if !is_node && !self.allows(&requestor, Permission::CreateRequests) {
+            return Err(format!(
+                "Error from server (Forbidden): error when creating \"csr.yaml\": certificatesigningrequests.certificates.k8s.io is forbidden: User {:?} cannot create resource \"certificatesigningrequests\" in API group \"certificates.k8s.io\" at the cluster scope",
+                requestor.username
+            ));
+        }
         let version = self.nodes[node].version;
         let name = format!("csr-{}", self.random.suffix("csr/name/by-hand", 5));
         if let Some(seconds) = wanted.expiration_seconds

@@ -179,6 +179,12 @@ impl World {
             Rotation::Waiting { blocked: false, .. } => return,
             Rotation::Waiting { attempts, .. } => attempts + 1,
         };
+        if attempt == 1 {
+            match manager {
+                Manager::Client => self.nodes[node].kubelet.rotations += 1,
+                Manager::Serving => self.nodes[node].kubelet.serving.rotations += 1,
+            }
+        }
         match self.manager_reaches_api(node, manager) {
             Ok(()) => self.request_certificate(node, manager, attempt),
             Err(class) => self.rotation_failed(node, manager, attempt, class),
@@ -226,12 +232,6 @@ impl World {
     }
 
     fn request_certificate(&mut self, node: usize, manager: Manager, attempt: u32) {
-        if attempt == 1 {
-            match manager {
-                Manager::Client => self.nodes[node].kubelet.rotations += 1,
-                Manager::Serving => self.nodes[node].kubelet.serving.rotations += 1,
-            }
-        }
         let machine = &self.nodes[node];
         let mut usages = vec!["digital signature".to_owned()];
         if !NO_KEY_ENCIPHERMENT.at(machine.version) {
