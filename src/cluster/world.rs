@@ -7,7 +7,7 @@ use super::csr::Request;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
-use super::kubelet::Manager;
+use super::kubelet::Due;
 use super::node::{Node, PodState};
 use super::random::Streams;
 use super::rbac::RoleBinding;
@@ -115,11 +115,7 @@ pub(super) enum Timer {
     /// systemd starts a kubelet.
     KubeletStart { node: usize, id: u64 },
     /// A certificate manager's deadline or next attempt.
-    Rotate {
-        node: usize,
-        id: u64,
-        manager: Manager,
-    },
+    Rotate(Due),
     /// A kubelet has been without certificate for five minutes.
     KubeletStranded { node: usize, id: u64 },
     /// The controller-manager approves a request.
@@ -441,7 +437,7 @@ impl World {
                     self.start_kubelet(node);
                 }
             }
-            Timer::Rotate { node, id, manager } => self.rotate(node, id, manager),
+            Timer::Rotate(due) => self.rotate(due),
             Timer::KubeletStranded { node, id } => self.kubelet_stranded(node, id),
             Timer::Approve { request } => self.approve_automatically(request),
             Timer::Decide { request } => self.decide(request),

@@ -75,6 +75,21 @@ impl Manager {
     }
 }
 
+/// An attempt of a certificate manager that is on the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The node.
+    pub node: usize,
+    /// The kubelet's process.
+    pub process: u64,
+    /// Which of its managers.
+    pub manager: Manager,
+    /// How many rotations had begun when it was put on the clock.
+    pub rotation: u32,
+    /// The number of the attempt.
+    pub attempt: u32,
+}
+
 impl Kubelet {
     /// What a manager is doing.
     #[must_use]
@@ -120,7 +135,6 @@ impl Kubelet {
 impl World {
     /// `nextRotationDeadline`: 70 to 90 % of the life, drawn anew at each start and after each rotation.
     pub(super) fn draw_deadline(&mut self, node: usize, manager: Manager, at_once: bool) {
-        let id = self.nodes[node].kubelet.id;
         let name = self.nodes[node].name.clone();
         let Some(current) = self.nodes[node]
             .kubelet
@@ -130,8 +144,7 @@ impl World {
         else {
             let now = self.wall(node);
             self.nodes[node].kubelet.set_deadline(manager, now);
-            let timer = Timer::Rotate { node, id, manager };
-            self.after(SignedDuration::from_secs(1), timer);
+            self.attempt_after(node, manager, 1, SignedDuration::from_secs(1));
             return;
         };
         let from = current.certificate.not_before();
@@ -146,7 +159,7 @@ impl World {
         let wait = deadline
             .duration_since(self.wall(node))
             .max(SignedDuration::from_secs(1));
-        self.after(wait, Timer::Rotate { node, id, manager });
+        self.attempt_after(node, manager, 1, wait);
         let text = format!(
             "will rotate its {} certificate at {} ({:.1} % of its life)",
             manager.word(),
@@ -163,10 +176,40 @@ impl World {
         );
     }
 
-    /// The deadline has come, or the next attempt.
-    pub(in crate::cluster) fn rotate(&mut self, node: usize, id: u64, manager: Manager) {
+    /// Puts an attempt on the clock.
+    pub(super) fn attempt_after(
+        &mut self,
+        node: usize,
+        manager: Manager,
+        attempt: u32,
+        wait: SignedDuration,
+    ) {
         let kubelet = &self.nodes[node].kubelet;
-        if kubelet.id != id || kubelet.state != KubeletState::Running || !self.nodes[node].powered {
+        let due = Due {
+            node,
+            process: kubelet.id,
+            manager,
+            rotation: kubelet.rotations(manager),
+            attempt,
+        };
+        self.after(wait, Timer::Rotate(due));
+    }
+
+    /// The deadline has come, or the next attempt.
+    pub(in crate::cluster) fn rotate(&mut self, due: Due) {
+        let Due {
+            node,
+            process,
+            manager,
+            ..
+        } = due;
+        let kubelet = &self.nodes[node].kubelet;
+        if kubelet.id != process
+            || kubelet.state != KubeletState::Running
+            || !self.nodes[node].powered
+            // Put on the clock for something that has come about in another way since.
+            || kubelet.rotations(manager) != due.rotation
+        {
             return;
         }
         if !kubelet.bootstrapping && !self.setting_up && !self.has(Mechanism::KubeletRotation) {
@@ -179,6 +222,9 @@ impl World {
             Rotation::Waiting { blocked: false, .. } => return,
             Rotation::Waiting { attempts, .. } => attempts + 1,
         };
+        if attempt != due.attempt {
+            return;
+        }
         if attempt == 1 {
             match manager {
                 Manager::Client => self.nodes[node].kubelet.rotations += 1,
@@ -293,7 +339,6 @@ impl World {
         attempts: u32,
         class: FailureClass,
     ) {
-        let id = self.nodes[node].kubelet.id;
         if manager == Manager::Client {
             self.nodes[node].kubelet.server_healthy = responsive(class);
         }
@@ -319,8 +364,8 @@ impl World {
         }
         let scheduled = attempts <= BACKOFF_STEPS;
         if scheduled {
-            let timer = Timer::Rotate { node, id, manager };
-            self.after(SignedDuration::from_secs(1 << attempts), timer);
+            let wait = SignedDuration::from_secs(1 << attempts);
+            self.attempt_after(node, manager, attempts + 1, wait);
         } else if attempts == BACKOFF_STEPS + 1 {
             // From here it polls. Nothing changes until an edge does: see `follow_certificate_managers`.
             self.log_line(
@@ -387,7 +432,6 @@ impl World {
         attempts: u32,
         length: SignedDuration,
     ) {
-        let id = self.nodes[node].kubelet.id;
         let start = self.requests[request].created_ticks;
         let next = next_attempt(attempts, start, length);
         let wait = next
@@ -398,7 +442,7 @@ impl World {
             scheduled: true,
         };
         self.nodes[node].kubelet.set_rotation(manager, rotation);
-        self.after(wait, Timer::Rotate { node, id, manager });
+        self.attempt_after(node, manager, attempts + 1, wait);
     }
 
     /// Who approves has changed: what was hopeless is tried again at its next attempt.
@@ -503,8 +547,6 @@ impl World {
     }
 
     fn follow_rotation(&mut self, node: usize, manager: Manager) {
-        let id = self.nodes[node].kubelet.id;
-        let timer = Timer::Rotate { node, id, manager };
         match self.nodes[node].kubelet.rotation(manager) {
             Rotation::Retrying {
                 attempts,
@@ -517,7 +559,7 @@ impl World {
                     };
                     self.nodes[node].kubelet.set_rotation(manager, rotation);
                     let wait = self.random.between("kubelet/poll", 0, POLL_S * 1000);
-                    self.after(wait, timer);
+                    self.attempt_after(node, manager, attempts + 1, wait);
                 }
                 Err(class) if manager == Manager::Client => {
                     self.nodes[node].kubelet.server_healthy = responsive(class);
@@ -544,7 +586,7 @@ impl World {
                     let wait = next_attempt(attempts, start, self.lasts(request))
                         .duration_since(self.clock.ticks())
                         .max(SignedDuration::from_secs(1));
-                    self.after(wait, timer);
+                    self.attempt_after(node, manager, attempts + 1, wait);
                 }
             }
             _ => {}

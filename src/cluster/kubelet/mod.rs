@@ -9,7 +9,7 @@ mod store;
 
 use std::sync::Arc;
 
-pub use manager::Manager;
+pub use manager::{Due, Manager};
 
 use super::edge::{EdgeId, FailureClass};
 use super::files::ClientConfig;

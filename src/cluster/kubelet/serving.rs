@@ -10,7 +10,7 @@ use super::Manager;
 use crate::cluster::files::Credential;
 use crate::cluster::mechanism::Mechanism;
 use crate::cluster::node::{KUBELET_CONFIG, KUBELET_PKI, Rotation, SERVING_CURRENT};
-use crate::cluster::world::{Timer, World};
+use crate::cluster::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::signing::SERVING_FILE_RELOADS;
 use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue};
@@ -94,10 +94,8 @@ impl World {
         }
         // The addresses of the Node must have been seen once.
         self.nodes[node].kubelet.serving.deadline = Some(now);
-        let id = self.nodes[node].kubelet.id;
         let wait = self.random.between("kubelet/addresses", 1_000, 3_000);
-        let manager = Manager::Serving;
-        self.after(wait, Timer::Rotate { node, id, manager });
+        self.attempt_after(node, Manager::Serving, 1, wait);
     }
 
     /// Takes changed files into use, where the version does.
