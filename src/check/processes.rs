@@ -2,8 +2,8 @@
 
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::fs::Tree;
 use crate::cluster::{KubeletState, PodState, World};
+use crate::fs::Tree;
 use crate::scenario::{Component, Matcher, ProcessState};
 
 pub(super) fn look(
@@ -99,7 +99,10 @@ pub(super) fn look(
     }
     if let Some((path, wanted)) = loaded_is_on_disk {
         // The kubelet's are symlinks to dated files.
-        let real = machine.tree.read_link(path).unwrap_or_else(|_| path.clone());
+        let real = machine
+            .tree
+            .read_link(path)
+            .unwrap_or_else(|_| path.clone());
         let disk = machine
             .on_disk
             .get(&real)
@@ -136,9 +139,7 @@ fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -
         } else {
             &machine.kubelet.current
         };
-        return held
-            .as_ref()
-            .map(|pair| pair.certificate.serial_hex());
+        return held.as_ref().map(|pair| pair.certificate.serial_hex());
     }
     let process = machine.process(component)?;
     process.loaded.values().find_map(|loaded| match loaded {

@@ -27,8 +27,12 @@ pub(super) fn look(world: &mut World, matcher: &Matcher) -> Seen {
     world.touched();
     let nodes = of.as_ref().map(|nodes| select(world, nodes));
     let wanted = |request: &&Request| {
-        nodes.as_ref().is_none_or(|nodes| nodes.contains(&request.node()))
-            && signer.as_ref().is_none_or(|signer| request.signer == *signer)
+        nodes
+            .as_ref()
+            .is_none_or(|nodes| nodes.contains(&request.node()))
+            && signer
+                .as_ref()
+                .is_none_or(|signer| request.signer == *signer)
     };
     let all: Vec<&Request> = world.requests.iter().filter(wanted).collect();
     let listed: Vec<&&Request> = all.iter().filter(|one| !one.deleted).collect();
@@ -77,7 +81,10 @@ pub(super) fn look(world: &mut World, matcher: &Matcher) -> Seen {
             .flat_map(|one| &one.conditions)
             .map(|one| format!("{} ({}): {}", one.kind.word(), one.reason, one.message))
             .collect();
-        let last = said.last().cloned().unwrap_or_else(|| "no condition".to_owned());
+        let last = said
+            .last()
+            .cloned()
+            .unwrap_or_else(|| "no condition".to_owned());
         conditions.add(
             said.iter().any(|one| one.contains(text.as_str())),
             format!("a condition with {text:?}"),
@@ -111,7 +118,11 @@ pub(super) fn verify(world: &World, matcher: &Matcher, node: usize) -> Seen {
         let (leaf, rest) = chain
             .split_first()
             .ok_or_else(|| format!("{path} holds no certificate"))?;
-        let usage = if *server { Usage::Server } else { Usage::Client };
+        let usage = if *server {
+            Usage::Server
+        } else {
+            Usage::Client
+        };
         let name = name.as_deref().map(ServerName::new);
         verify_chain(leaf, rest, &roots, usage, name.as_ref(), world.wall(node))
             .map_err(|error| error.to_string())

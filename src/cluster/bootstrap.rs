@@ -2,7 +2,8 @@
 
 use super::mechanism::Mechanism;
 use super::node::{
-    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
+    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS,
+    USER_CONF,
 };
 use super::topology::{API_PORT, LOAD_BALANCER};
 use super::world::World;

@@ -43,9 +43,8 @@ impl World {
             match self.reach(client, backend) {
                 Ok(()) => {
                     let shown = client.side.credential.as_ref();
-                    return Ok(
-                        shown.map_or_else(Requestor::default, |pair| Requestor::of(&pair.certificate))
-                    );
+                    return Ok(shown
+                        .map_or_else(Requestor::default, |pair| Requestor::of(&pair.certificate)));
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -64,7 +63,9 @@ impl World {
         stdout: &mut String,
     ) -> Result<String, Refusal> {
         let who = match self.api_client(Component::Admin, node) {
-            Ok(Some(client)) => self.authenticated(&client).map_err(|failure| failure.text)?,
+            Ok(Some(client)) => self
+                .authenticated(&client)
+                .map_err(|failure| failure.text)?,
             // Without a kubeconfig kubectl tries its default server.
             Ok(None) | Err(_) => {
                 return Err(super::texts::unreachable(
@@ -97,7 +98,8 @@ impl World {
             KubectlCommand::GetRequests(names) => {
                 may(self, "list", CSRS, CSR_GROUP)?;
                 for name in names {
-                    self.request_named(name).ok_or_else(|| not_found(CSRS_FULL, name))?;
+                    self.request_named(name)
+                        .ok_or_else(|| not_found(CSRS_FULL, name))?;
                 }
                 let table = self.request_table(node, names);
                 if table.is_empty() {

@@ -115,8 +115,7 @@ impl World {
             Ok(signer) => {
                 self.leading_since = Some(self.clock.ticks());
                 if let Some(pod) = self.nodes[node].pods.get_mut(&component)
-                    && let PodState::Running(running) | PodState::Stopping(running) =
-                        &mut pod.state
+                    && let PodState::Running(running) | PodState::Stopping(running) = &mut pod.state
                     && let Some(signer) = signer
                 {
                     running.loaded.insert(Slot::Signer, Loaded::Pair(signer));

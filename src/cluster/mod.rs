@@ -30,16 +30,16 @@ mod world;
 
 pub use bootstrap::ClusterError;
 pub use clock::Clock;
+pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
-pub use csr::{Condition, ConditionKind, Request, RequestState};
-pub use kubelet::Manager;
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

@@ -378,12 +378,10 @@ pub fn files_of(component: Component) -> &'static [(Slot, FileSource)] {
                 Roots("/etc/kubernetes/pki/front-proxy-ca.crt"),
             ),
         ],
-        Component::ControllerManager => &[
-            (
-                Slot::Kubeconfig,
-                Config("/etc/kubernetes/controller-manager.conf"),
-            ),
-        ],
+        Component::ControllerManager => &[(
+            Slot::Kubeconfig,
+            Config("/etc/kubernetes/controller-manager.conf"),
+        )],
         Component::Scheduler => &[(Slot::Kubeconfig, Config("/etc/kubernetes/scheduler.conf"))],
         Component::Kubelet
         | Component::Admin

@@ -525,11 +525,9 @@ impl World {
                     &authority,
                     &texts::refused(&authority, self.nodes[server].powered),
                 ),
-                _ => texts::unreachable(
-                    Component::Extension,
-                    &authority,
-                    self.nodes[server].powered,
-                ),
+                _ => {
+                    texts::unreachable(Component::Extension, &authority, self.nodes[server].powered)
+                }
             };
             return Err(Failure::new(FailureClass::Unreachable, text));
         };
@@ -602,12 +600,10 @@ impl World {
                 text: texts::scrape(name, &authority, &failure.text),
                 ..failure
             }),
-            Ok(()) if !self.edge_works(super::kubelet::kubelet_edge(server)) => {
-                Err(Failure::new(
-                    FailureClass::Backend,
-                    texts::scrape_unauthorized(name),
-                ))
-            }
+            Ok(()) if !self.edge_works(super::kubelet::kubelet_edge(server)) => Err(Failure::new(
+                FailureClass::Backend,
+                texts::scrape_unauthorized(name),
+            )),
             Ok(()) => Ok(()),
         })
     }
@@ -684,7 +680,11 @@ impl World {
                     process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref(),
                 );
             }
-            (Component::MetricsServer, _) => {}
+            (Component::MetricsServer, _) => {
+                if let Some(server) = id.server_node {
+                    add(server, self.shown_by_kubelet(server).as_ref());
+                }
+            }
             (Component::ApiServer, Component::Extension) => {
                 add(
                     id.client_node,

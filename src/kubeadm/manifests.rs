@@ -108,8 +108,14 @@ mod tests {
 
     #[test]
     fn equal_versions_make_equal_manifests_and_patches_differ_where_the_tag_does() {
-        let manifest =
-            |component, patch| static_pod(component, Version::new(36, patch), "10.0.0.10", Options::default());
+        let manifest = |component, patch| {
+            static_pod(
+                component,
+                Version::new(36, patch),
+                "10.0.0.10",
+                Options::default(),
+            )
+        };
         assert_eq!(
             manifest(Component::ApiServer, 3),
             manifest(Component::ApiServer, 3)
@@ -153,12 +159,22 @@ mod tests {
 
     #[test]
     fn the_version_is_read_back() {
-        let manifest = static_pod(Component::Scheduler, Version::new(36, 3), "10.0.0.10", Options::default());
+        let manifest = static_pod(
+            Component::Scheduler,
+            Version::new(36, 3),
+            "10.0.0.10",
+            Options::default(),
+        );
         assert_eq!(
             image_version(manifest.as_bytes()),
             Some(Version::new(36, 3))
         );
-        let etcd = static_pod(Component::Etcd, Version::new(36, 3), "10.0.0.10", Options::default());
+        let etcd = static_pod(
+            Component::Etcd,
+            Version::new(36, 3),
+            "10.0.0.10",
+            Options::default(),
+        );
         assert_eq!(image_version(etcd.as_bytes()), None);
     }
 }

@@ -441,7 +441,9 @@ impl Player<'_> {
             .into_iter()
             .filter(|request| {
                 request.state() == RequestState::Pending
-                    && nodes.as_ref().is_none_or(|nodes| nodes.contains(&request.node()))
+                    && nodes
+                        .as_ref()
+                        .is_none_or(|nodes| nodes.contains(&request.node()))
                     && signer.is_none_or(|signer| request.signer == signer)
             })
             .map(|request| request.name.clone())

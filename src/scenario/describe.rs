@@ -83,7 +83,10 @@ impl Action {
             Self::RequestCertificate(request) => request.describe(),
             Self::ServingApprover(None) => "remove the approver of serving certificates".to_owned(),
             Self::ServingApprover(Some(policy)) => {
-                format!("install a {} approver of serving certificates", policy.word())
+                format!(
+                    "install a {} approver of serving certificates",
+                    policy.word()
+                )
             }
             Self::EditConfigMap { name, key, .. } => format!("edit {key} of ConfigMap {name}"),
             Self::Restart(target) => format!("restart {target}"),

@@ -178,6 +178,10 @@ mod tests {
         ] {
             assert!(read(line).is_err(), "{line}");
         }
-        assert!(read("get nodes").unwrap_err().contains("certificate approve NAME"));
+        assert!(
+            read("get nodes")
+                .unwrap_err()
+                .contains("certificate approve NAME")
+        );
     }
 }

@@ -292,10 +292,7 @@ impl Linter<'_> {
         let everywhere = matches!(
             target.component,
             Some(
-                Component::Kubelet
-                    | Component::Admin
-                    | Component::User
-                    | Component::MetricsServer
+                Component::Kubelet | Component::Admin | Component::User | Component::MetricsServer
             )
         );
         let (control_planes, workers) = self.size();

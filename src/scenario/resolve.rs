@@ -401,16 +401,18 @@ fn kubeadm(written: Short<At<String>, raw::Kubeadm>) -> Action {
     }
 }
 
-fn kubectl(
-    written: Short<At<String>, raw::Kubectl>,
-    problems: &mut Problems,
-) -> Option<Action> {
-    let split = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+fn kubectl(written: Short<At<String>, raw::Kubectl>, problems: &mut Problems) -> Option<Action> {
+    let split =
+        |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
     let (nodes, at, args, exit_code) = match written {
         Short::Short(line) => (selector("cp1"), line.at, split(&line.value), 0),
         Short::Long(kubectl) => (
             or(kubectl.nodes, "cp1"),
-            kubectl.args.0.first().map_or(Position::default(), |arg| arg.at),
+            kubectl
+                .args
+                .0
+                .first()
+                .map_or(Position::default(), |arg| arg.at),
             match kubectl.args.0.as_slice() {
                 [line] => split(&line.value),
                 list => list.iter().map(|arg| arg.value.clone()).collect(),
@@ -565,7 +567,9 @@ fn move_manifests(
 
 fn edit(written: raw::Edit, problems: &mut Problems) -> Option<Edit> {
     let changes: Vec<Change> = [
-        written.content.map(|content| Change::Content(content.value)),
+        written
+            .content
+            .map(|content| Change::Content(content.value)),
         written.set_lines.map(set_lines),
         written.replace.map(|texts| match set_lines(texts) {
             Change::SetLines(texts) => Change::Replace(texts),

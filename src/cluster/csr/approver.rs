@@ -58,10 +58,20 @@ impl World {
         let Some(node) = self.nodes.iter().find(|node| node.name == own) else {
             return deny(format!("there is no node {own}"));
         };
-        if let Some(other) = request.asked.dns_names.iter().find(|one| **one != node.name) {
+        if let Some(other) = request
+            .asked
+            .dns_names
+            .iter()
+            .find(|one| **one != node.name)
+        {
             return deny(format!("the DNS name {other} is not one of node {own}"));
         }
-        if let Some(other) = request.asked.ip_addresses.iter().find(|one| **one != node.address) {
+        if let Some(other) = request
+            .asked
+            .ip_addresses
+            .iter()
+            .find(|one| **one != node.address)
+        {
             return deny(format!("the IP address {other} is not one of node {own}"));
         }
         Some(Decision::Approve(

@@ -21,7 +21,9 @@ impl World {
             Ok(name) => (
                 CommandOutput {
                     exit_code: 0,
-                    stdout: format!("certificatesigningrequest.certificates.k8s.io/{name} created\n"),
+                    stdout: format!(
+                        "certificatesigningrequest.certificates.k8s.io/{name} created\n"
+                    ),
                     stderr: String::new(),
                 },
                 true,
@@ -43,11 +45,7 @@ impl World {
         output
     }
 
-    fn post_by_hand(
-        &mut self,
-        node: usize,
-        wanted: &RequestCertificate,
-    ) -> Result<String, String> {
+    fn post_by_hand(&mut self, node: usize, wanted: &RequestCertificate) -> Result<String, String> {
         let config = self
             .files
             .client_config(&self.nodes[node].tree, &wanted.kubeconfig)

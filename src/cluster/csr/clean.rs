@@ -40,7 +40,10 @@ impl World {
         let since = self.leading_since?;
         let passed = self.clock.ticks().duration_since(since);
         let looks = passed.as_secs() / EVERY.as_secs();
-        Some(shift(since, SignedDuration::from_secs(looks * EVERY.as_secs())))
+        Some(shift(
+            since,
+            SignedDuration::from_secs(looks * EVERY.as_secs()),
+        ))
     }
 
     /// Makes up for the cleaner's looks since the last event.
@@ -131,9 +134,8 @@ mod tests {
     fn an_issued_request_goes_an_hour_after_its_approval_or_when_its_certificate_ends() {
         let key = crate::pki::pool_key(crate::pki::KeyAlgorithm::EcdsaP256, 0).unwrap();
         let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
-        let ends = |end: i64| {
-            crate::pki::issue::self_signed_ca("x", &key, at(0), at(end), 1).unwrap()
-        };
+        let ends =
+            |end: i64| crate::pki::issue::self_signed_ca("x", &key, at(0), at(end), 1).unwrap();
         let mut one = request(&[(ConditionKind::Approved, 0)], 0);
         one.certificate = Some(ends(1_000_000));
         assert!(!is_over(&one, at(3600)));

@@ -128,7 +128,10 @@ fn is_known(name: &str, version: Version) -> bool {
     // Long names are all of one form; a misspelled one of that form is not told from a real one here.
     SHORT_CONTROLLER_NAMES.contains(&name)
         || (*LONG_CONTROLLER_NAMES.at(version) && name.ends_with("-controller"))
-        || matches!(name, "ephemeral-volume" | "endpointslicemirroring" | "storage-version-gc")
+        || matches!(
+            name,
+            "ephemeral-volume" | "endpointslicemirroring" | "storage-version-gc"
+        )
 }
 
 #[cfg(test)]
@@ -154,7 +157,10 @@ mod tests {
         assert!(flags.signs());
         assert_eq!(flags.duration, SignedDuration::from_hours(24));
         assert!(flags.runs("csrapproving", "x"));
-        assert_eq!(Flags::read(b"", Version::new(36, 3)).unwrap().duration, YEAR);
+        assert_eq!(
+            Flags::read(b"", Version::new(36, 3)).unwrap().duration,
+            YEAR
+        );
         assert!(!Flags::default().signs());
     }
 

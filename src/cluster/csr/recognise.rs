@@ -78,11 +78,7 @@ pub fn kubelet_serving(asked: &pki::Request, usages: &[String]) -> Result<(), St
 ///
 /// # Errors
 /// With what it writes into the Failed condition.
-pub fn fits_signer(
-    signer: &str,
-    asked: &pki::Request,
-    usages: &[String],
-) -> Result<(), String> {
+pub fn fits_signer(signer: &str, asked: &pki::Request, usages: &[String]) -> Result<(), String> {
     match signer {
         KUBELET_CLIENT => kubelet_client(asked, usages),
         KUBELET_SERVING => kubelet_serving(asked, usages),
@@ -102,8 +98,7 @@ pub fn fits_signer(
 
 /// The permissions to ask for, in order, each with the message of its approval.
 fn recognisers(request: &Request) -> Vec<(Permission, &'static str)> {
-    if request.signer != KUBELET_CLIENT
-        || kubelet_client(&request.asked, &request.usages).is_err()
+    if request.signer != KUBELET_CLIENT || kubelet_client(&request.asked, &request.usages).is_err()
     {
         return Vec::new();
     }
@@ -129,7 +124,10 @@ pub fn approval(
 impl World {
     /// What the built-in approver would say to a request, if it works.
     pub(in crate::cluster) fn recognised(&self, request: usize) -> Option<&'static str> {
-        self.controller("csrapproving", "certificatesigningrequest-approving-controller")?;
+        self.controller(
+            "csrapproving",
+            "certificatesigningrequest-approving-controller",
+        )?;
         approval(&self.requests[request], |who, permission| {
             self.allows(who, permission)
         })

@@ -52,8 +52,8 @@ pub fn dates(
         if left <= SignedDuration::ZERO {
             return Err(format!("the signer has expired: {}", go_time(ca_end)));
         }
-        let rounded = Timestamp::from_second((now.as_second() + 30).div_euclid(60) * 60)
-            .unwrap_or(now);
+        let rounded =
+            Timestamp::from_second((now.as_second() + 30).div_euclid(60) * 60).unwrap_or(now);
         let not_before = shift(rounded, -BACKDATE);
         return Ok((not_before, x509_second(shift(not_before, life.min(left)))));
     }
@@ -112,7 +112,10 @@ pub fn usages_of(list: &[String]) -> Result<(KeyUsage, Vec<ExtKeyUsage>), String
     if unknown.is_empty() {
         Ok((usage, extended))
     } else {
-        Err(format!("unrecognized usage values: [{}]", unknown.join(" ")))
+        Err(format!(
+            "unrecognized usage values: [{}]",
+            unknown.join(" ")
+        ))
     }
 }
 
@@ -123,9 +126,9 @@ pub fn bundle_error(version: Version, crt: &str, key: &str, count: usize) -> Str
         CaFileError::Cfssl => format!(
             "error parsing CA cert file {crt:?}: {{\"code\":1003,\"message\":\"the PEM file should contain only one object\"}}"
         ),
-        CaFileError::File => format!(
-            "error reading CA cert file {crt:?}: expected 1 certificate, found {count}"
-        ),
+        CaFileError::File => {
+            format!("error reading CA cert file {crt:?}: expected 1 certificate, found {count}")
+        }
         CaFileError::Dynamic => {
             let name = format!("csr-controller::{crt}::{key}");
             format!("error reading CA cert file {name:?}: expected 1 certificate, found {count}")
@@ -245,7 +248,12 @@ impl World {
             .unwrap_or_default();
         if !ca.intermediates.is_empty() {
             let count = 1 + ca.intermediates.len();
-            return Err(bundle_error(version, &flags.cert_file, &flags.key_file, count));
+            return Err(bundle_error(
+                version,
+                &flags.cert_file,
+                &flags.key_file,
+                count,
+            ));
         }
         let pem = self.with_key(request).map_err(|error| error.to_string())?;
         // What the signer sees is the text of the request, so that is what counts.
@@ -309,8 +317,14 @@ impl World {
     /// A step's request is issued: certificate and key go where the step said.
     fn deliver_to_file(&mut self, request: usize) {
         let one = &self.requests[request];
-        let (Origin::Step { node, save_to: Some(path) }, Some(certificate), Some(key)) =
-            (&one.origin, &one.certificate, &one.key)
+        let (
+            Origin::Step {
+                node,
+                save_to: Some(path),
+            },
+            Some(certificate),
+            Some(key),
+        ) = (&one.origin, &one.certificate, &one.key)
         else {
             return;
         };
@@ -343,7 +357,10 @@ mod tests {
         assert_eq!(life(YEAR, None), YEAR);
         assert_eq!(life(YEAR, Some(3600)), SignedDuration::from_hours(1));
         assert_eq!(life(YEAR, Some(60)), SHORTEST);
-        assert_eq!(life(SignedDuration::from_hours(1), Some(7200)), SignedDuration::from_hours(1));
+        assert_eq!(
+            life(SignedDuration::from_hours(1), Some(7200)),
+            SignedDuration::from_hours(1)
+        );
     }
 
     #[test]
@@ -353,11 +370,36 @@ mod tests {
         let hours = SignedDuration::from_hours;
         use SigningPolicy::{Backdated, Cfssl, ShortNotBackdated};
         for (policy, life, not_before, not_after) in [
-            (ShortNotBackdated, YEAR, "2026-06-01T11:55:40Z", "2027-06-01T11:55:40Z"),
-            (ShortNotBackdated, hours(8), "2026-06-01T11:55:40Z", "2026-06-01T19:55:40Z"),
-            (ShortNotBackdated, hours(7), "2026-06-01T11:55:40Z", "2026-06-01T19:00:40Z"),
-            (Backdated, hours(7), "2026-06-01T11:55:40Z", "2026-06-01T18:55:40Z"),
-            (Cfssl, hours(7), "2026-06-01T11:56:00Z", "2026-06-01T18:56:00Z"),
+            (
+                ShortNotBackdated,
+                YEAR,
+                "2026-06-01T11:55:40Z",
+                "2027-06-01T11:55:40Z",
+            ),
+            (
+                ShortNotBackdated,
+                hours(8),
+                "2026-06-01T11:55:40Z",
+                "2026-06-01T19:55:40Z",
+            ),
+            (
+                ShortNotBackdated,
+                hours(7),
+                "2026-06-01T11:55:40Z",
+                "2026-06-01T19:00:40Z",
+            ),
+            (
+                Backdated,
+                hours(7),
+                "2026-06-01T11:55:40Z",
+                "2026-06-01T18:55:40Z",
+            ),
+            (
+                Cfssl,
+                hours(7),
+                "2026-06-01T11:56:00Z",
+                "2026-06-01T18:56:00Z",
+            ),
         ] {
             assert_eq!(
                 dates(policy, now, life, far),
@@ -405,7 +447,11 @@ mod tests {
     #[test]
     fn a_bundle_is_refused_in_the_words_of_the_version() {
         let error = |minor| bundle_error(Version::new(minor, 0), "/a.crt", "/a.key", 2);
-        assert!(error(16).contains(r#"{"code":1003,"message":"the PEM file should contain only one object"}"#));
+        assert!(
+            error(16).contains(
+                r#"{"code":1003,"message":"the PEM file should contain only one object"}"#
+            )
+        );
         assert_eq!(
             error(17),
             r#"error reading CA cert file "/a.crt": expected 1 certificate, found 2"#

@@ -350,7 +350,9 @@ impl World {
                 Manager::Serving => Weight::Detail,
             };
             let text = match manager {
-                Manager::Client => "its rotation deadline has come and its request for a certificate fails",
+                Manager::Client => {
+                    "its rotation deadline has come and its request for a certificate fails"
+                }
                 Manager::Serving => "its request for a serving certificate fails",
             };
             self.record(

@@ -29,7 +29,10 @@ impl World {
     /// With what a kubelet ends with.
     pub(super) fn load_serving(&mut self, node: usize) -> Result<(), String> {
         let config = if self.has(Mechanism::KubeletConfigFile) {
-            self.nodes[node].tree.read(KUBELET_CONFIG).unwrap_or_default()
+            self.nodes[node]
+                .tree
+                .read(KUBELET_CONFIG)
+                .unwrap_or_default()
         } else {
             let map = self.config_maps.get("kubelet-config");
             map.and_then(|data| data.get("kubelet"))

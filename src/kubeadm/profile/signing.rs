@@ -59,7 +59,12 @@ pub static SIGNING_POLICY: Behaviour<SigningPolicy> = Behaviour {
             SigningPolicy::Backdated,
             "authority/authority.go of 1.17.17, policies.go of 1.21.14",
         ),
-        rule(15, Some(17), SigningPolicy::Cfssl, "signer/cfssl_signer.go of 1.16.15"),
+        rule(
+            15,
+            Some(17),
+            SigningPolicy::Cfssl,
+            "signer/cfssl_signer.go of 1.16.15",
+        ),
     ],
 };
 
@@ -78,9 +83,24 @@ pub enum CaFileError {
 pub static CA_FILE_ERROR: Behaviour<CaFileError> = Behaviour {
     name: "wording of a CA file that the CSR signer cannot use",
     rules: &[
-        rule(18, None, CaFileError::Dynamic, "signer/ca_provider.go of 1.18.20 and 1.36.3"),
-        rule(17, Some(18), CaFileError::File, "signer/signer.go of 1.17.17"),
-        rule(15, Some(17), CaFileError::Cfssl, "signer/cfssl_signer.go of 1.16.15; kubeadm#1350"),
+        rule(
+            18,
+            None,
+            CaFileError::Dynamic,
+            "signer/ca_provider.go of 1.18.20 and 1.36.3",
+        ),
+        rule(
+            17,
+            Some(18),
+            CaFileError::File,
+            "signer/signer.go of 1.17.17",
+        ),
+        rule(
+            15,
+            Some(17),
+            CaFileError::Cfssl,
+            "signer/cfssl_signer.go of 1.16.15; kubeadm#1350",
+        ),
     ],
 };
 
@@ -205,7 +225,12 @@ pub static DELETED_FROM_NAMESPACE: Behaviour<bool> = Behaviour {
 pub static EXPERIMENTAL_DURATION_FLAG: Behaviour<bool> = Behaviour {
     name: "the flag --experimental-cluster-signing-duration",
     rules: &[
-        rule(25, None, false, "app/options/csrsigningcontroller.go of 1.25.16"),
+        rule(
+            25,
+            None,
+            false,
+            "app/options/csrsigningcontroller.go of 1.25.16",
+        ),
         rule(15, Some(25), true, "the same of 1.16.15 and 1.24.17"),
     ],
 };

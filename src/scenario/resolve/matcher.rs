@@ -128,8 +128,11 @@ pub(super) fn matcher(body: Body, at: Position, problems: &mut Problems) -> Opti
             let accepted = verify.accepted.value;
             if let Some(text) = verify.text.as_ref().filter(|_| accepted) {
                 return problems.push(
-                    Problem::new(text.at, "`text` is the text of a refusal, but none is expected")
-                        .help("remove `text`, or write `accepted: false`"),
+                    Problem::new(
+                        text.at,
+                        "`text` is the text of a refusal, but none is expected",
+                    )
+                    .help("remove `text`, or write `accepted: false`"),
                 );
             }
             Matcher::Verify {

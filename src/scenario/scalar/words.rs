@@ -5,7 +5,9 @@ use schemars::{Schema, json_schema};
 use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::KeyAlgorithm;
 use crate::scenario::problem::{listed, nearest};
-use crate::scenario::{ApproverPolicy, Backend, Component, Connection, EdgeExpectation, ProcessState};
+use crate::scenario::{
+    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, ProcessState,
+};
 
 /// Declares how the values of an enum are written.
 macro_rules! words {
