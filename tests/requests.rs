@@ -14,18 +14,10 @@ use proptest::prelude::*;
 
 fn spec(version: Version, seed: u64) -> Spec {
     Spec {
-        version,
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
-        control_planes: 1,
         workers: 1,
-        key_algorithm: None,
-        certificate_validity: None,
-        ca_validity: None,
-        controller_manager_args: Vec::new(),
         server_tls_bootstrap: true,
-        metrics_server: None,
-        serving_approver: None,
         seed,
+        ..Spec::of(version)
     }
 }
 
