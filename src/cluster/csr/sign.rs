@@ -8,6 +8,7 @@ use super::flags::Flags;
 use super::{ConditionKind, LEGACY_UNKNOWN, Origin, RequestState, SIGNERS, recognise};
 use crate::cluster::files::Credential;
 use crate::cluster::world::World;
+use crate::cluster::{Permission, Requestor};
 use crate::fs::Tree;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::components::Slot;
@@ -177,6 +178,25 @@ impl World {
         let node = self.controller("csrsigning", "certificatesigningrequest-signing-controller")?;
         let process = self.nodes[node].process(Component::ControllerManager)?;
         Some((node, Arc::clone(process.pair(Slot::Signer)?)))
+    }
+
+    /// Whether a kubelet that asks for a new client certificate would get one: an approver that recognises it and may,
+    /// and a signer that can.
+    #[must_use]
+    pub fn renews_kubelet(&self, node: usize) -> bool {
+        let now = self.now();
+        let who = Requestor {
+            username: format!("system:node:{}", self.nodes[node].name),
+            groups: vec!["system:nodes".to_owned(), "system:authenticated".to_owned()],
+        };
+        let approves = self
+            .controller(
+                "csrapproving",
+                "certificatesigningrequest-approving-controller",
+            )
+            .is_some()
+            && self.allows(&who, Permission::SelfNodeClient);
+        approves && self.signer().is_some_and(|(_, ca)| now <= ca.not_after())
     }
 
     /// Whether the signer has something to do with an approved request that it did not refuse already.

@@ -6,7 +6,7 @@ use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::KeyAlgorithm;
 use crate::scenario::problem::{listed, nearest};
 use crate::scenario::{
-    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, ProcessState,
+    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, Invariant, ProcessState,
 };
 
 /// Declares how the values of an enum are written.
@@ -91,6 +91,13 @@ words! {
     }
     Kind, "a kind of file that certdrill reads": {
         "Scenario" => Self,
+    }
+    Invariant, "a built-in invariant": {
+        "validEdges" => Self::ValidEdges,
+        "validity" => Self::Validity,
+        "identity" => Self::Identity,
+        "kubeletCertificate" => Self::KubeletCertificate,
+        "etcdQuorum" => Self::EtcdQuorum,
     }
     AllEdges, "a set of edges": {
         "all" => Self,
