@@ -46,6 +46,28 @@ pub struct Spec {
     pub seed: u64,
 }
 
+impl Spec {
+    /// One control plane of a version, with kubeadm's defaults, from 2026-01-01T00:00:00Z on.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        Self {
+            version,
+            // 2026-01-01T00:00:00Z.
+            start: Timestamp::constant(1_767_225_600, 0),
+            control_planes: 1,
+            workers: 0,
+            key_algorithm: None,
+            certificate_validity: None,
+            ca_validity: None,
+            controller_manager_args: Vec::new(),
+            server_tls_bootstrap: false,
+            metrics_server: None,
+            serving_approver: None,
+            seed: 0,
+        }
+    }
+}
+
 /// A simulated cluster.
 #[derive(Debug)]
 pub struct World {
