@@ -144,6 +144,7 @@ fn cluster() -> World {
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
         certificate_validity: None,
         ca_validity: None,
+        certificates_dir: None,
         seed: 3,
     });
     world.create_cluster().unwrap();

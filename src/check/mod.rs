@@ -1,5 +1,6 @@
 //! Expectations: whether a world is as a scenario says.
 
+mod certificates;
 mod edges;
 mod facts;
 mod processes;
@@ -7,7 +8,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
-pub use facts::certificate_path;
+pub use certificates::certificate_path;
 pub use select::{select, targets};
 
 use crate::cluster::World;

@@ -11,6 +11,7 @@ mod connections;
 mod edge;
 mod engine;
 mod files;
+mod issuer;
 mod kubelet;
 mod leader;
 mod node;
@@ -28,6 +29,7 @@ pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use issuer::IssuerError;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,

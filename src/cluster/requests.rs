@@ -109,12 +109,7 @@ impl World {
             return;
         }
         let asker = self.nodes[self.requests[request].node].name.clone();
-        let ca_key = self.nodes[node]
-            .tree
-            .content("/etc/kubernetes/pki/ca.key")
-            .ok()
-            .and_then(|pem| PrivateKey::from_pem(&pem).ok());
-        let Some(ca_key) = ca_key else {
+        let Ok(ca_key) = PrivateKey::from_pem(&signer.key.0) else {
             return;
         };
         let template = issue::Template {

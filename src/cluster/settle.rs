@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::node::{
-    DiskCertificate, FileSource, KUBELET_PKI, KubeletState, Loaded, PodState, STATIC_PODS, files_of,
+    DiskCertificate, FileSource, KUBELET_PKI, KubeletState, Loaded, PodState, STATIC_PODS,
 };
 use super::world::World;
 use crate::fs::{FileType, MemoryTree, Tree};
@@ -128,9 +128,11 @@ impl World {
         let before = std::mem::take(&mut self.nodes[node].on_disk);
         let tree = &self.nodes[node].tree;
         let mut found = Vec::new();
+        let certificates_dir = self.nodes[node].certificates_dir.as_str();
+        let etcd_dir = self.nodes[node].pki("etcd");
         for dir in [
-            "/etc/kubernetes/pki",
-            "/etc/kubernetes/pki/etcd",
+            certificates_dir,
+            &etcd_dir,
             "/etc/kubernetes",
             KUBELET_PKI,
             "/root/.kube",
@@ -159,6 +161,12 @@ impl World {
                 },
             );
         }
+    }
+
+    /// The certificate that a file of a node holds first, or embeds as a kubeconfig's client certificate.
+    #[must_use]
+    pub fn certificate_in(&self, node: usize, path: &str) -> Option<Certificate> {
+        self.first_certificate(&self.nodes[node].tree, path)
     }
 
     /// The certificate a file holds, or embeds as a kubeconfig's client certificate.
@@ -243,7 +251,8 @@ impl World {
             };
             let version = process.version;
             let mut taken = Vec::new();
-            for &(slot, source) in files_of(component) {
+            for (slot, source) in &process.files {
+                let slot = *slot;
                 let rule = if component == Component::Etcd && slot == components::Slot::Serving {
                     components::etcd_serving_reloads()
                 } else {
@@ -257,16 +266,13 @@ impl World {
                     continue;
                 };
                 if !same(process.loaded.get(&slot), &loaded) {
-                    taken.push((slot, source, loaded));
+                    taken.push((slot, source.clone(), loaded));
                 }
             }
             if taken.is_empty() {
                 continue;
             }
-            let files: Vec<&str> = taken
-                .iter()
-                .map(|(_, source, _)| path_of(*source))
-                .collect();
+            let files: Vec<&str> = taken.iter().map(|(_, source, _)| source.path()).collect();
             let text = format!("takes into use without a restart: {}", files.join(", "));
             let subject = format!("{}@{}", component.name(), self.nodes[node].name);
             self.record(
@@ -288,7 +294,7 @@ impl World {
     }
 
     /// Reads what a slot names.
-    pub(super) fn load(&self, node: usize, source: FileSource) -> Result<Loaded, String> {
+    pub(super) fn load(&self, node: usize, source: &FileSource) -> Result<Loaded, String> {
         let tree = &self.nodes[node].tree;
         match source {
             FileSource::Pair(crt, key) => self.files.pair(tree, crt, key).map(Loaded::Pair),
@@ -374,12 +380,6 @@ fn same(held: Option<&Loaded>, now: &Loaded) -> bool {
         (Some(Loaded::Roots(a)), Loaded::Roots(b)) => Arc::ptr_eq(a, b),
         (Some(Loaded::Config(a)), Loaded::Config(b)) => Arc::ptr_eq(a, b),
         _ => false,
-    }
-}
-
-pub(super) fn path_of(source: FileSource) -> &'static str {
-    match source {
-        FileSource::Pair(path, _) | FileSource::Roots(path) | FileSource::Config(path) => path,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
 };
 use crate::kubeadm::renewal::Renewal;
-use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
+use crate::kubeadm::{CommandOutput, Version, certlist};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -168,15 +168,16 @@ impl World {
         lines: &mut Lines,
     ) -> Result<(), String> {
         let to = options.to;
-        let address = self.nodes[node].address.to_string();
         let default = options.apply || *NODE_RENEWS_BY_DEFAULT.at(to);
         let renew = options.certificate_renewal.unwrap_or(default);
-        let fresh = |component| manifests::static_pod(component, to, &address);
+        let fresh = |world: &World, component| world.new_manifest(node, component, to);
         let differs = |world: &World, component| {
             world.nodes[node]
                 .tree
                 .read(&World::manifest_path(component))
-                .map_or(true, |current| current != fresh(component).as_bytes())
+                .map_or(true, |current| {
+                    current != fresh(world, component).as_bytes()
+                })
         };
         let wall = self.wall(node);
         let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
@@ -237,7 +238,8 @@ impl World {
                 ),
             });
             let old = self.nodes[node].process_id(component);
-            self.swap_manifest(node, &manifest, &saved, &fresh(component))
+            let new = fresh(self, component);
+            self.swap_manifest(node, &manifest, &saved, &new)
                 .map_err(|error| format!("error: {error}"))?;
             done.push(component);
             lines.say("[upgrade/staticpods] Waiting for the kubelet to restart the component");

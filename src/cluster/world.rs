@@ -32,6 +32,8 @@ pub struct Spec {
     pub certificate_validity: Option<SignedDuration>,
     /// `caCertificateValidityPeriod`, where it is set.
     pub ca_validity: Option<SignedDuration>,
+    /// `certificatesDir`, where it is set.
+    pub certificates_dir: Option<String>,
     /// Seed of every random stream.
     pub seed: u64,
 }
@@ -159,6 +161,11 @@ impl World {
                 50 + index as u8,
                 spec.version,
             ));
+        }
+        if let Some(dir) = &spec.certificates_dir {
+            for node in &mut nodes {
+                node.certificates_dir.clone_from(dir);
+            }
         }
         Self {
             clock: Clock::new(spec.start),

@@ -31,6 +31,7 @@ impl<'a> Player<'a> {
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
+            certificates_dir: cluster.certificates_dir.clone(),
             seed,
         };
         let world = World::with(spec, engine);
@@ -54,6 +55,12 @@ impl<'a> Player<'a> {
                 Verdict::Infrastructure,
                 Some(format!("the cluster does not come up: {error}")),
             );
+        }
+        if !self.scenario.cluster.bare {
+            // What made the cluster is no command of the scenario.
+            for node in &mut self.world.nodes {
+                node.last_output = None;
+            }
         }
         self.mark_processes();
         self.mark_serials();

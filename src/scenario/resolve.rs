@@ -7,13 +7,14 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Cluster, Edit, Eventually, Expectation, MoveManifests, Nodes,
+    Action, Backend, Change, Cluster, Edit, Embed, Eventually, Expectation, MoveManifests, Nodes,
     Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
 use crate::time::{SignedDuration, Timestamp};
 
+mod issue;
 mod matcher;
 
 /// A cluster of more control planes than etcd is ever run with is a slip.
@@ -159,6 +160,10 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         key_algorithm: written.key_algorithm.as_ref().map(|key| key.value),
         certificate_validity: period(&written.certificate_validity),
         ca_validity: period(&written.ca_validity),
+        certificates_dir: written
+            .certificates_dir
+            .as_ref()
+            .map(|dir| dir.value.0.clone()),
         bare: written.bare.as_ref().is_some_and(|bare| bare.value),
     }
 }
@@ -255,7 +260,10 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
             nodes: or(dormant.nodes, "all"),
             span: dormant.span.value.0,
         },
-        ActionRaw::Init(_) => Action::Init,
+        ActionRaw::Init(init) => Action::Init {
+            exit_code: init.exit_code.map_or(0, |code| code.value),
+        },
+        ActionRaw::Issue(issue) => Action::Issue(issue::issue(*issue, problems)?),
         ActionRaw::Renew(renew) => self::renew(renew, problems)?,
         ActionRaw::CheckExpiration(Short::Short(nodes)) => {
             Action::CheckExpiration { nodes: nodes.value }
@@ -431,27 +439,49 @@ fn move_manifests(
 }
 
 fn edit(written: raw::Edit, problems: &mut Problems) -> Option<Edit> {
-    let change = match (written.content, written.set_lines, written.mode) {
-        (Some(content), None, None) => Change::Content(content.value),
-        (None, Some(lines), None) => Change::SetLines(
-            lines
-                .0
-                .into_iter()
-                .map(|(key, line)| (key, line.value))
-                .collect(),
-        ),
-        (None, None, Some(mode)) => Change::Mode(mode.value.0),
-        (None, None, None) => {
+    const FORMS: &str = "`content`, `setLines`, `setFlags`, `concatenate`, `embed` and `mode`";
+    let pairs = |lines: raw::Lines| {
+        let lines = lines.0.into_iter();
+        lines.map(|(key, line)| (key, line.value)).collect()
+    };
+    let path = |path: Option<At<super::scalar::NodePath>>| path.map(|path| path.value.0);
+    let mut changes: Vec<Change> = [
+        written
+            .content
+            .map(|content| Change::Content(content.value)),
+        written
+            .set_lines
+            .map(|lines| Change::SetLines(pairs(lines))),
+        written
+            .set_flags
+            .map(|flags| Change::SetFlags(pairs(flags))),
+        written
+            .concatenate
+            .map(|files| Change::Concatenate(files.into_iter().map(|file| file.value.0).collect())),
+        written.embed.map(|embed| {
+            Change::Embed(Embed {
+                certificate_authority: path(embed.certificate_authority),
+                client_certificate: path(embed.client_certificate),
+                client_key: path(embed.client_key),
+            })
+        }),
+        written.mode.map(|mode| Change::Mode(mode.value.0)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let change = match (changes.pop(), changes.is_empty()) {
+        (Some(change), true) => change,
+        (None, _) => {
             return problems.push(
                 Problem::new(written.path.at, "this edit changes nothing")
-                    .help("give `content`, `setLines` or `mode`"),
+                    .help(format!("give one of {FORMS}")),
             );
         }
         _ => {
             return problems.push(
-                Problem::new(written.path.at, "one edit makes one change").help(
-                    "give one of `content`, `setLines` and `mode`, and write a step for each",
-                ),
+                Problem::new(written.path.at, "one edit makes one change")
+                    .help(format!("give one of {FORMS}, and write a step for each")),
             );
         }
     };

@@ -10,14 +10,16 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
-pub(super) use shape::{Empty, OneOrMany, Short};
-pub(super) use step::{ActionRaw, Edit, Exec, Kubeadm, MoveManifests, Renew, Step, Upgrade};
+pub(super) use shape::{OneOrMany, Short};
+pub(super) use step::{
+    ActionRaw, Edit, Exec, Issue, Kubeadm, Lines, MoveManifests, Renew, Step, Upgrade,
+};
 pub(super) use when::{When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
-use super::scalar::{ApiVersion, At, Forward, Kind};
+use super::scalar::{ApiVersion, At, Forward, Kind, NodePath};
 use super::{Backend, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
@@ -90,6 +92,8 @@ record! {
         "certificateValidity" certificate_validity: Option<At<Forward>>,
         /// `caCertificateValidityPeriod` of the kubeadm configuration (1.31 and later).
         "caValidity" ca_validity: Option<At<Forward>>,
+        /// `certificatesDir` of the kubeadm configuration; /etc/kubernetes/pki unless said otherwise.
+        "certificatesDir" certificates_dir: Option<At<NodePath>>,
         /// Start with bare nodes: an `init` step makes the cluster.
         "bare" bare: Option<At<bool>>,
     }

@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 
 use super::{Complaint, PLACEHOLDER, Scalar};
-use crate::pki::KeyAlgorithm;
+use crate::pki::{ExtKeyUsage, KeyAlgorithm};
 use crate::scenario::problem::{listed, nearest};
 use crate::scenario::{Backend, Component, Connection, EdgeExpectation, ProcessState};
 
@@ -86,6 +86,12 @@ words! {
         "RSA-4096" => Self::Rsa4096,
         "ECDSA-P256" => Self::EcdsaP256,
         "ECDSA-P384" => Self::EcdsaP384,
+    }
+    ExtKeyUsage, "an extended key usage": {
+        "serverAuth" => Self::ServerAuth,
+        "clientAuth" => Self::ClientAuth,
+        "codeSigning" => Self::CodeSigning,
+        "any" => Self::Any,
     }
     Component, "a static Pod": {
         "etcd" => Self::Etcd,

@@ -1,0 +1,159 @@
+//! The step `edit`: what a person changes in a file.
+
+use super::player::Player;
+use crate::fs::{FsError, MemoryTree, Tree};
+use crate::kubeadm::manifests;
+use crate::pki::Kubeconfig;
+use crate::scenario::{Change, Edit, Embed, Expectation};
+
+/// Mode of a file that an edit makes.
+const NEW_FILE: u32 = 0o600;
+
+impl Player<'_> {
+    /// Changes a file on each of the nodes.
+    ///
+    /// # Errors
+    /// With a sentence when a file cannot be read or written.
+    pub(super) fn edit(&mut self, edit: &Edit, own: &Expectation) -> Result<(), String> {
+        for node in self.nodes(&edit.nodes)? {
+            let tree = &mut self.world.nodes[node].tree;
+            let done = apply(tree, edit).map_err(|error| self.refused(node, &error))?;
+            if let Err(missing) = done {
+                let expected = format!("{} has {missing}", edit.path);
+                self.require(own, &edit.path, expected, "it has none".to_owned(), false);
+            }
+            self.changed(node, &edit.path, "edited");
+        }
+        Ok(())
+    }
+}
+
+/// Makes the change. The inner error names what the file was expected to have.
+fn apply(tree: &mut MemoryTree, edit: &Edit) -> Result<Result<(), String>, FsError> {
+    let path = &edit.path;
+    let mut done = Ok(());
+    let text = |tree: &MemoryTree| -> Result<String, FsError> {
+        Ok(String::from_utf8_lossy(&tree.read(path)?).into_owned())
+    };
+    match &edit.change {
+        Change::Content(content) => write(tree, path, content.as_bytes())?,
+        Change::Mode(mode) => tree.set_mode(path, *mode)?,
+        Change::SetLines(lines) => {
+            let (changed, missing) = set_lines(&text(tree)?, lines);
+            tree.write(path, changed.as_bytes(), NEW_FILE)?;
+            if let Some(key) = missing {
+                done = Err(format!("a line {key:?}"));
+            }
+        }
+        Change::SetFlags(flags) => {
+            let mut manifest = text(tree)?;
+            for (name, value) in flags {
+                match manifests::with_flag(&manifest, name, value) {
+                    Some(changed) => manifest = changed,
+                    None => done = Err("a command with flags".to_owned()),
+                }
+            }
+            tree.write(path, manifest.as_bytes(), NEW_FILE)?;
+        }
+        Change::Concatenate(files) => {
+            let mut content = Vec::new();
+            for file in files {
+                content.extend(tree.read(file)?);
+            }
+            write(tree, path, &content)?;
+        }
+        Change::Embed(embed) => {
+            let content = tree.read(path)?;
+            match embedded(tree, &content, embed)? {
+                Some(changed) => tree.write(path, changed.as_bytes(), NEW_FILE)?,
+                None => done = Err("a current context with a cluster and a user".to_owned()),
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn write(tree: &mut MemoryTree, path: &str, content: &[u8]) -> Result<(), FsError> {
+    let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    if !dir.is_empty() {
+        tree.create_dir_all(dir, 0o755)?;
+    }
+    tree.write(path, content, NEW_FILE)
+}
+
+/// A kubeconfig with data from files; what was a file reference becomes data. `None` where it is none.
+fn embedded(tree: &MemoryTree, content: &[u8], embed: &Embed) -> Result<Option<String>, FsError> {
+    let Ok(mut config) = Kubeconfig::parse(content) else {
+        return Ok(None);
+    };
+    let files = [
+        ("certificate-authority", &embed.certificate_authority),
+        ("client-certificate", &embed.client_certificate),
+        ("client-key", &embed.client_key),
+    ];
+    for (field, file) in files {
+        let Some(file) = file else { continue };
+        let data = tree.read(file)?;
+        let entry = if field == "certificate-authority" {
+            config.cluster_mut()
+        } else {
+            config.user_mut()
+        };
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        entry.set_text(field, "");
+        entry.set_data(&format!("{field}-data"), &data);
+    }
+    Ok(Some(config.to_yaml(true)))
+}
+
+/// Replaces lines by their key, keeping their indentation. Says which key was not there.
+fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
+    let mut missing = None;
+    let mut current: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (key, replacement) in lines {
+        let mut found = false;
+        for line in &mut current {
+            let body = line.trim_start();
+            if body
+                .strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.starts_with(':'))
+            {
+                let indent = &line[..line.len() - body.len()];
+                *line = format!("{indent}{replacement}");
+                found = true;
+            }
+        }
+        if !found && missing.is_none() {
+            missing = Some(key.clone());
+        }
+    }
+    let mut out = current.join("\n");
+    out.push('\n');
+    (out, missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set_lines;
+
+    #[test]
+    fn lines_are_replaced_by_key_and_keep_their_indentation() {
+        let text = "users:\n- user:\n    client-key-data: AAA\n    client-key-data-old: BBB\n";
+        let lines = [(
+            "client-key-data".to_owned(),
+            "client-key: /x.pem".to_owned(),
+        )];
+        let (changed, missing) = set_lines(text, &lines);
+        assert_eq!(
+            changed,
+            "users:\n- user:\n    client-key: /x.pem\n    client-key-data-old: BBB\n"
+        );
+        assert_eq!(missing, None);
+        assert_eq!(
+            set_lines(text, &[("nope".to_owned(), "x".to_owned())]).1,
+            Some("nope".to_owned())
+        );
+    }
+}
