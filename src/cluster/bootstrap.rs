@@ -149,6 +149,14 @@ impl World {
                 .iter()
                 .all(|&pod| world.nodes[0].process(pod).is_some())
         })?;
+        // kubeadm asks the API server for its health, with admin.conf.
+        self.wait_for(0, "an API server that admin.conf works with", |world| {
+            world
+                .edges
+                .iter()
+                .filter(|edge| edge.id.client == Component::Admin)
+                .all(|edge| edge.fresh.is_ok())
+        })?;
         // Without the CA's key nobody signs what the kubelet asks for, and kubeadm does not wait for it.
         if !self.nodes[0].external_ca() {
             self.wait_for(0, "the kubelet's own certificate", |world| {

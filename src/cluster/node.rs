@@ -133,6 +133,8 @@ pub enum Loaded {
     Roots(Arc<Roots>),
     /// A kubeconfig.
     Config(Arc<ClientConfig>),
+    /// A key.
+    Key,
 }
 
 /// The kubelet of a node.
@@ -345,9 +347,19 @@ pub fn files_of(component: Component, manifest: &str) -> Result<Vec<(Slot, FileS
                 Slot::RequestHeaderCa,
                 roots("requestheader-client-ca-file")?,
             ),
+            (
+                Slot::ServiceAccountKey,
+                FileSource::Key(path("service-account-key-file")?),
+            ),
         ],
         Component::ControllerManager => {
-            let mut files = vec![(Slot::Kubeconfig, config()?)];
+            let mut files = vec![
+                (Slot::Kubeconfig, config()?),
+                (
+                    Slot::ServiceAccountSigner,
+                    FileSource::Key(path("service-account-private-key-file")?),
+                ),
+            ];
             // Without signing files the controller-manager runs and signs nothing.
             if let Ok(signer) = pair("cluster-signing-cert-file", "cluster-signing-key-file") {
                 files.push((Slot::Signer, signer));
@@ -370,6 +382,8 @@ pub enum FileSource {
     Roots(String),
     /// A kubeconfig.
     Config(String),
+    /// A key alone, of which only its being there counts.
+    Key(String),
 }
 
 impl FileSource {
@@ -377,7 +391,7 @@ impl FileSource {
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Self::Pair(path, _) | Self::Roots(path) | Self::Config(path) => path,
+            Self::Pair(path, _) | Self::Roots(path) | Self::Config(path) | Self::Key(path) => path,
         }
     }
 }

@@ -88,6 +88,7 @@ impl World {
                                 .iter()
                                 .for_each(|ca| consider(index, ca));
                         }
+                        Loaded::Key => {}
                     }
                 }
             }
@@ -300,6 +301,11 @@ impl World {
             FileSource::Pair(crt, key) => self.files.pair(tree, crt, key).map(Loaded::Pair),
             FileSource::Roots(path) => self.files.roots(tree, path).map(Loaded::Roots),
             FileSource::Config(path) => self.files.client_config(tree, path).map(Loaded::Config),
+            FileSource::Key(path) => match tree.content(path) {
+                Ok(pem) if pem.starts_with(b"-----BEGIN ") => Ok(Loaded::Key),
+                Ok(_) => Err("data does not contain a valid RSA or ECDSA key".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
         }
     }
 

@@ -117,6 +117,8 @@ fn flags(component: Component, facts: Facts<'_>) -> Vec<String> {
             flags.push(format!(
                 "requestheader-client-ca-file={pki}/front-proxy-ca.crt"
             ));
+            flags.push(format!("service-account-key-file={pki}/sa.pub"));
+            flags.push(format!("service-account-signing-key-file={pki}/sa.key"));
             flags.extend(pair("tls-cert-file", "tls-private-key-file", "apiserver"));
         }
         Component::ControllerManager => {
@@ -129,6 +131,7 @@ fn flags(component: Component, facts: Facts<'_>) -> Vec<String> {
             flags.push("controllers=*,bootstrapsigner,tokencleaner".to_owned());
             flags.push("kubeconfig=/etc/kubernetes/controller-manager.conf".to_owned());
             flags.push("leader-elect=true".to_owned());
+            flags.push(format!("service-account-private-key-file={pki}/sa.key"));
         }
         _ => {
             flags.push("kubeconfig=/etc/kubernetes/scheduler.conf".to_owned());

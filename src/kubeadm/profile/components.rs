@@ -26,6 +26,10 @@ pub enum Slot {
     Kubeconfig,
     /// CA certificate and key of the CSR signer.
     Signer,
+    /// Public key that ServiceAccount tokens are checked with.
+    ServiceAccountKey,
+    /// Private key that ServiceAccount tokens are signed with.
+    ServiceAccountSigner,
 }
 
 const FIRST: Version = Version::new(15, 0);
@@ -125,7 +129,9 @@ pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
         Slot::EtcdClient | Slot::Peer => HANDSHAKE,
         Slot::KubeletClient => &KUBELET_CLIENT,
         Slot::FrontProxyClient => &FRONT_PROXY,
-        Slot::EtcdCa | Slot::Kubeconfig => AT_START,
+        Slot::EtcdCa | Slot::Kubeconfig | Slot::ServiceAccountKey | Slot::ServiceAccountSigner => {
+            AT_START
+        }
         Slot::Signer => &SIGNER,
     }
 }
