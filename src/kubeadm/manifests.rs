@@ -4,7 +4,8 @@
 //! would be, as far as that depends on the version.
 
 use super::Version;
-use super::profile::upgrade::{ETCD_TAG, REGISTRY};
+use super::profile::etcd::etcd_tag;
+use super::profile::upgrade::REGISTRY;
 use crate::scenario::Component;
 
 /// What of a cluster stands in its manifests.
@@ -25,7 +26,7 @@ pub fn static_pod(component: Component, version: Version, facts: Facts<'_>) -> S
     let name = component.name();
     let registry = REGISTRY.at(version);
     let tag = match component {
-        Component::Etcd => (*ETCD_TAG.at(version)).to_owned(),
+        Component::Etcd => etcd_tag(version).to_owned(),
         _ => version.to_string(),
     };
     let command: String = flags(component, facts)
