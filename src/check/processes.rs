@@ -1,8 +1,12 @@
 //! Expectations about processes: whether they run, what they logged, what they hold in memory.
 
+use std::sync::Arc;
+
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::cluster::{KubeletState, PodState, World};
+use crate::cluster::{Credential, KubeletState, Loaded, PodState, World};
+use crate::fs::Tree;
+use crate::pki::Certificate;
 use crate::scenario::{Component, Matcher, ProcessState};
 
 pub(super) fn look(
@@ -97,11 +101,19 @@ pub(super) fn look(
         );
     }
     if let Some((path, wanted)) = loaded_is_on_disk {
-        let disk = machine
-            .on_disk
-            .get(path)
-            .map(|entry| entry.certificate.serial_hex());
-        let loaded = loaded_serial(world, component, node, path);
+        let loaded = loaded_serials(world, component, node, path);
+        let disk = match &loaded {
+            Some(Held::Bundle(_)) => machine
+                .tree
+                .read(path)
+                .ok()
+                .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
+                .map(|all| Held::Bundle(all.iter().map(Certificate::serial_hex).collect())),
+            _ => machine
+                .on_disk
+                .get(path)
+                .map(|entry| Held::One(entry.certificate.serial_hex())),
+        };
         let same = disk.is_some() && disk == loaded;
         let say = |same| {
             if same {
@@ -123,26 +135,36 @@ pub(super) fn look(
     conditions.done(subject)
 }
 
-/// Serial number of what a process has in memory from a file.
-fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -> Option<String> {
+/// Serial numbers of what a process holds from a file.
+#[derive(PartialEq)]
+enum Held {
+    /// A certificate of its own.
+    One(String),
+    /// CAs it trusts, in the order of the file.
+    Bundle(Vec<String>),
+}
+
+fn loaded_serials(world: &World, component: Component, node: usize, path: &str) -> Option<Held> {
     let machine = &world.nodes[node];
+    let one = |pair: &Arc<Credential>| Held::One(pair.certificate.serial_hex());
     if component == Component::Kubelet {
-        return machine
-            .kubelet
-            .current
-            .as_ref()
-            .map(|pair| pair.certificate.serial_hex());
+        return machine.kubelet.current.as_ref().map(one);
     }
     let process = machine.process(component)?;
-    process.loaded.values().find_map(|loaded| match loaded {
-        crate::cluster::Loaded::Pair(pair) if pair.file == path => {
-            Some(pair.certificate.serial_hex())
-        }
-        crate::cluster::Loaded::Config(config) => config
-            .credential
-            .as_ref()
-            .filter(|pair| pair.file == path)
-            .map(|pair| pair.certificate.serial_hex()),
-        _ => None,
-    })
+    process
+        .files
+        .iter()
+        .filter(|(_, source)| source.path() == path)
+        .find_map(|(slot, _)| match process.loaded.get(slot)? {
+            Loaded::Pair(pair) => Some(one(pair)),
+            Loaded::Config(config) => config.credential.as_ref().map(one),
+            Loaded::Roots(roots) => Some(Held::Bundle(
+                roots
+                    .certificates
+                    .iter()
+                    .map(Certificate::serial_hex)
+                    .collect(),
+            )),
+            Loaded::Key => None,
+        })
 }

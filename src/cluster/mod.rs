@@ -32,6 +32,7 @@ pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use files::Credential;
 pub use issuer::IssuerError;
 pub use mechanism::Mechanism;
 pub use node::{
