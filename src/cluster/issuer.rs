@@ -65,9 +65,9 @@ impl World {
         if what.ca {
             template.key_usage = template.key_usage.and(KeyUsage::CERT_SIGN);
         }
-        let mut new_key = None;
-        let spki = match &what.request {
-            Some(path) => {
+        let mut own_key = None;
+        let spki = match (&what.request, &what.key) {
+            (Some(path), _) => {
                 let text = self.nodes[node].tree.read(path)?;
                 let request = Request::from_pem(&text).map_err(|error| IssuerError::Request {
                     path: path.clone(),
@@ -79,15 +79,18 @@ impl World {
                 template.ip_addresses = request.ip_addresses;
                 request.spki
             }
-            None => {
-                let key = self.keys.key(&stream, what.key_algorithm);
+            (None, known) => {
+                let key = match known {
+                    Some(path) => self.key_in(node, path)?,
+                    None => self.keys.key(&stream, what.key_algorithm),
+                };
                 let spki = key.spki_der().to_vec();
-                new_key = Some(key);
+                own_key = Some(key);
                 spki
             }
         };
         let mut pem = String::new();
-        match (&what.signer, &new_key) {
+        match (&what.signer, &own_key) {
             (Some(signer), _) => {
                 let (chain, key) = self.signing_pair(node, signer)?;
                 pem += &issue::sign(&template, &spki, &chain[0], &key)?.to_pem();
@@ -103,7 +106,7 @@ impl World {
         if !dir.is_empty() {
             tree.create_dir_all(dir, 0o755)?;
         }
-        if let Some(key) = new_key {
+        if let Some(key) = own_key.filter(|_| what.key.is_none()) {
             tree.write(
                 &format!("{}.key", what.path),
                 key.to_pem().as_bytes(),
@@ -126,10 +129,15 @@ impl World {
             .ok()
             .filter(|chain| !chain.is_empty())
             .ok_or(IssuerError::Signer(path))?;
-        let path = format!("{base}.key");
-        let key = PrivateKey::from_pem(&tree.read(&path)?)
-            .map_err(|error| IssuerError::Key { path, error })?;
-        Ok((chain, key))
+        Ok((chain, self.key_in(node, &format!("{base}.key"))?))
+    }
+
+    fn key_in(&self, node: usize, path: &str) -> Result<PrivateKey, IssuerError> {
+        let pem = self.nodes[node].tree.read(path)?;
+        PrivateKey::from_pem(&pem).map_err(|error| IssuerError::Key {
+            path: path.to_owned(),
+            error,
+        })
     }
 }
 

@@ -291,6 +291,8 @@ pub struct Issue {
     pub signer: Option<String>,
     /// A request that is signed instead of a new key: names and key come from there, and nothing else.
     pub request: Option<String>,
+    /// A key of the node that is used instead of a new one.
+    pub key: Option<String>,
     /// Common name.
     pub common_name: Option<String>,
     /// Organisations.

@@ -293,6 +293,8 @@ record! {
         "signer" signer: Option<At<NodePath>>,
         /// A request to sign. Subject, names and key come from it; a request says nothing of usages or validity.
         "request" request: Option<At<NodePath>>,
+        /// A key of the node that is used instead of a new one: a CA that is made anew with its own key.
+        "key" key: Option<At<NodePath>>,
         /// Common name.
         "commonName" common_name: Option<At<String>>,
         /// Organisation, or a list.

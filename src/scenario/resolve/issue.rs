@@ -37,11 +37,12 @@ pub(super) fn issue(written: raw::Issue, problems: &mut Problems) -> Option<Issu
             || written.organization.is_some()
             || written.names.is_some()
             || written.key_algorithm.is_some()
+            || written.key.is_some()
         {
             refuse(
                 request.at,
                 "a request brings its own subject, names and key",
-                "leave out `commonName`, `organization`, `names` and `keyAlgorithm`",
+                "leave out `commonName`, `organization`, `names`, `key` and `keyAlgorithm`",
             );
         }
     } else if written.common_name.is_none() {
@@ -68,6 +69,7 @@ pub(super) fn issue(written: raw::Issue, problems: &mut Problems) -> Option<Issu
         path: written.path.value.0,
         signer: written.signer.map(|signer| signer.value.0),
         request: written.request.map(|request| request.value.0),
+        key: written.key.map(|key| key.value.0),
         common_name: written.common_name.map(|name| name.value),
         organizations: texts(written.organization),
         names: texts(written.names),
