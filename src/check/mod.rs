@@ -3,6 +3,7 @@
 mod certificates;
 mod edges;
 mod facts;
+pub mod invariants;
 mod processes;
 mod select;
 
