@@ -76,6 +76,7 @@ fn every_key_of_the_format_is_read() {
         "make the CA \"ACME root\" as /root/acme/root.crt on cp1",
         "make a certificate for \"server\" with /root/acme/root.key as /root/acme/server.crt on cp1",
         "sign /root/csr/apiserver.csr with /root/acme/root.key as /root/csr/apiserver.crt on cp1",
+        "make the CA \"kubernetes\" as /etc/kubernetes/pki/ca.crt on cp1",
         "init",
         "init, which exits 1",
         "a remark",
