@@ -154,9 +154,7 @@ pub fn command(subject: &str, line: &str, output: &CommandOutput) -> [Observatio
         ("stdout", json!(ordered(line, without_data(&output.stdout)))),
         (
             "stderr",
-            json!(warnings_ordered(&without_process_id(&without_data(
-                &output.stderr
-            )))),
+            json!(without_process_id(&without_data(&output.stderr))),
         ),
     ]
     .map(|(aspect, value)| Observation {
@@ -418,17 +416,6 @@ fn ordered(line: &str, stdout: String) -> String {
     lines.concat()
 }
 
-/// kubeadm up to 1.17 warns of the parts of a configuration that it cannot validate, in an order that Go's maps leave
-/// to chance (`K/componentconfigs/validation.go`): in the order of their names.
-fn warnings_ordered(stderr: &str) -> String {
-    let warns = |line: &str| line.trim_end().ends_with("no validator is available");
-    let mut lines: Vec<&str> = stderr.split_inclusive('\n').collect();
-    for block in lines.chunk_by_mut(|a, b| warns(a) && warns(b)) {
-        block.sort_unstable();
-    }
-    lines.concat()
-}
-
 /// klog lines without the number of the process and without the line of the source file.
 fn without_process_id(text: &str) -> String {
     let plain = |line: &str| {
@@ -478,12 +465,6 @@ mod tests {
         let sorted = "generating in /b\n  a\n  z\ngenerating in /a\n  x\n  y\n";
         assert_eq!(ordered("certs generate-csr", text.to_owned()), sorted);
         assert_eq!(ordered("certs renew all", text.to_owned()), text);
-        let line =
-            |name: &str| format!("W Cannot validate {name} config - no validator is available\n");
-        let (a, b) = (line("a"), line("b"));
-        let either = format!("first\n{a}{b}W last\n");
-        assert_eq!(warnings_ordered(&format!("first\n{b}{a}W last\n")), either);
-        assert_eq!(warnings_ordered("b\na\n"), "b\na\n");
     }
 
     #[test]
