@@ -8,6 +8,7 @@ use crate::pki::{Certificate, Kubeconfig, Source, spki_algorithm};
 use crate::scenario::{CertificateSays, Matcher};
 
 const DAY_S: f64 = 86_400.0;
+const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
 const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 /// The file a certificate's name stands for: kubeadm's names, `kubelet`, or a path.
@@ -16,6 +17,7 @@ pub fn certificate_path(name: &str, certificates_dir: &str) -> String {
     match name {
         _ if name.starts_with('/') => name.to_owned(),
         "kubelet" | "kubelet-client-current.pem" => KUBELET_CURRENT.to_owned(),
+        "kubelet-server" => SERVING_CURRENT.to_owned(),
         "user" => "/root/.kube/config".to_owned(),
         "etcd-ca" => format!("{certificates_dir}/etcd/ca.crt"),
         _ if name.ends_with(".conf") => format!("/etc/kubernetes/{name}"),
@@ -74,6 +76,10 @@ pub(super) fn look(world: &World, matcher: &Matcher, marks: &Marks, node: usize)
             say(there).to_owned(),
         );
     }
+    let dated_prefix = match name.as_str() {
+        "kubelet-server" => "kubelet-server-2",
+        _ => "kubelet-client-2",
+    };
     if let Some(wanted) = count {
         let dated = machine
             .tree
@@ -81,7 +87,7 @@ pub(super) fn look(world: &World, matcher: &Matcher, marks: &Marks, node: usize)
             .unwrap_or_default()
             .iter()
             .filter(|entry| {
-                entry.file_type == FileType::File && entry.name.starts_with("kubelet-client-2")
+                entry.file_type == FileType::File && entry.name.starts_with(dated_prefix)
             })
             .count() as u64;
         conditions.add(

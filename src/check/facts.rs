@@ -1,7 +1,7 @@
 //! Expectations about certificates, processes, files, commands, etcd, Nodes and requests.
 
-use super::{Marks, Seen, all, certificates, processes, select, targets};
-use crate::cluster::{RequestState, World};
+use super::{Marks, Seen, all, certificates, processes, requests, select, targets};
+use crate::cluster::World;
 use crate::fs::Tree;
 use crate::scenario::{Component, Matcher, Nodes};
 
@@ -47,10 +47,10 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
             }
         }),
         Matcher::Etcd { quorum, members } => etcd(world, *quorum, *members),
-        Matcher::Requests {
-            pending,
-            issued_min,
-        } => requests(world, *pending, *issued_min),
+        Matcher::Requests { .. } => requests::look(world, matcher),
+        Matcher::Verify { nodes, .. } => each(world, nodes, "the file", |world, node| {
+            requests::verify(world, matcher, node)
+        }),
         Matcher::Edge { .. } | Matcher::AllEdges { .. } => {
             unreachable!("edges are judged elsewhere")
         }
@@ -332,34 +332,6 @@ fn etcd(world: &World, quorum: Option<bool>, members: Option<u32>) -> Seen {
         );
     }
     conditions.done("etcd".to_owned())
-}
-
-fn requests(world: &World, pending: Option<u32>, issued_min: Option<u32>) -> Seen {
-    let count = |wanted: &[RequestState]| {
-        world
-            .requests
-            .iter()
-            .filter(|request| wanted.contains(&request.state))
-            .count() as u32
-    };
-    let mut conditions = Conditions::default();
-    if let Some(wanted) = pending {
-        let open = count(&[RequestState::Pending, RequestState::Approved]);
-        conditions.add(
-            open == wanted,
-            format!("{wanted} open requests"),
-            format!("{open} open requests"),
-        );
-    }
-    if let Some(min) = issued_min {
-        let issued = count(&[RequestState::Issued]);
-        conditions.add(
-            issued >= min,
-            format!("at least {min} issued requests"),
-            format!("{issued} issued requests"),
-        );
-    }
-    conditions.done("certificate signing requests".to_owned())
 }
 
 #[cfg(test)]

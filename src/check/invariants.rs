@@ -88,13 +88,12 @@ impl Invariants {
     }
 
     fn kubelets(&mut self, world: &World, broken: &mut Vec<(Invariant, Seen)>) {
-        let signer = world.working_leader(Component::ControllerManager).is_some();
         let ticks = world.clock.ticks();
         for (node, machine) in world.nodes.iter().enumerate() {
             let kubelet = &machine.kubelet;
             let now = world.wall(node);
             let due = kubelet.deadline.is_some_and(|deadline| now >= deadline);
-            let serves = signer
+            let serves = world.renews_kubelet(node)
                 && machine.powered
                 && kubelet.state == KubeletState::Running
                 && world.edges.iter().any(|edge| {
@@ -292,14 +291,13 @@ fn rests_on_valid(world: &World, id: EdgeId) -> bool {
 
 fn etcd_files_valid(world: &World, node: usize) -> bool {
     let now = world.wall(node);
-    [
-        "/etc/kubernetes/pki/etcd/peer.crt",
-        "/etc/kubernetes/pki/etcd/server.crt",
-    ]
-    .iter()
-    .all(|path| {
-        world.nodes[node].on_disk.get(*path).is_some_and(|entry| {
-            entry.certificate.not_before() <= now && now <= entry.certificate.not_after()
-        })
+    let machine = &world.nodes[node];
+    ["etcd/peer.crt", "etcd/server.crt"].iter().all(|name| {
+        machine
+            .on_disk
+            .get(&machine.pki(name))
+            .is_some_and(|entry| {
+                entry.certificate.not_before() <= now && now <= entry.certificate.not_after()
+            })
     })
 }

@@ -6,6 +6,7 @@ use super::facts::Conditions;
 use super::{Marks, Seen};
 use crate::cluster::{Credential, KubeletState, Loaded, PodState, World};
 use crate::fs::Tree;
+use crate::kubeadm::profile::components::Slot;
 use crate::pki::Certificate;
 use crate::scenario::{Component, Matcher, ProcessState};
 
@@ -101,6 +102,11 @@ pub(super) fn look(
         );
     }
     if let Some((path, wanted)) = loaded_is_on_disk {
+        // The kubelet's are symlinks to dated files.
+        let real = machine
+            .tree
+            .read_link(path)
+            .unwrap_or_else(|_| path.clone());
         let loaded = loaded_serials(world, component, node, path);
         let disk = match &loaded {
             Some(Held::Bundle(_)) => machine
@@ -111,7 +117,7 @@ pub(super) fn look(
                 .map(|all| Held::Bundle(all.iter().map(Certificate::serial_hex).collect())),
             _ => machine
                 .on_disk
-                .get(path)
+                .get(&real)
                 .map(|entry| Held::One(entry.certificate.serial_hex())),
         };
         let same = disk.is_some() && disk == loaded;
@@ -148,7 +154,13 @@ fn loaded_serials(world: &World, component: Component, node: usize, path: &str) 
     let machine = &world.nodes[node];
     let one = |pair: &Arc<Credential>| Held::One(pair.certificate.serial_hex());
     if component == Component::Kubelet {
-        return machine.kubelet.current.as_ref().map(one);
+        let serves = path.ends_with("/kubelet.crt") || path.contains("/kubelet-server-");
+        let held = if serves {
+            &machine.kubelet.serving.current
+        } else {
+            &machine.kubelet.current
+        };
+        return held.as_ref().map(one);
     }
     let process = machine.process(component)?;
     process
@@ -166,5 +178,10 @@ fn loaded_serials(world: &World, component: Component, node: usize, path: &str) 
                     .collect(),
             )),
             Loaded::Key => None,
+        })
+        // The signer's files are read by rules of their own.
+        .or_else(|| match process.loaded.get(&Slot::Signer)? {
+            Loaded::Pair(pair) if pair.file == path => Some(one(pair)),
+            _ => None,
         })
 }

@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     /// The key of the cluster's CA is kept elsewhere: the controller-manager then gets empty signing files
     /// (`K/phases/controlplane/manifests.go`).
     pub external_ca: bool,
+    /// `controllerManager.extraArgs`.
+    pub controller_manager_args: &'a [(String, String)],
 }
 
 /// The manifest of a static Pod as kubeadm of a version writes it.
@@ -133,6 +135,12 @@ fn flags(component: Component, facts: Facts<'_>) -> Vec<String> {
             flags.push("kubeconfig=/etc/kubernetes/controller-manager.conf".to_owned());
             flags.push("leader-elect=true".to_owned());
             flags.push(format!("service-account-private-key-file={pki}/sa.key"));
+            for (name, value) in facts.controller_manager_args {
+                let prefix = format!("{name}=");
+                flags.retain(|flag| !flag.starts_with(&prefix));
+                flags.push(format!("{prefix}{value}"));
+            }
+            flags.sort();
         }
         _ => {
             flags.push("kubeconfig=/etc/kubernetes/scheduler.conf".to_owned());
@@ -165,6 +173,7 @@ mod tests {
         address: "10.0.0.10",
         certificates_dir: "/etc/kubernetes/pki",
         external_ca: false,
+        controller_manager_args: &[],
     };
 
     #[test]
@@ -199,6 +208,36 @@ mod tests {
             manifest(Component::ApiServer, 4)
         );
         assert_eq!(manifest(Component::Etcd, 3), manifest(Component::Etcd, 4));
+    }
+
+    #[test]
+    fn extra_arguments_replace_and_are_sorted_in() {
+        let args = [
+            ("controllers".to_owned(), "csrsigning".to_owned()),
+            ("cluster-signing-duration".to_owned(), "24h".to_owned()),
+        ];
+        let manifest = static_pod(
+            Component::ControllerManager,
+            Version::new(36, 3),
+            Facts {
+                external_ca: true,
+                controller_manager_args: &args,
+                ..FACTS
+            },
+        );
+        let flags: Vec<&str> = manifest
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- --"))
+            .collect();
+        assert_eq!(
+            flags[..4],
+            [
+                "cluster-signing-cert-file=",
+                "cluster-signing-duration=24h",
+                "cluster-signing-key-file=",
+                "controllers=csrsigning",
+            ]
+        );
     }
 
     #[test]

@@ -45,6 +45,23 @@ fn apply(tree: &mut MemoryTree, edit: &Edit) -> Result<Result<(), String>, FsErr
                 done = Err(format!("a line {key:?}"));
             }
         }
+        Change::Replace(texts) => {
+            let mode = tree.metadata(path)?.mode;
+            let mut text = text(tree)?;
+            for (old, new) in texts {
+                if !text.contains(old.as_str()) {
+                    done = Err(format!("the text {old:?}"));
+                }
+                text = text.replace(old.as_str(), new);
+            }
+            tree.write(path, text.as_bytes(), mode)?;
+        }
+        Change::Append(text) => {
+            let mut bytes = tree.read(path)?;
+            let mode = tree.metadata(path)?.mode;
+            append(&mut bytes, text);
+            tree.write(path, &bytes, mode)?;
+        }
         Change::SetFlags(flags) => {
             let mut manifest = text(tree)?;
             for (name, value) in flags {
@@ -108,8 +125,17 @@ fn embedded(tree: &MemoryTree, content: &[u8], embed: &Embed) -> Result<Option<S
     Ok(Some(config.to_yaml(true)))
 }
 
+/// Adds lines at the end of a text.
+pub(super) fn append(bytes: &mut Vec<u8>, text: &str) {
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        bytes.push(b'\n');
+    }
+    bytes.extend_from_slice(text.trim_end().as_bytes());
+    bytes.push(b'\n');
+}
+
 /// Replaces lines by their key, keeping their indentation. Says which key was not there.
-fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
+pub(super) fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
     let mut missing = None;
     let mut current: Vec<String> = text.lines().map(str::to_owned).collect();
     for (key, replacement) in lines {

@@ -32,6 +32,10 @@ impl<'a> Player<'a> {
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
             certificates_dir: cluster.certificates_dir.clone(),
+            controller_manager_args: cluster.controller_manager_args.clone(),
+            server_tls_bootstrap: cluster.server_tls_bootstrap,
+            metrics_server: cluster.metrics_server,
+            serving_approver: cluster.serving_approver,
             seed,
         };
         let world = World::with(spec, engine);

@@ -1,11 +1,13 @@
 //! What each step does to the world.
 
+use super::edits::{append, set_lines};
 use super::player::Player;
 use crate::check::{select, targets};
-use crate::cluster::{ClusterError, PodState, UpgradeOptions, World};
+use crate::cluster::{ClusterError, PodState, RequestState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Component, Expectation, Matcher, MoveManifests, Nodes, Passage, Step, Target, Upgrade,
+    Action, Change, Component, Expectation, KubectlCommand, Matcher, MoveManifests, Nodes, Passage,
+    Step, Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -97,6 +99,32 @@ impl Player<'_> {
                     self.world.exec(node, run, &self.scenario.file);
                     self.expect_exit(&own, node, *exit_code);
                 }
+            }
+            Action::Kubectl {
+                nodes,
+                command,
+                line,
+                exit_code,
+            } => {
+                for node in self.nodes(nodes)? {
+                    self.world.kubectl(node, command, line);
+                    self.expect_exit(&own, node, *exit_code);
+                }
+            }
+            Action::Decide {
+                approve,
+                of,
+                signer,
+            } => self.decide(*approve, of.as_ref(), signer.as_deref(), &own)?,
+            Action::RequestCertificate(request) => {
+                for node in self.nodes(&request.node)? {
+                    self.world.request_by_hand(node, request);
+                    self.expect_exit(&own, node, request.exit_code);
+                }
+            }
+            Action::ServingApprover(policy) => self.world.install_approver(*policy),
+            Action::EditConfigMap { name, key, change } => {
+                self.edit_config_map(name, key, change, &own)?;
             }
             Action::Restart(target) => self.restart(target, &own)?,
             Action::Stop(target) => self.stop(target, &own)?,
@@ -370,6 +398,104 @@ impl Player<'_> {
                 up,
             );
         }
+        Ok(())
+    }
+
+    /// `approve:` and `deny:`: kubectl on the first control plane, with the names of what is pending.
+    fn decide(
+        &mut self,
+        approve: bool,
+        of: Option<&Nodes>,
+        signer: Option<&str>,
+        own: &Expectation,
+    ) -> Result<(), String> {
+        let nodes = of.map(|nodes| self.nodes(nodes)).transpose()?;
+        self.world.touched();
+        let names: Vec<String> = self
+            .world
+            .listed_requests()
+            .into_iter()
+            .filter(|request| {
+                request.state() == RequestState::Pending
+                    && nodes
+                        .as_ref()
+                        .is_none_or(|nodes| nodes.contains(&request.node()))
+                    && signer.is_none_or(|signer| request.signer == signer)
+            })
+            .map(|request| request.name.clone())
+            .collect();
+        if names.is_empty() {
+            let expected = "a pending request".to_owned();
+            self.require(own, "requests", expected, "there is none".to_owned(), false);
+            return Ok(());
+        }
+        let word = if approve { "approve" } else { "deny" };
+        let line = format!("certificate {word} {}", names.join(" "));
+        let command = KubectlCommand::Decide { names, approve };
+        self.world.kubectl(0, &command, &line);
+        self.expect_exit(own, 0, 0);
+        Ok(())
+    }
+
+    fn edit_config_map(
+        &mut self,
+        name: &str,
+        key: &str,
+        change: &Change,
+        own: &Expectation,
+    ) -> Result<(), String> {
+        // The kubelet's has the minor version in its name where kubeadm is old; the world keeps both.
+        let maps: Vec<String> = self
+            .world
+            .config_maps
+            .keys()
+            .filter(|known| {
+                known.as_str() == name
+                    || (name == "kubelet-config" && known.starts_with("kubelet-config-"))
+            })
+            .cloned()
+            .collect();
+        let mut found = false;
+        for map in maps {
+            let Some(value) = self
+                .world
+                .config_maps
+                .get_mut(&map)
+                .and_then(|data| data.get_mut(key))
+            else {
+                continue;
+            };
+            found = true;
+            match change {
+                Change::Content(content) => content.clone_into(value),
+                Change::SetLines(lines) => {
+                    let (changed, missing) = set_lines(value, lines);
+                    *value = changed;
+                    found &= missing.is_none();
+                }
+                Change::Append(text) => {
+                    let mut bytes = std::mem::take(value).into_bytes();
+                    append(&mut bytes, text);
+                    *value = String::from_utf8_lossy(&bytes).into_owned();
+                }
+                _ => {
+                    return Err("a ConfigMap is edited by lines".to_owned());
+                }
+            }
+        }
+        let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");
+        if !found {
+            self.require(own, name, expected, "it has none".to_owned(), false);
+        }
+        use super::trace::{EventKind, Weight};
+        self.world.record(
+            EventKind::Note,
+            Weight::Normal,
+            None,
+            name,
+            format!("ConfigMap {name} edited: {key}"),
+            None,
+        );
         Ok(())
     }
 

@@ -12,14 +12,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
 pub(super) use shape::{OneOrMany, Short};
 pub(super) use step::{
-    ActionRaw, Edit, Exec, Issue, Kubeadm, Lines, MoveManifests, Renew, Step, Upgrade,
+    ActionRaw, Decide, Edit, EditConfigMap, Exec, Issue, Kubeadm, Kubectl, Lines, MoveManifests,
+    Renew, RequestCertificate, Step, Upgrade,
 };
 pub(super) use when::{When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
-use super::scalar::{ApiVersion, At, Forward, Kind, NodePath};
+use super::scalar::{ApiVersion, Approver, At, Forward, Kind, MetricsServer, NodePath};
 use super::{Backend, Invariant, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
@@ -96,6 +97,14 @@ record! {
         "caValidity" ca_validity: Option<At<Forward>>,
         /// `certificatesDir` of the kubeadm configuration; /etc/kubernetes/pki unless said otherwise.
         "certificatesDir" certificates_dir: Option<At<NodePath>>,
+        /// Extra arguments of components, as `extraArgs` of the kubeadm configuration.
+        "extraArgs" extra_args: Option<ExtraArgs>,
+        /// `serverTLSBootstrap: true` for the kubelets.
+        "serverTLSBootstrap" server_tls_bootstrap: Option<At<bool>>,
+        /// The approver of kubelet serving certificates: naive, strict, denying or none.
+        "servingApprover" serving_approver: Option<At<Approver>>,
+        /// A metrics-server that asks every kubelet: verify, or insecure (--kubelet-insecure-tls).
+        "metricsServer" metrics_server: Option<At<MetricsServer>>,
         /// Start with bare nodes: an `init` step makes the cluster.
         "bare" bare: Option<At<bool>>,
     }
@@ -108,6 +117,52 @@ record! {
         "invariant" invariant: At<Invariant>,
         /// Why it does not hold here.
         "because" because: At<String>,
+    }
+}
+
+record! {
+    /// Extra arguments of components.
+    "extraArgs" pub(crate) struct ExtraArgs {
+        /// Of kube-controller-manager: flag without dashes, and its value.
+        "controllerManager" controller_manager: Option<Arguments>,
+    }
+}
+
+/// Flags and their values, in the order written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arguments(pub(crate) Vec<(String, String)>);
+
+impl Decode for Arguments {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, "a mapping of flags to values", problems)?;
+        let before = problems.len();
+        let mut arguments = Vec::new();
+        for (key, value) in fields.entries() {
+            if key.text.starts_with('-') {
+                problems.push::<()>(
+                    Problem::new(key.at, format!("`{}` begins with a dash", key.text))
+                        .help("extraArgs are written without dashes"),
+                );
+            }
+            if let Some(value) = At::<String>::decode(value, problems) {
+                arguments.push((key.text.clone(), value.value));
+            }
+        }
+        (problems.len() == before).then_some(Self(arguments))
+    }
+}
+
+impl JsonSchema for Arguments {
+    fn schema_name() -> Cow<'static, str> {
+        "Arguments".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+            "examples": [{ "cluster-signing-duration": "24h" }],
+        })
     }
 }
 
