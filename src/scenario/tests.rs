@@ -122,6 +122,8 @@ fn every_key_of_the_format_is_read() {
         "set --cluster-signing-cert-file=/etc/kubernetes/pki/signing.crt in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
         "write /etc/kubernetes/pki/ca.crt on cp* from /root/new/ca.crt, /root/old/ca.crt",
         "embed /etc/kubernetes/pki/ca.crt, /root/admin.crt, /root/admin.key in /etc/kubernetes/admin.conf on cp1",
+        "replace \"a\" in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
+        "append \"serverTLSBootstrap: true\" to /var/lib/kubelet/config.yaml on w1",
         "remove /etc/kubernetes/pki/apiserver.crt on cp1",
         "copy cp1:/etc/kubernetes/admin.conf to cp2:/root/.kube/config",
         "expect kubelet@cp1 -> kube-apiserver is ok",
