@@ -52,6 +52,10 @@ fn handshakes_agree_with_the_shortcut_on_every_day_that_matters() {
         certificate_validity: None,
         ca_validity: None,
         certificates_dir: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 7,
     });
     world.create_cluster().unwrap();
@@ -83,6 +87,10 @@ fn handshakes_agree_where_certificates_are_wrong() {
         certificate_validity: None,
         ca_validity: None,
         certificates_dir: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 8,
     });
     world.create_cluster().unwrap();

@@ -145,6 +145,10 @@ fn cluster() -> World {
         certificate_validity: None,
         ca_validity: None,
         certificates_dir: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 3,
     });
     world.create_cluster().unwrap();
