@@ -11,6 +11,7 @@ use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::etcd::etcd_tag;
 use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
+    SPLIT_ADMIN, SplitAdmin,
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Version, certlist};
@@ -143,8 +144,41 @@ impl World {
         if options.apply {
             self.set_cluster_version(to);
             self.bindings_of_upgrade(to);
+            self.split_admin(node, to)?;
             lines.say(frame.success.replace("{}", &quoted));
         }
+        Ok(())
+    }
+
+    /// `createSuperAdminKubeConfig` of 1.29 (`K/phases/upgrade/postupgrade.go`): a new admin.conf with fewer rights, and
+    /// super-admin.conf with the old ones.
+    fn split_admin(&mut self, node: usize, to: Version) -> Result<(), String> {
+        let rule = *SPLIT_ADMIN.at(to);
+        let key = self.nodes[node].pki("ca.key");
+        let fatal =
+            |reason: &str| format!("[upgrade/postupgrade] FATAL post-upgrade error: {reason}");
+        match (rule, self.nodes[node].tree.read(&key)) {
+            (SplitAdmin::No, _) | (SplitAdmin::IfKey, Err(_)) => return Ok(()),
+            (SplitAdmin::NeedsKey, Err(error)) => {
+                return Err(fatal(&format!(
+                    "the CA files do not exist, please run `kubeadm init phase certs ca` to generate it: failed to load key: couldn't load the private key file {key}: {error}"
+                )));
+            }
+            (_, Ok(_)) => {}
+        }
+        for name in ["admin", "super-admin"] {
+            // A file that is not there is none that has to go.
+            let _ = self.nodes[node]
+                .tree
+                .remove(&format!("/etc/kubernetes/{name}.conf"));
+            let line = format!("init phase kubeconfig {name} --config /kubeadm.yaml");
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let output = self.kubeadm_quietly(node, &args);
+            if output.exit_code != 0 {
+                return Err(fatal(output.stderr.trim_end()));
+            }
+        }
+        self.touched();
         Ok(())
     }
 

@@ -162,7 +162,55 @@ pub(super) fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Opti
 
 #[cfg(test)]
 mod tests {
-    use super::set_lines;
+    use super::*;
+
+    #[test]
+    fn files_become_data_and_a_bundle_keeps_its_order() {
+        let mut tree = MemoryTree::new();
+        for (path, text) in [("/a", "A\n"), ("/b", "B\n")] {
+            tree.write(path, text.as_bytes(), 0o600).unwrap();
+        }
+        let edit = |path: &str, change| Edit {
+            nodes: crate::scenario::Nodes("cp1".to_owned()),
+            path: path.to_owned(),
+            change,
+        };
+        let files = vec!["/b".to_owned(), "/a".to_owned()];
+        let bundle = edit("/new/ca.crt", Change::Concatenate(files));
+        assert_eq!(apply(&mut tree, &bundle).unwrap(), Ok(()));
+        assert_eq!(tree.read("/new/ca.crt").unwrap(), b"B\nA\n");
+        let config = "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster: { server: 'https://x' }\ncontexts:\n- name: k\n  context: { cluster: c, user: u }\ncurrent-context: k\nusers:\n- name: u\n  user: { client-certificate: /old.pem, client-key: /old.pem }\n";
+        tree.write("/conf", config.as_bytes(), 0o600).unwrap();
+        let embed = Embed {
+            certificate_authority: Some("/new/ca.crt".to_owned()),
+            client_certificate: Some("/a".to_owned()),
+            client_key: None,
+        };
+        assert_eq!(
+            apply(&mut tree, &edit("/conf", Change::Embed(embed.clone()))).unwrap(),
+            Ok(())
+        );
+        let after = Kubeconfig::parse(&tree.read("/conf").unwrap()).unwrap();
+        assert_eq!(
+            after.certificate_authority(),
+            crate::pki::Source::Data(b"B\nA\n".to_vec())
+        );
+        assert_eq!(
+            after.client_certificate(),
+            crate::pki::Source::Data(b"A\n".to_vec())
+        );
+        assert_eq!(
+            after.client_key(),
+            crate::pki::Source::File("/old.pem".to_owned())
+        );
+        // What is no kubeconfig is said to be none, and stays as it is.
+        assert!(
+            apply(&mut tree, &edit("/a", Change::Embed(embed)))
+                .unwrap()
+                .is_err()
+        );
+        assert_eq!(tree.read("/a").unwrap(), b"A\n");
+    }
 
     #[test]
     fn lines_are_replaced_by_key_and_keep_their_indentation() {
