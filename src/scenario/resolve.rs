@@ -305,7 +305,7 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         ActionRaw::Start(target) => Action::Start(target.value),
         ActionRaw::Reboot(nodes) => Action::Reboot(nodes.value),
         ActionRaw::MoveManifests(moved) => Action::MoveManifests(move_manifests(moved, problems)?),
-        ActionRaw::Edit(edit) => Action::Edit(self::edit(edit, problems)?),
+        ActionRaw::Edit(edit) => Action::Edit(self::edit(*edit, problems)?),
         ActionRaw::Remove(remove) => Action::Remove {
             nodes: remove.nodes.value,
             paths: remove

@@ -67,7 +67,7 @@ forms! {
     "edge" Edge(Edge),
     "edges" Edges(Edges),
     "process" Process(Process),
-    "certificate" Certificate(Certificate),
+    "certificate" Certificate(Box<Certificate>),
     "output" Output(Output),
     "residual" Residual(Residual),
     "file" File(File),
@@ -75,6 +75,17 @@ forms! {
     "node" Node(NodeReady),
     "csr" Csr(Csr),
     "verify" Verify(Verify),
+}
+
+/// A form that is large enough to be kept elsewhere is read as the others.
+trait ReadForm: Sized {
+    fn read(fields: &Fields<'_>, extra: &[&'static str], problems: &mut Problems) -> Option<Self>;
+}
+
+impl ReadForm for Box<Certificate> {
+    fn read(fields: &Fields<'_>, extra: &[&'static str], problems: &mut Problems) -> Option<Self> {
+        Certificate::read(fields, extra, problems).map(Self::new)
+    }
 }
 
 /// `kubelet@cp1` as a key.

@@ -105,7 +105,7 @@ actions! {
     /// The documented restart of static Pods: move the manifests away, wait, move them back.
     "moveManifests" MoveManifests(Short<At<Nodes>, MoveManifests>),
     /// Change a file.
-    "edit" Edit(Edit),
+    "edit" Edit(Box<Edit>),
     /// Remove files.
     "remove" Remove(Remove),
     /// Copy a file, also between nodes.
