@@ -31,6 +31,7 @@ impl<'a> Player<'a> {
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
+            certificates_dir: cluster.certificates_dir.clone(),
             controller_manager_args: cluster.controller_manager_args.clone(),
             server_tls_bootstrap: cluster.server_tls_bootstrap,
             metrics_server: cluster.metrics_server,
@@ -70,6 +71,12 @@ impl<'a> Player<'a> {
                 return End::broken(&broken);
             }
             return End::infrastructure(format!("the cluster does not come up: {error}"));
+        }
+        if !self.scenario.cluster.bare {
+            // What made the cluster is no command of the scenario.
+            for node in &mut self.world.nodes {
+                node.last_output = None;
+            }
         }
         self.mark_processes();
         self.mark_serials();
