@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+mod capture;
 mod engines;
 mod exit;
 mod files;
@@ -47,6 +48,8 @@ enum Command {
     Schema,
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
+    /// Write down the public parts of a cluster's PKI: no key leaves the machine.
+    Capture(capture::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
         Command::Verify(args) => verify::run(args, &mut output),
+        Command::Capture(args) => capture::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),
