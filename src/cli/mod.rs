@@ -4,6 +4,7 @@ mod capture;
 mod engines;
 mod exit;
 mod files;
+mod forecast;
 mod kubeadm;
 mod lint;
 mod list;
@@ -50,6 +51,8 @@ enum Command {
     Verify(verify::Args),
     /// Write down the public parts of a cluster's PKI: no key leaves the machine.
     Capture(capture::Args),
+    /// Say what will break in a captured cluster, when, and what to do about it.
+    Forecast(forecast::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(&mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Capture(args) => capture::run(args, &mut output),
+        Command::Forecast(args) => forecast::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),

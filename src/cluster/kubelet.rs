@@ -188,7 +188,7 @@ impl World {
     }
 
     /// `nextRotationDeadline`: 70 to 90 % of the life, drawn anew at each start and after each rotation.
-    fn draw_deadline(&mut self, node: usize, at_once: bool) {
+    pub(super) fn draw_deadline(&mut self, node: usize, at_once: bool) {
         let id = self.nodes[node].kubelet.id;
         let name = self.nodes[node].name.clone();
         let Some(current) = self.nodes[node]

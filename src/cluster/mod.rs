@@ -16,6 +16,7 @@ mod leader;
 mod node;
 mod pods;
 mod random;
+mod rebuild;
 mod requests;
 mod settle;
 mod surroundings;
@@ -32,6 +33,7 @@ pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
+pub use rebuild::Found;
 pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};

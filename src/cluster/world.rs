@@ -51,6 +51,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Data of the ConfigMaps in kube-system, kept in etcd.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Host names that lead to every API server that listens: load balancers.
+    pub shared_hosts: BTreeSet<String>,
     /// Who leads, by component: node and process.
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
@@ -167,6 +169,7 @@ impl World {
             edges: Vec::new(),
             requests: Vec::new(),
             config_maps: BTreeMap::new(),
+            shared_hosts: [super::topology::LOAD_BALANCER.to_owned()].into(),
             leaders: BTreeMap::new(),
             quorum: None,
             records: Vec::new(),

@@ -2,7 +2,18 @@
 //! keys, and that world is walked into the future.
 //!
 //! [`capture`] reads, [`rebuild`] makes a world, [`plan`] says what happens meanwhile, [`play`] walks and writes
-//! down what breaks, [`rules`] says what is wrong already, [`remedy`] what to do, and [`import`] makes a scenario
-//! of what people paste.
+//! down what breaks, [`rules`] says what is wrong already, [`remedy`] what to do, [`outlook`] puts them together and
+//! [`show`] writes it for people.
 
 pub mod capture;
+pub mod outlook;
+pub mod plan;
+pub mod play;
+pub mod rebuild;
+pub mod remedy;
+pub mod rules;
+pub mod show;
+pub mod skew;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Walks a rebuilt world to its horizon and writes down what breaks.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::plan::Occasion;
+use crate::cluster::{KubeletState, Outcome, World};
+use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
+use crate::scenario::Component;
+use crate::time::{SignedDuration, Timestamp};
+
+/// What heals within this long is a restart, not a break.
+const PASSING: SignedDuration = SignedDuration::from_mins(20);
+/// Consequences that are listed by name.
+const CHAIN_MAX: usize = 8;
+
+/// Something that breaks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Break {
+    /// When, in true time.
+    pub at: Timestamp,
+    /// It is broken when the capture was taken.
+    pub already: bool,
+    /// When it works again, where it does before the horizon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// On which node it begins.
+    pub node: String,
+    /// What happens first.
+    pub cause: String,
+    /// What follows, each with the words that are logged.
+    pub consequences: Vec<Consequence>,
+}
+
+/// What follows from a break.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consequence {
+    /// An edge (`kubelet@cp1 -> kube-apiserver`) or a process.
+    pub what: String,
+    /// The words users see.
+    pub text: String,
+}
+
+/// What became of a world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Future {
+    /// What breaks, in order of time.
+    pub breaks: Vec<Break>,
+    /// Commands of the plan that failed.
+    pub refused: Vec<(Timestamp, String)>,
+}
+
+/// Walks a world through its occasions to an instant.
+pub fn play(world: &mut World, occasions: &[Occasion], end: Timestamp) -> Future {
+    let start = world.now();
+    let mut breaks = already_broken(world);
+    let first = world.records.len();
+    let mut refused = Vec::new();
+    for occasion in occasions {
+        let wait = occasion.at.duration_since(world.now());
+        if wait.is_positive() {
+            world.walk(wait);
+        }
+        let at = world.now();
+        refused.extend(
+            occasion
+                .act
+                .happen(world)
+                .into_iter()
+                .map(|said| (at, said)),
+        );
+        if world.broken.is_some() {
+            break;
+        }
+    }
+    let rest = end.duration_since(world.now());
+    if rest.is_positive() {
+        world.walk(rest);
+    }
+    let known: Vec<String> = breaks
+        .iter()
+        .flat_map(|found| found.consequences.iter().map(|it| it.what.clone()))
+        .collect();
+    breaks.extend(broken_later(&world.records, first, &known));
+    for found in &mut breaks {
+        found.already |= found.at <= start;
+    }
+    Future { breaks, refused }
+}
+
+/// What does not work when the world begins.
+fn already_broken(world: &World) -> Vec<Break> {
+    let mut by_node: BTreeMap<usize, Vec<Consequence>> = BTreeMap::new();
+    for (index, node) in world.nodes.iter().enumerate() {
+        if node.kubelet.state != KubeletState::Running {
+            let log = node.logs.get(&Component::Kubelet);
+            by_node.entry(index).or_default().push(Consequence {
+                what: format!("kubelet@{}", node.name),
+                text: log.map_or_else(|| "it does not run".to_owned(), |lines| lines.join(" / ")),
+            });
+        }
+    }
+    for edge in &world.edges {
+        let text = match &edge.fresh {
+            Outcome::Failing(failure) => failure.text.clone(),
+            Outcome::Partial { failure, .. } => failure.text.clone(),
+            Outcome::Ok | Outcome::Absent => continue,
+        };
+        by_node
+            .entry(edge.id.client_node)
+            .or_default()
+            .push(Consequence {
+                what: world.edge_name(edge.id),
+                text,
+            });
+    }
+    by_node
+        .into_iter()
+        .map(|(node, consequences)| Break {
+            at: world.now(),
+            already: true,
+            until: None,
+            node: world.nodes[node].name.clone(),
+            cause: format!(
+                "it does not work now: {}",
+                consequences.first().map_or("", |first| first.text.as_str())
+            ),
+            consequences,
+        })
+        .collect()
+}
+
+/// Whether an event is something that breaks.
+fn breaks(event: &Event) -> bool {
+    match event.kind {
+        EventKind::EdgeFailed => true,
+        EventKind::ProcessEnded | EventKind::CsrChanged | EventKind::EtcdQuorum => {
+            event.weight == Weight::Trouble
+        }
+        _ => false,
+    }
+}
+
+/// When a broken subject works again.
+fn healed(records: &[Record], from: usize, broken: &Event) -> Option<Timestamp> {
+    records[from + 1..].iter().find_map(|record| {
+        let Entry::Event(event) = &record.entry else {
+            return None;
+        };
+        let heals = match broken.kind {
+            EventKind::EdgeFailed => event.kind == EventKind::EdgeRestored,
+            EventKind::ProcessEnded => event.kind == EventKind::ProcessStarted,
+            EventKind::EtcdQuorum => {
+                event.kind == EventKind::EtcdQuorum && event.weight < Weight::Trouble
+            }
+            // A request that was refused is not signed later.
+            _ => false,
+        };
+        (heals && event.subject == broken.subject).then_some(record.at)
+    })
+    .into_iter()
+    .chain(client_restarted(records, from, broken))
+    .min()
+}
+
+/// An edge whose client was restarted and that does not fail again is not reported as restored: there was no edge
+/// in between.
+fn client_restarted(records: &[Record], from: usize, broken: &Event) -> Option<Timestamp> {
+    let (client, _) = broken.subject.split_once(" -> ")?;
+    let (index, restarted) = records.iter().enumerate().skip(from + 1).find(|(_, record)| {
+        matches!(&record.entry, Entry::Event(event)
+            if event.kind == EventKind::ProcessStarted && event.subject == client)
+    })?;
+    let fails_again = records[index..].iter().any(|record| {
+        record.at.duration_since(restarted.at) < PASSING
+            && matches!(&record.entry, Entry::Event(event)
+                if event.kind == EventKind::EdgeFailed && event.subject == broken.subject)
+    });
+    (!fails_again).then_some(restarted.at)
+}
+
+fn broken_later(records: &[Record], first: usize, known: &[String]) -> Vec<Break> {
+    let mut out: Vec<(u64, Break)> = Vec::new();
+    let mut seen: Vec<String> = known.to_vec();
+    for index in first..records.len() {
+        let record = &records[index];
+        let Entry::Event(event) = &record.entry else {
+            continue;
+        };
+        if !breaks(event) || seen.contains(&event.subject) {
+            continue;
+        }
+        let until = healed(records, index, event);
+        if until.is_some_and(|until| until.duration_since(record.at) < PASSING) {
+            continue;
+        }
+        seen.push(event.subject.clone());
+        let root = root_of(records, index);
+        let consequence = Consequence {
+            what: event.subject.clone(),
+            text: event.text.clone(),
+        };
+        let open = out.iter_mut().find(|(seq, found)| {
+            *seq == root.seq && record.at.duration_since(found.at) < PASSING
+        });
+        if let Some((_, found)) = open {
+            found.consequences.push(consequence);
+            found.until = found.until.max(until);
+            continue;
+        }
+        let Entry::Event(cause) = &root.entry else {
+            continue;
+        };
+        out.push((
+            root.seq,
+            Break {
+                at: record.at,
+                already: false,
+                until,
+                node: cause
+                    .node
+                    .clone()
+                    .or_else(|| event.node.clone())
+                    .unwrap_or_else(|| "cluster".to_owned()),
+                cause: cause.text.clone(),
+                consequences: vec![consequence],
+            },
+        ));
+    }
+    out.into_iter().map(|(_, found)| found).collect()
+}
+
+/// The event that began the chain which led to a record.
+fn root_of(records: &[Record], index: usize) -> &Record {
+    let mut at = index;
+    // A chain is as long as the trace at most; links lead backwards.
+    while let Entry::Event(event) = &records[at].entry {
+        let Some(cause) = event.cause.and_then(|seq| usize::try_from(seq).ok()) else {
+            break;
+        };
+        if cause >= at || !matches!(records[cause].entry, Entry::Event(_)) {
+            break;
+        }
+        at = cause;
+    }
+    &records[at]
+}
+
+impl Break {
+    /// Consequences in a line: the first by name, the number of the others.
+    #[must_use]
+    pub fn list(&self) -> Vec<&Consequence> {
+        self.consequences.iter().take(CHAIN_MAX).collect()
+    }
+}

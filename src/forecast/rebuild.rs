@@ -1,0 +1,628 @@
+//! A world from a capture: the same names, dates, serial numbers, modes and files, other keys.
+//!
+//! Every public key of the capture gets a key of this run, and every certificate is issued again by whatever key
+//! takes the place of the one that signed it. So pairs that did not belong together still do not, certificates of a
+//! foreign CA are foreign still, and a bundle is a bundle. What stays the same and what does not is decided by
+//! signatures, not by names.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::capture::{self, File, Key, Node, Pem, parse_all};
+use super::skew;
+use crate::cluster::{Engine, Found, Spec, World};
+use crate::fs::{FsError, MemoryTree, Tree};
+use crate::kubeadm::profile::Profile;
+use crate::kubeadm::profile::upgrade::CONFIG_API;
+use crate::kubeadm::{Version, manifests};
+use crate::pki::{
+    Certificate, Entry, KeyAlgorithm, Kubeconfig, PrivateKey, PublicKey, pool_key, pool_size,
+    reissue, spki_algorithm,
+};
+use crate::scenario::Component;
+use crate::time::SignedDuration;
+
+/// Why a world cannot be made of a capture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RebuildError {
+    /// Nothing tells the version.
+    #[error("{0}: nothing tells its Kubernetes version; capture it again with --kubernetes-version")]
+    Version(String),
+    /// A version that certdrill does not know.
+    #[error("{node}: Kubernetes {version} is older than v1.15.0, which certdrill does not know")]
+    TooOld {
+        /// The node.
+        node: String,
+        /// Its version.
+        version: Version,
+    },
+    /// There is no control plane.
+    #[error("no node of these captures is a control plane; capture one of them too")]
+    NoControlPlane,
+    /// Two captures are of one node.
+    #[error("two captures are of the node {0:?}")]
+    Twice(String),
+    /// The simulation has no such cluster.
+    #[error("{0}")]
+    Unplayable(String),
+    /// A file cannot be written into the tree: two paths exclude each other.
+    #[error("{node}: {error}")]
+    File {
+        /// The node.
+        node: String,
+        /// Why.
+        error: FsError,
+    },
+}
+
+/// A world and what was assumed to make it.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The world.
+    pub world: World,
+    /// Sentences.
+    pub assumptions: Vec<String>,
+}
+
+/// Makes a world of the captured nodes.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, RebuildError> {
+    let mut names = BTreeSet::new();
+    for node in nodes {
+        if !names.insert(&node.name) {
+            return Err(RebuildError::Twice(node.name.clone()));
+        }
+    }
+    let mut ordered: Vec<&Node> = nodes.iter().filter(|node| node.control_plane).collect();
+    if ordered.is_empty() {
+        return Err(RebuildError::NoControlPlane);
+    }
+    ordered.extend(nodes.iter().filter(|node| !node.control_plane));
+    refuse_what_is_not_modelled(&ordered)?;
+    let mut assumptions = Vec::new();
+    let cluster_version = version_of(ordered[0])?;
+    let start = ordered
+        .iter()
+        .map(|node| node.at)
+        .max()
+        .unwrap_or(ordered[0].at);
+    let mut ring = Ring::new(nodes);
+    let mut machines = Vec::new();
+    let mut unknown = 0_u8;
+    for node in &ordered {
+        let version = match version_of(node) {
+            Err(_) if !node.control_plane => {
+                assumptions.push(format!(
+                    "{}: nothing tells its version; taken to be {cluster_version}",
+                    node.name
+                ));
+                cluster_version
+            }
+            other => other?,
+        };
+        let address = node.address.unwrap_or_else(|| {
+            unknown = unknown.saturating_add(1);
+            address_of_certificate(node)
+                .unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 255, 255, unknown)))
+        });
+        let offset = skew::estimate(node).unwrap_or(SignedDuration::ZERO);
+        if offset != SignedDuration::ZERO {
+            assumptions.push(format!(
+                "{}: its clock is taken to be {} {} for the whole forecast, as its last kubelet certificate shows",
+                node.name,
+                crate::time::span::display(offset.abs()),
+                if offset.is_negative() { "late" } else { "early" },
+            ));
+        }
+        let tree = ring
+            .tree(node, version, address, &mut assumptions)
+            .map_err(|error| RebuildError::File {
+                node: node.name.clone(),
+                error,
+            })?;
+        machines.push(Found {
+            name: node.name.clone(),
+            control_plane: node.control_plane,
+            address,
+            version,
+            offset,
+            tree,
+        });
+    }
+    let shared = shared_hosts(nodes, &machines);
+    for host in &shared {
+        assumptions.push(format!(
+            "{host} is the address of no captured node; taken to be a load balancer that leads to every control plane"
+        ));
+    }
+    assumptions.push(
+        "every process is taken to hold in memory what its files say: a certificate that was renewed without a \
+         restart cannot be seen in files"
+            .to_owned(),
+    );
+    let spec = Spec {
+        version: cluster_version,
+        start,
+        control_planes: 0,
+        workers: 0,
+        key_algorithm: None,
+        certificate_validity: None,
+        ca_validity: None,
+        seed: 0,
+    };
+    let config_maps = config_maps(ordered[0], cluster_version);
+    Ok(Rebuilt {
+        world: World::rebuilt(spec, engine, machines, shared, config_maps),
+        assumptions,
+    })
+}
+
+/// The version of a node.
+///
+/// # Errors
+/// When nothing tells it, or certdrill does not know it.
+pub fn version_of(node: &Node) -> Result<Version, RebuildError> {
+    let version: Version = node
+        .version
+        .as_ref()
+        .or_else(|| node.settings.get("kubeadm.kubernetesVersion"))
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| RebuildError::Version(node.name.clone()))?;
+    if version < Version::new(15, 0) {
+        return Err(RebuildError::TooOld {
+            node: node.name.clone(),
+            version,
+        });
+    }
+    Ok(version)
+}
+
+/// Clusters that the simulation would play wrongly are not played at all.
+fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
+    let refuse = |node: &Node, what: String| {
+        Err(RebuildError::Unplayable(format!("{}: {what}", node.name)))
+    };
+    for node in nodes.iter().filter(|node| node.control_plane) {
+        if let Some(dir) = node.settings.get("kubeadm.certificatesDir")
+            && dir.trim_end_matches('/') != "/etc/kubernetes/pki"
+        {
+            return refuse(
+                node,
+                format!("its certificates are in {dir}; the simulation knows /etc/kubernetes/pki only"),
+            );
+        }
+        let pods: Vec<&capture::Manifest> = node
+            .files
+            .values()
+            .filter_map(|file| file.manifest.as_ref())
+            .collect();
+        let has_etcd = pods.iter().any(|pod| pod.component == "etcd");
+        for pod in &pods {
+            if pod.component == "kube-apiserver" && !has_etcd {
+                return refuse(
+                    node,
+                    "there is no etcd Pod beside its kube-apiserver: external etcd is not simulated".to_owned(),
+                );
+            }
+            let Some(component) = component_of(&pod.component) else {
+                continue;
+            };
+            let usual = manifests::static_pod(component, Version::new(36, 0), "");
+            for line in usual.lines() {
+                let Some((flag, value)) = line
+                    .trim()
+                    .strip_prefix("- --")
+                    .and_then(|flag| flag.split_once('='))
+                else {
+                    continue;
+                };
+                if let Some(other) = pod.flags.get(flag)
+                    && other != value
+                    && value.starts_with("/etc/kubernetes/")
+                {
+                    return refuse(
+                        node,
+                        format!(
+                            "{} reads --{flag}={other}; the simulation knows {value} only",
+                            pod.component
+                        ),
+                    );
+                }
+            }
+            if pod.flags.contains_key("kubelet-certificate-authority") {
+                return refuse(
+                    node,
+                    "kube-apiserver checks what kubelets serve (--kubelet-certificate-authority), which is not \
+                     simulated"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn component_of(name: &str) -> Option<Component> {
+    match name {
+        "etcd" => Some(Component::Etcd),
+        "kube-apiserver" => Some(Component::ApiServer),
+        "kube-controller-manager" => Some(Component::ControllerManager),
+        "kube-scheduler" => Some(Component::Scheduler),
+        _ => None,
+    }
+}
+
+/// The address a control plane's serving certificate is for, where no manifest tells it: the last one.
+fn address_of_certificate(node: &Node) -> Option<IpAddr> {
+    node.certificates("/etc/kubernetes/pki/apiserver.crt")
+        .first()?
+        .ip_addresses()
+        .last()
+        .copied()
+}
+
+/// Hosts of kubeconfigs that are no captured node.
+fn shared_hosts(nodes: &[Node], machines: &[Found]) -> BTreeSet<String> {
+    nodes
+        .iter()
+        .flat_map(|node| node.files.values())
+        .filter_map(|file| file.kubeconfig.as_ref())
+        .flat_map(|config| config.clusters.values())
+        .filter_map(|cluster| host_of(&cluster.server))
+        .filter(|host| {
+            !machines.iter().any(|machine| {
+                machine.control_plane
+                    && (machine.name == *host || machine.address.to_string() == *host)
+            })
+        })
+        .collect()
+}
+
+/// The host of a URL.
+fn host_of(server: &str) -> Option<String> {
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let authority = rest.split('/').next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next()?,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
+fn config_maps(
+    node: &Node,
+    version: Version,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let api = *CONFIG_API.at(version);
+    let mut cluster =
+        format!("apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n");
+    for (setting, since_v1beta4) in [
+        ("controlPlaneEndpoint", false),
+        ("encryptionAlgorithm", true),
+        ("certificateValidityPeriod", true),
+        ("caCertificateValidityPeriod", true),
+    ] {
+        if let Some(value) = node.settings.get(&format!("kubeadm.{setting}"))
+            && (!since_v1beta4 || api.ends_with("v1beta4"))
+        {
+            cluster += &format!("{setting}: {value}\n");
+        }
+    }
+    let kubelet = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n";
+    let kubelet: BTreeMap<String, String> = [("kubelet".to_owned(), kubelet.to_owned())].into();
+    [
+        (
+            "kubeadm-config".to_owned(),
+            [("ClusterConfiguration".to_owned(), cluster)].into(),
+        ),
+        ("kubelet-config".to_owned(), kubelet.clone()),
+        (format!("kubelet-config-1.{}", version.minor), kubelet),
+    ]
+    .into()
+}
+
+/// The keys of this run, by what they stand for.
+struct Ring {
+    /// By captured public key.
+    keys: HashMap<Vec<u8>, PrivateKey>,
+    /// By issuer and key identifier, for signers that were not captured.
+    strangers: HashMap<(Vec<u8>, Vec<u8>), PrivateKey>,
+    /// Every captured certificate.
+    captured: Vec<Certificate>,
+    /// Issued again, by the captured bytes.
+    again: HashMap<Vec<u8>, Certificate>,
+    drawn: BTreeMap<KeyAlgorithm, usize>,
+}
+
+impl Ring {
+    fn new(nodes: &[Node]) -> Self {
+        let mut captured: Vec<Certificate> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for file in nodes.iter().flat_map(|node| node.files.values()) {
+            let mut pems: Vec<&[Pem]> = vec![&file.certificates];
+            if let Some(config) = &file.kubeconfig {
+                pems.extend(config.clusters.values().map(|cluster| &cluster.authority[..]));
+                pems.extend(config.users.values().map(|user| &user.certificates[..]));
+            }
+            for certificate in pems.into_iter().flat_map(parse_all) {
+                if seen.insert(certificate.der().to_vec()) {
+                    captured.push(certificate);
+                }
+            }
+        }
+        Self {
+            keys: HashMap::new(),
+            strangers: HashMap::new(),
+            captured,
+            again: HashMap::new(),
+            drawn: BTreeMap::new(),
+        }
+    }
+
+    /// A key that nothing else in this run has.
+    fn fresh(&mut self, algorithm: KeyAlgorithm) -> PrivateKey {
+        let algorithm = match algorithm {
+            // Kinds that there is no pool of stand for themselves badly; what matters is whose they are.
+            KeyAlgorithm::EcdsaP521 | KeyAlgorithm::OtherRsa(_) => KeyAlgorithm::Rsa2048,
+            KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => KeyAlgorithm::Rsa2048,
+            KeyAlgorithm::EcdsaP384 => KeyAlgorithm::EcdsaP256,
+            other => other,
+        };
+        let drawn = self.drawn.entry(algorithm).or_default();
+        *drawn += 1;
+        match pool_size(algorithm).checked_sub(*drawn) {
+            Some(index) => pool_key(algorithm, index),
+            None => None,
+        }
+        .unwrap_or_else(|| PrivateKey::generate(algorithm))
+    }
+
+    /// What stands for a captured public key.
+    fn key(&mut self, spki: &[u8]) -> PrivateKey {
+        if let Some(known) = self.keys.get(spki) {
+            return known.clone();
+        }
+        let key = self.fresh(spki_algorithm(spki).unwrap_or(KeyAlgorithm::Rsa2048));
+        self.keys.insert(spki.to_vec(), key.clone());
+        key
+    }
+
+    /// What stands for the key that signed a certificate.
+    fn signer(&mut self, certificate: &Certificate) -> PrivateKey {
+        let parent = self
+            .captured
+            .iter()
+            .find(|parent| {
+                parent.subject_der() == certificate.issuer_der()
+                    && certificate.signature_is_by(parent)
+            })
+            .map(|parent| parent.spki_der().to_vec());
+        if let Some(spki) = parent {
+            return self.key(&spki);
+        }
+        let name = (
+            certificate.issuer_der().to_vec(),
+            certificate.authority_key_id().to_vec(),
+        );
+        if let Some(known) = self.strangers.get(&name) {
+            return known.clone();
+        }
+        let key = self.fresh(KeyAlgorithm::Rsa2048);
+        self.strangers.insert(name, key.clone());
+        key
+    }
+
+    /// The certificate for its new key.
+    fn certificate(&mut self, certificate: &Certificate) -> Option<Certificate> {
+        if let Some(known) = self.again.get(certificate.der()) {
+            return Some(known.clone());
+        }
+        let key = self.key(certificate.spki_der());
+        let signer = self.signer(certificate);
+        let again = reissue(certificate, key.spki_der(), &signer, None).ok()?;
+        self.again
+            .insert(certificate.der().to_vec(), again.clone());
+        Some(again)
+    }
+
+    /// PEM blocks; what cannot be read stays as it is.
+    fn pem(&mut self, pems: &[Pem]) -> String {
+        pems.iter()
+            .map(|pem| {
+                parse_all(std::slice::from_ref(pem))
+                    .first()
+                    .and_then(|certificate| self.certificate(certificate))
+                    .map_or_else(|| pem.0.clone(), |again| again.to_pem())
+            })
+            .collect()
+    }
+
+    /// What a private key's file holds.
+    fn key_text(&mut self, node: &Node, key: &Key) -> String {
+        if key.unreadable {
+            return "this is no private key\n".to_owned();
+        }
+        let spki = key.belongs_to.iter().find_map(|path| {
+            let file = node.files.get(path)?;
+            if let Some(public) = &file.public_key {
+                return PublicKey::parse_pem(public.as_bytes())
+                    .ok()?
+                    .first()
+                    .map(|key| key.spki_der().to_vec());
+            }
+            let of_file = parse_all(&file.certificates).into_iter().next();
+            of_file
+                .or_else(|| parse_all(&file.kubeconfig.as_ref()?.user()?.certificates).into_iter().next())
+                .map(|certificate| certificate.spki_der().to_vec())
+        });
+        match spki {
+            Some(spki) => self.key(&spki),
+            None => self.fresh(KeyAlgorithm::Rsa2048),
+        }
+        .to_pem()
+    }
+
+    /// Every file of a node.
+    fn tree(
+        &mut self,
+        node: &Node,
+        version: Version,
+        address: IpAddr,
+        assumptions: &mut Vec<String>,
+    ) -> Result<MemoryTree, FsError> {
+        let mut tree = MemoryTree::new();
+        for dir in ["/etc/kubernetes/manifests", "/var/lib/kubelet/pki"] {
+            tree.create_dir_all(dir, 0o755)?;
+        }
+        for (path, file) in &node.files {
+            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+            tree.create_dir_all(if dir.is_empty() { "/" } else { dir }, 0o755)?;
+            if let Some(link) = &file.link {
+                tree.symlink(link, path)?;
+                continue;
+            }
+            if path == "/etc/kubernetes/bootstrap-kubelet.conf" {
+                assumptions.push(format!(
+                    "{}: {path} is left out: its token is taken to have ended, as it does after a day",
+                    node.name
+                ));
+                continue;
+            }
+            let content = self.content(node, path, file, version, address);
+            tree.write(path, content.as_bytes(), 0o600)?;
+            if let Ok(mode) = u32::from_str_radix(&file.mode, 8) {
+                tree.set_mode(path, mode & 0o7777)?;
+            }
+            let owner = file.owner.as_ref().and_then(|owner| owner.split_once(':'));
+            if let Some((Ok(uid), Ok(gid))) = owner.map(|(uid, gid)| (uid.parse(), gid.parse())) {
+                tree.set_owner(path, uid, gid)?;
+            }
+        }
+        let manifests_captured = node.files.values().any(|file| file.manifest.is_some());
+        if node.control_plane && !manifests_captured {
+            assumptions.push(format!(
+                "{}: no static Pod manifests were captured; taken to be those of kubeadm {version}",
+                node.name
+            ));
+            for component in crate::cluster::STATIC_PODS {
+                let text = manifests::static_pod(component, version, &address.to_string());
+                tree.write(&World::manifest_path(component), text.as_bytes(), 0o600)?;
+            }
+        }
+        Ok(tree)
+    }
+
+    fn content(
+        &mut self,
+        node: &Node,
+        path: &str,
+        file: &File,
+        version: Version,
+        address: IpAddr,
+    ) -> String {
+        if let Some(config) = &file.kubeconfig {
+            return self.kubeconfig(node, config, version);
+        }
+        if let Some(manifest) = &file.manifest {
+            return manifest_text(manifest, version, address);
+        }
+        if let Some(public) = &file.public_key {
+            return PublicKey::parse_pem(public.as_bytes())
+                .ok()
+                .and_then(|keys| keys.first().map(|key| self.key(key.spki_der())))
+                .map_or_else(String::new, |key| key.public_key().to_pem());
+        }
+        let mut text = self.pem(&file.certificates);
+        if let Some(key) = &file.key {
+            text += &self.key_text(node, key);
+        }
+        if text.is_empty() {
+            text = format!("{path} could not be read when it was captured\n");
+        }
+        text
+    }
+
+    fn kubeconfig(&mut self, node: &Node, captured: &capture::Kubeconfig, version: Version) -> String {
+        let mut config = Kubeconfig::default();
+        config.current_context.clone_from(&captured.current_context);
+        let set = |entry: &mut Entry, field: &str, text: &str| {
+            if !text.is_empty() {
+                entry.set_text(field, text);
+            }
+        };
+        for (name, cluster) in &captured.clusters {
+            let mut entry = Entry::default();
+            set(&mut entry, "server", &cluster.server);
+            set(
+                &mut entry,
+                "certificate-authority",
+                cluster.authority_file.as_deref().unwrap_or_default(),
+            );
+            let authority = self.pem(&cluster.authority);
+            if !authority.is_empty() {
+                entry.set_data("certificate-authority-data", authority.as_bytes());
+            }
+            config.clusters.insert(name.clone(), entry);
+        }
+        for (name, context) in &captured.contexts {
+            let mut entry = Entry::default();
+            set(&mut entry, "cluster", &context.cluster);
+            set(&mut entry, "user", &context.user);
+            config.contexts.insert(name.clone(), entry);
+        }
+        for (name, user) in &captured.users {
+            let mut entry = Entry::default();
+            let file = |file: &Option<String>| file.clone().unwrap_or_default();
+            set(&mut entry, "client-certificate", &file(&user.certificate_file));
+            set(&mut entry, "client-key", &file(&user.key_file));
+            let certificates = self.pem(&user.certificates);
+            if !certificates.is_empty() {
+                entry.set_data("client-certificate-data", certificates.as_bytes());
+            }
+            if let Some(key) = &user.key {
+                let text = self.key_text(node, key);
+                entry.set_data("client-key-data", text.as_bytes());
+            }
+            config.users.insert(name.clone(), entry);
+        }
+        config.to_yaml(Profile::of(version).kubeconfig_preferences)
+    }
+}
+
+/// A manifest as the simulation knows it, with the captured image.
+fn manifest_text(manifest: &capture::Manifest, version: Version, address: IpAddr) -> String {
+    let Some(component) = component_of(&manifest.component) else {
+        return format!("kind: Pod\n# {}\n", manifest.component);
+    };
+    let tag = manifest
+        .image
+        .split('@')
+        .next()
+        .and_then(|image| image.rsplit_once(':'))
+        .map(|(_, tag)| tag)
+        .unwrap_or_default();
+    let of_tag = tag
+        .split(['-', '+', '_'])
+        .next()
+        .and_then(|tag| tag.parse::<Version>().ok());
+    let own = match component {
+        Component::Etcd => version,
+        _ => of_tag.unwrap_or(version),
+    };
+    let text = manifests::static_pod(component, own, &address.to_string());
+    if component != Component::Etcd || tag.is_empty() {
+        return text;
+    }
+    // etcd's tag decides whether an upgrade finds a difference; a registry of one's own stays through upgrades.
+    text.lines()
+        .map(|line| match line.trim().strip_prefix("image: ") {
+            Some(image) => {
+                let repository = image.rsplit_once(':').map_or(image, |(name, _)| name);
+                format!("    image: {repository}:{tag}\n")
+            }
+            None => format!("{line}\n"),
+        })
+        .collect()
+}
