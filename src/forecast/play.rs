@@ -250,9 +250,37 @@ fn root_of(records: &[Record], index: usize) -> &Record {
 }
 
 impl Break {
-    /// Consequences in a line: the first by name, the number of the others.
+    /// What fails, by name: `kubelet@cp1 -> kube-apiserver`. Empty where the cause says it.
     #[must_use]
-    pub fn list(&self) -> Vec<&Consequence> {
-        self.consequences.iter().take(CHAIN_MAX).collect()
+    pub fn subjects(&self) -> String {
+        let mut names: Vec<&str> = self
+            .consequences
+            .iter()
+            .filter(|it| it.text != self.cause)
+            .map(|it| it.what.as_str())
+            .collect();
+        let more = names.len().saturating_sub(CHAIN_MAX);
+        names.truncate(CHAIN_MAX);
+        let mut text = names.join(", ");
+        if more > 0 {
+            text += &format!(" and {more} more");
+        }
+        text
+    }
+
+    /// What somebody sees of it: an administrator's words before those in logs.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        let seen = self
+            .consequences
+            .iter()
+            .find(|it| it.what.starts_with("admin@"))
+            .or_else(|| self.consequences.first())?;
+        let text = seen
+            .text
+            .strip_prefix(&seen.what)
+            .and_then(|rest| rest.strip_prefix(" fails: "))
+            .unwrap_or(&seen.text);
+        (!self.cause.contains(text)).then_some(text)
     }
 }

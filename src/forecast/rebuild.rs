@@ -142,6 +142,10 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
          restart cannot be seen in files"
             .to_owned(),
     );
+    let mut unsure = crate::kubeadm::uncertainties(cluster_version);
+    unsure.sort();
+    unsure.dedup();
+    assumptions.extend(unsure);
     let spec = Spec {
         version: cluster_version,
         start,

@@ -248,22 +248,19 @@ fn break_rows(breaks: &[Break], from: Timestamp) -> String {
     let rows: String = breaks
         .iter()
         .map(|found| {
-            let consequences: String = found
-                .list()
-                .iter()
-                .map(|it| format!("<li>{}</li>", escape(&it.text)))
-                .collect();
-            let more = found.consequences.len() - found.list().len();
-            let more = if more > 0 {
-                format!("<li>and {more} more</li>")
-            } else {
-                String::new()
-            };
+            let subjects = found.subjects();
+            let mut detail = String::new();
+            if !subjects.is_empty() {
+                detail += &format!("<br>fails: {}", escape(&subjects));
+            }
+            if let Some(words) = found.words() {
+                detail += &format!("<br>seen as: <code>{}</code>", escape(words));
+            }
             let until = found
                 .until
                 .map_or_else(String::new, |until| format!(" until {}", minute(until)));
             format!(
-                "<tr><td>{}<br>{}{until}</td><td>{}</td><td>{}<ul>{consequences}{more}</ul></td></tr>",
+                "<tr><td>{}<br>{}{until}</td><td>{}</td><td>{}{detail}</td></tr>",
                 minute(found.at),
                 distance(found.at, from),
                 escape(&found.node),
@@ -312,14 +309,18 @@ impl Page {
             let until = found
                 .until
                 .map_or_else(String::new, |until| format!(", until {}", minute(until)));
-            let lead = format!("  {} ({}{until})  {}  ", minute(found.at), distance(found.at, from), found.node);
-            self.hang("", &format!("{lead}{}", found.cause));
-            for consequence in found.list() {
-                self.hang("      ", &consequence.text);
+            let when = if found.already {
+                "  now".to_owned()
+            } else {
+                format!("  {}, {}", minute(found.at), distance(found.at, from))
+            };
+            self.hang("  ", &format!("{}{until}, {}: {}", when.trim_start(), found.node, found.cause));
+            let subjects = found.subjects();
+            if !subjects.is_empty() {
+                self.hang("      fails: ", &subjects);
             }
-            let more = found.consequences.len() - found.list().len();
-            if more > 0 {
-                self.line("      ", &format!("and {more} more"));
+            if let Some(words) = found.words() {
+                self.hang("      seen as: ", words);
             }
         }
     }

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_patch_before_1_31_leaves_etcd_alone_and_a_later_one_does_not() {
-        assert_eq!(upgrade("v1.28.14", "v1.28.15"), 1);
+        assert_eq!(upgrade("v1.30.1", "v1.30.5"), 1);
         assert_eq!(upgrade("v1.36.2", "v1.36.3"), 0);
     }
 }

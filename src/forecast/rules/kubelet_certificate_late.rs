@@ -78,16 +78,12 @@ mod tests {
     fn late_is_a_warning_and_ended_is_an_error() {
         let mut lab = Lab::new("v1.36.3", 1, 1);
         assert!(lab.of(RULE.id).is_empty());
+        let begin = lab.at;
         for (days, severity) in [(340, Severity::Warning), (370, Severity::Error)] {
-            let mut lab = Lab {
-                at: lab.days(days),
-                trees: std::mem::take(&mut lab.trees),
-                ..Lab::new("v1.36.3", 1, 1)
-            };
+            lab.at = shift(begin, SignedDuration::from_hours(24 * days));
             let found = lab.of(RULE.id);
             assert_eq!(found.len(), 2);
             assert!(found.iter().all(|it| it.severity == severity), "{found:?}");
-            lab.trees.clear();
         }
     }
 }

@@ -22,11 +22,11 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             .certificates("/var/lib/kubelet/pki/kubelet-client-current.pem")
             .into_iter()
             .next();
-        // Without the rotated file this is a node in the middle of its repair; another rule says what is missing.
-        let Some(rotated) = rotated else {
-            continue;
-        };
         let end = certificate.not_after();
+        // Without a file of its own the kubelet stands and falls with this one: another rule says so.
+        if rotated.is_none() && end < cluster.at {
+            continue;
+        }
         let severity = if end <= cluster.horizon {
             Severity::Error
         } else {
@@ -38,7 +38,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             "from then on the kubelet does not start any more, although it rotates its own certificate"
         };
         let mut orders = Vec::new();
-        if rotated.not_after() > cluster.at {
+        if rotated.is_none_or(|rotated| rotated.not_after() > cluster.at) {
             orders.push(Order::new(&node.name, Command::PointKubeletConf));
             orders.push(Order::new(&node.name, Command::RestartKubelet));
         }
