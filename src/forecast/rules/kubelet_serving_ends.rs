@@ -59,7 +59,7 @@ mod tests {
         let mut lab = Lab::new("v1.36.3", 1, 0);
         assert!(lab.of(RULE.id).is_empty());
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
-        let mut write = |lab: &mut Lab, days| {
+        let write = |lab: &mut Lab, days| {
             let template = Template {
                 common_name: "cp1@1767225600".to_owned(),
                 not_before: lab.at,
