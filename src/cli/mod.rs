@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command.
 
 mod capture;
+mod coverage;
 mod engines;
 mod exit;
 mod files;

@@ -51,6 +51,7 @@ impl World {
         world.setting_up = true;
         world.config_maps = config_maps;
         world.shared_hosts.extend(shared);
+        world.role_bindings = super::rbac::made_by_init(world.spec.version);
         world.nodes = machines
             .into_iter()
             .map(|found| {

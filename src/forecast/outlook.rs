@@ -16,6 +16,9 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// From one renewal to the next: a certificate lives a year.
 const RENEWAL_EVERY: SignedDuration = SignedDuration::from_hours(330 * 24);
 
+/// From a renewal to the copy of what it renewed.
+const COPIED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -259,24 +262,32 @@ impl Stage<'_> {
     ) -> Result<(), OutlookError> {
         let orders = now_orders(&outlook.findings, &outlook.nodes);
         let (mut future, _, mut failed) = self.run(&orders, course)?;
-        let mut renewals = Vec::new();
+        let mut in_time = Vec::new();
         if let Some(first) = future.breaks.iter().map(|found| found.at).min() {
-            renewals = renewals_from(first, outlook.from, self.until);
-            let mut both = course.to_vec();
-            both.extend(renewals.iter().cloned());
-            both.sort_by_key(|occasion| occasion.at);
-            let (later, _, again) = self.run(&orders, &both)?;
-            // Renewals that cure nothing are no remedy.
-            if later.breaks.len() < future.breaks.len()
-                || later.breaks.iter().map(|found| found.at).min() > Some(first)
-            {
-                future = later;
-                failed = again;
-            } else {
-                renewals.clear();
+            let copies = copies_after(course);
+            let mut renewals = renewals_from(first, outlook.from, self.until);
+            renewals.extend(copies_after(&renewals));
+            // The lesser remedy first: where the course itself renews, copies of admin.conf may be all that is left.
+            for tried in [copies, renewals] {
+                if tried.is_empty() || future.breaks.is_empty() {
+                    continue;
+                }
+                let mut both = course.to_vec();
+                both.extend(tried.iter().cloned());
+                both.sort_by_key(|occasion| occasion.at);
+                let (later, _, again) = self.run(&orders, &both)?;
+                let begins = |future: &Future| future.breaks.iter().map(|found| found.at).min();
+                // What cures nothing is no remedy.
+                if later.breaks.len() < future.breaks.len()
+                    || begins(&later) > begins(&future) && begins(&later).is_some()
+                {
+                    future = later;
+                    failed = again;
+                    in_time = tried;
+                }
             }
         }
-        outlook.remedies = remedies(&orders, &renewals, cluster);
+        outlook.remedies = remedies(&orders, &in_time, cluster);
         failed.extend(future.refused.iter().map(|(at, said)| format!("{at}: {said}")));
         outlook.replay = Some(Replay {
             cured: future.breaks.is_empty() && failed.is_empty(),
@@ -349,7 +360,7 @@ fn renewals_from(first: Timestamp, from: Timestamp, until: Timestamp) -> Vec<Occ
     out
 }
 
-fn remedies(orders: &[Order], renewals: &[Occasion], cluster: &Cluster<'_>) -> Vec<Remedy> {
+fn remedies(orders: &[Order], in_time: &[Occasion], cluster: &Cluster<'_>) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     for order in orders {
         let commands = order.shell(cluster.version);
@@ -362,20 +373,56 @@ fn remedies(orders: &[Order], renewals: &[Occasion], cluster: &Cluster<'_>) -> V
             }),
         }
     }
-    for renewal in renewals {
+    for (index, occasion) in in_time.iter().enumerate() {
+        let copied = in_time[index..]
+            .iter()
+            .any(|other| other.act == Act::CopyAdminConf);
         for node in cluster.nodes.iter().filter(|node| node.control_plane) {
-            let commands = [Command::RenewAll, Command::RestartControlPlane]
-                .into_iter()
-                .flat_map(|command| Order::new(&node.name, command).shell(cluster.version))
-                .collect();
+            let has_copy = node.file(crate::cluster::USER_CONF).is_some();
+            let mut commands = Vec::new();
+            match occasion.act {
+                Act::Renew { .. } => {
+                    commands.push(Command::RenewAll);
+                    if copied && has_copy {
+                        commands.push(Command::CopyAdminConf);
+                    }
+                    commands.push(Command::RestartControlPlane);
+                }
+                // After a renewal of these remedies it is part of them.
+                Act::CopyAdminConf if has_copy && !follows_renewal(in_time, occasion) => {
+                    commands.push(Command::CopyAdminConf);
+                }
+                _ => continue,
+            }
             out.push(Remedy {
-                by: Some(renewal.at),
+                by: Some(occasion.at),
                 node: node.name.clone(),
-                commands,
+                commands: commands
+                    .into_iter()
+                    .flat_map(|command| Order::new(&node.name, command).shell(cluster.version))
+                    .collect(),
             });
         }
     }
     out
+}
+
+/// Users' copies of admin.conf, an hour after each occasion that renews it.
+fn copies_after(occasions: &[Occasion]) -> Vec<Occasion> {
+    occasions
+        .iter()
+        .filter(|occasion| matches!(occasion.act, Act::Renew { .. } | Act::Upgrade { .. }))
+        .map(|occasion| Occasion {
+            at: shift(occasion.at, COPIED_AFTER),
+            act: Act::CopyAdminConf,
+        })
+        .collect()
+}
+
+fn follows_renewal(occasions: &[Occasion], copy: &Occasion) -> bool {
+    occasions.iter().any(|other| {
+        matches!(other.act, Act::Renew { .. }) && shift(other.at, COPIED_AFTER) == copy.at
+    })
 }
 
 /// What is planned, in lines; what repeats is one line.

@@ -152,6 +152,8 @@ pub enum Act {
         /// What.
         what: What,
     },
+    /// New copies of admin.conf for users, where they have one. No plan has this: it is a remedy.
+    CopyAdminConf,
 }
 
 impl Plan {
@@ -284,6 +286,7 @@ impl Act {
             Act::Upgrade { nodes, .. } | Act::Renew { nodes, .. } | Act::Restart { nodes, .. } => {
                 nodes
             }
+            Act::CopyAdminConf => &[],
         }
     }
 
@@ -318,6 +321,7 @@ impl Act {
                     What::ControlPlane => "the control plane",
                 }
             ),
+            Act::CopyAdminConf => "copy admin.conf for users".to_owned(),
         }
     }
 
@@ -375,6 +379,11 @@ impl Act {
                     if *restart {
                         restart_control_plane(world, node);
                     }
+                }
+            }
+            Act::CopyAdminConf => {
+                for node in nodes {
+                    failed.extend(super::remedy::copy_admin_conf(world, node).err());
                 }
             }
             Act::Restart { what, .. } => {

@@ -93,44 +93,65 @@ pub fn play(world: &mut World, occasions: &[Occasion], end: Timestamp) -> Future
 
 /// What does not work when the world begins.
 fn already_broken(world: &World) -> Vec<Break> {
-    let mut by_node: BTreeMap<usize, Vec<Consequence>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Kind, usize), Vec<Consequence>> = BTreeMap::new();
+    let down: Vec<bool> = world
+        .nodes
+        .iter()
+        .map(|node| node.kubelet.state != KubeletState::Running)
+        .collect();
     for (index, node) in world.nodes.iter().enumerate() {
-        if node.kubelet.state != KubeletState::Running {
+        if down[index] {
             let log = node.logs.get(&Component::Kubelet);
-            by_node.entry(index).or_default().push(Consequence {
+            groups.entry((Kind::Down, index)).or_default().push(Consequence {
                 what: format!("kubelet@{}", node.name),
                 text: log.map_or_else(|| "it does not run".to_owned(), |lines| lines.join(" / ")),
             });
         }
     }
     for edge in &world.edges {
-        let text = match &edge.fresh {
-            Outcome::Failing(failure) => failure.text.clone(),
-            Outcome::Partial { failure, .. } => failure.text.clone(),
+        let failure = match &edge.fresh {
+            Outcome::Failing(failure) | Outcome::Partial { failure, .. } => failure,
             Outcome::Ok | Outcome::Absent => continue,
         };
-        by_node
-            .entry(edge.id.client_node)
-            .or_default()
-            .push(Consequence {
-                what: world.edge_name(edge.id),
-                text,
-            });
+        // What cannot reach a node whose kubelet does not run is a consequence there.
+        let ends = [Some(edge.id.client_node), edge.id.server_node];
+        let lame = ends.into_iter().flatten().find(|&node| down[node]);
+        let group = match (lame, edge.id.client) {
+            (Some(node), _) => (Kind::Down, node),
+            (None, Component::User) => (Kind::User, edge.id.client_node),
+            (None, _) => (Kind::Edge, edge.id.client_node),
+        };
+        groups.entry(group).or_default().push(Consequence {
+            what: world.edge_name(edge.id),
+            text: failure.text.clone(),
+        });
     }
-    by_node
+    groups
         .into_iter()
-        .map(|(node, consequences)| Break {
+        .map(|((_, node), consequences)| Break {
             at: world.now(),
             already: true,
             until: None,
             node: world.nodes[node].name.clone(),
             cause: format!(
-                "it does not work now: {}",
+                "{} does not work: {}",
+                consequences.first().map_or("it", |first| first.what.as_str()),
                 consequences.first().map_or("", |first| first.text.as_str())
             ),
             consequences,
         })
         .collect()
+}
+
+/// What is told first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// A kubelet does not run.
+    Down,
+    /// A connection fails.
+    Edge,
+    /// A user's own kubeconfig.
+    User,
 }
 
 /// Whether an event is something that breaks.

@@ -142,6 +142,9 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
          restart cannot be seen in files"
             .to_owned(),
     );
+    assumptions.push(format!(
+        "ClusterRoleBindings are not in files; taken to be those that kubeadm {cluster_version} makes"
+    ));
     let mut unsure = crate::kubeadm::uncertainties(cluster_version);
     unsure.sort();
     unsure.dedup();

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::plan::{first_line, restart_control_plane, restart_kubelet};
-use crate::cluster::World;
+use crate::cluster::{USER_CONF, World};
 use crate::fs::Tree;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
@@ -12,6 +12,7 @@ use crate::time::SignedDuration;
 
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const CA: &str = "/etc/kubernetes/pki/ca.crt";
 
 /// A command on a node. The order is the one they are to be given in.
@@ -48,6 +49,8 @@ pub enum Command {
     },
     /// `kubeadm certs renew all`.
     RenewAll,
+    /// Take a new copy of admin.conf for the user.
+    CopyAdminConf,
     /// Restart every static Pod.
     RestartControlPlane,
     /// A new kubelet.conf from a control plane that has the CA's key.
@@ -98,6 +101,7 @@ impl Order {
                 format!("kubeadm init phase certs {phase} --config /path/to/kubeadm.yaml"),
             ],
             Command::RenewAll => vec![format!("kubeadm {} renew all", group(version))],
+            Command::CopyAdminConf => vec![format!("cp {ADMIN_CONF} {USER_CONF}")],
             Command::RestartControlPlane => vec![
                 "mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/".to_owned(),
                 "sleep 60   # until crictl ps shows none of the four".to_owned(),
@@ -166,28 +170,21 @@ impl Order {
                 for ending in ["crt", "key"] {
                     tree.remove(&format!("{base}.{ending}")).map_err(said)?;
                 }
-                let config = configuration(world, node);
-                world.nodes[node]
-                    .tree
-                    .write("/root/kubeadm.yaml", config.as_bytes(), 0o600)
-                    .map_err(said)?;
+                write_configuration(world, node)?;
                 kubeadm(world, node, &format!("init phase certs {phase} --config /root/kubeadm.yaml"))?;
             }
             Command::RenewAll => {
                 let line = world.certs_command(node, &["renew", "all"]).join(" ");
                 kubeadm(world, node, &line)?;
             }
+            Command::CopyAdminConf => copy_admin_conf(world, node)?,
             Command::RestartControlPlane => restart_control_plane(world, node),
             Command::PointKubeletConf => point_kubelet_conf(world, node)?,
             Command::NewKubeletConf { from } => {
                 let source = world
                     .node_named(from)
                     .ok_or_else(|| format!("there is no node {from}"))?;
-                let config = configuration(world, source);
-                world.nodes[source]
-                    .tree
-                    .write("/root/kubeadm.yaml", config.as_bytes(), 0o600)
-                    .map_err(said)?;
+                write_configuration(world, source)?;
                 let line = format!(
                     "{} --org system:nodes --client-name system:node:{} --config /root/kubeadm.yaml",
                     user_command(world.nodes[source].version),
@@ -211,6 +208,21 @@ impl Order {
         world.walk(SignedDuration::from_mins(1));
         Ok(())
     }
+}
+
+/// What operators do after a renewal, where there is such a copy.
+///
+/// # Errors
+/// When one of the two cannot be read or written.
+pub(super) fn copy_admin_conf(world: &mut World, node: usize) -> Result<(), String> {
+    let tree = &mut world.nodes[node].tree;
+    if !tree.exists(USER_CONF) {
+        return Ok(());
+    }
+    let text = tree.read(ADMIN_CONF).map_err(said)?;
+    tree.write(USER_CONF, &text, 0o600).map_err(said)?;
+    world.touched();
+    Ok(())
 }
 
 fn said(error: impl std::fmt::Display) -> String {
@@ -266,7 +278,7 @@ fn point_kubelet_conf(world: &mut World, node: usize) -> Result<(), String> {
 }
 
 /// A configuration file for kubeadm on a node.
-fn configuration(world: &World, node: usize) -> String {
+fn write_configuration(world: &mut World, node: usize) -> Result<(), String> {
     let cluster = world
         .config_maps
         .get("kubeadm-config")
@@ -275,8 +287,12 @@ fn configuration(world: &World, node: usize) -> String {
         .unwrap_or_default();
     let machine = &world.nodes[node];
     let api = *crate::kubeadm::profile::upgrade::CONFIG_API.at(machine.version);
-    format!(
+    let text = format!(
         "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: 6443\nnodeRegistration:\n  name: {}\n---\n{cluster}",
         machine.address, machine.name
-    )
+    );
+    let tree = &mut world.nodes[node].tree;
+    tree.create_dir_all("/root", 0o700).map_err(said)?;
+    tree.write("/root/kubeadm.yaml", text.as_bytes(), 0o600)
+        .map_err(said)
 }

@@ -210,6 +210,7 @@ fn an_embedded_kubelet_conf_breaks_at_a_restart_and_is_cured() {
     // Operators who renew in time: what is in use is valid, and kubelet.conf has ended.
     world.walk(days(340));
     world.kubeadm(0, &["alpha".into(), "certs".into(), "renew".into(), "all".into()]);
+    super::remedy::copy_admin_conf(&mut world, 0).unwrap();
     super::plan::restart_control_plane(&mut world, 0);
     world.walk(days(40));
     let nodes = Lab::of_world(&world, "v1.16.15".parse().unwrap()).captured();
@@ -257,7 +258,12 @@ fn upgrades_renew_and_without_renewal_they_do_not() {
         format!("- {{ after: 300d, upgrade: {{ to: v1.36.3{more} }} }}\n")
     };
     let renewed = look(&nodes, 400, Some(&plan("")));
-    assert!(renewed.refused.is_empty() && renewed.breaks.is_empty(), "{renewed:#?}");
+    assert!(renewed.refused.is_empty(), "{renewed:#?}");
+    // All that is left is the administrator's old copy of admin.conf.
+    assert!(renewed.breaks.iter().all(|found| found.subjects() == "user@cp1 -> kube-apiserver"));
+    assert_eq!(renewed.remedies.len(), 1);
+    assert_eq!(renewed.remedies[0].commands, ["cp /etc/kubernetes/admin.conf /root/.kube/config"]);
+    assert!(renewed.replay.as_ref().unwrap().cured);
     let kept = look(&nodes, 400, Some(&plan(", certificateRenewal: false")));
     assert_eq!(kept.breaks[0].at.to_string(), "2027-01-01T00:00:01Z");
 }

@@ -3,7 +3,8 @@
 use super::{Cluster, Finding, Rule, Severity};
 use crate::forecast::plan::Act;
 use crate::forecast::remedy::{Command, Order};
-use crate::kubeadm::profile::upgrade::{ETCD_FOLLOWS_APISERVER, ETCD_TAG};
+use crate::kubeadm::profile::etcd::etcd_tag;
+use crate::kubeadm::profile::upgrade::ETCD_FOLLOWS_APISERVER;
 
 pub(super) const RULE: Rule = Rule {
     id: "etcd-not-renewed",
@@ -38,7 +39,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         };
         let mut installed = tag(&manifest.image);
         for (at, to) in &upgrades {
-            let new = (*ETCD_TAG.at(*to)).to_owned();
+            let new = etcd_tag(*to).to_owned();
             let changes = installed.as_deref() != Some(new.as_str()) || *ETCD_FOLLOWS_APISERVER.at(*to);
             if changes {
                 installed = Some(new);

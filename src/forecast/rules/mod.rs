@@ -20,6 +20,7 @@ mod san_mismatch;
 mod super_admin_missing;
 mod unreadable;
 mod unusual_organization;
+mod user_kubeconfig_stale;
 
 #[cfg(test)]
 pub(super) mod lab;
@@ -115,6 +116,7 @@ pub const RULES: &[Rule] = &[
     super_admin_missing::RULE,
     unreadable::RULE,
     unusual_organization::RULE,
+    user_kubeconfig_stale::RULE,
 ];
 
 /// What every rule finds, the worst first.
