@@ -19,6 +19,7 @@ mod node;
 mod pods;
 mod random;
 mod rebuild;
+mod redate;
 mod rbac;
 mod requests;
 mod settle;

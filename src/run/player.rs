@@ -55,6 +55,11 @@ impl<'a> Player<'a> {
                 Some(format!("the cluster does not come up: {error}")),
             );
         }
+        if !self.scenario.cluster.bare
+            && let Err(error) = self.world_has_its_dates()
+        {
+            return self.end(Verdict::Infrastructure, Some(error));
+        }
         self.mark_processes();
         self.mark_serials();
         if self.watch.borrow().looks() {
@@ -158,6 +163,18 @@ impl<'a> Player<'a> {
             cause: None,
         };
         self.judge(expectation, "step", seen);
+    }
+
+    /// Gives a new cluster's certificates the dates that the scenario wants.
+    ///
+    /// # Errors
+    /// With a sentence, where a certificate is not there.
+    pub fn world_has_its_dates(&mut self) -> Result<(), String> {
+        let certificates = &self.scenario.cluster.certificates;
+        if certificates.is_empty() {
+            return Ok(());
+        }
+        self.world.redate(certificates)
     }
 
     /// Remembers processes, to tell later which were restarted.

@@ -41,10 +41,12 @@ impl Player<'_> {
                 }
             }
             Action::Dormant { nodes, span } => self.sleep(nodes, *span)?,
-            Action::Init => self
-                .world
-                .create_cluster()
-                .map_err(|error| error.to_string())?,
+            Action::Init => {
+                self.world
+                    .create_cluster()
+                    .map_err(|error| error.to_string())?;
+                self.world_has_its_dates()?;
+            }
             Action::Renew {
                 nodes,
                 name,

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Cluster, Edit, Eventually, Expectation, MoveManifests, Nodes,
+    Action, Backend, Change, Cluster, Dated, Edit, Eventually, Expectation, MoveManifests, Nodes,
     Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
@@ -160,7 +160,34 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         certificate_validity: period(&written.certificate_validity),
         ca_validity: period(&written.ca_validity),
         bare: written.bare.as_ref().is_some_and(|bare| bare.value),
+        certificates: dates(written, problems),
     }
+}
+
+/// Dates of the cluster's certificates, CAs first: what they signed is checked against them.
+fn dates(written: &raw::Cluster, problems: &mut Problems) -> Vec<Dated> {
+    let Some(dates) = &written.certificates else {
+        return Vec::new();
+    };
+    let mut out: Vec<Dated> = Vec::new();
+    for (name, validity) in &dates.entries {
+        let not_before = validity.not_before.as_ref();
+        if let Some(from) = not_before
+            && from.value > validity.not_after.value
+        {
+            problems.push::<()>(Problem::new(
+                from.at,
+                format!("`{name}` would begin after its end"),
+            ));
+        }
+        out.push(Dated {
+            name: name.clone(),
+            not_before: not_before.map(|from| from.value),
+            not_after: validity.not_after.value,
+        });
+    }
+    out.sort_by_key(|dated| !dated.name.ends_with("ca"));
+    out
 }
 
 impl Variant<'_> {

@@ -67,6 +67,19 @@ pub struct Cluster {
     pub ca_validity: Option<SignedDuration>,
     /// `kubeadm init` is left to a step; the nodes are bare.
     pub bare: bool,
+    /// Certificates that get other dates before the first step.
+    pub certificates: Vec<Dated>,
+}
+
+/// A certificate with dates of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// kubeadm's name, or `kubelet`.
+    pub name: String,
+    /// First second of validity, where it is said.
+    pub not_before: Option<Timestamp>,
+    /// Last second of validity.
+    pub not_after: Timestamp,
 }
 
 /// One step with its place in the file.
