@@ -6,6 +6,7 @@ mod engines;
 mod exit;
 mod files;
 mod forecast;
+mod import;
 mod kubeadm;
 mod lint;
 mod list;
@@ -54,6 +55,8 @@ enum Command {
     Capture(capture::Args),
     /// Say what will break in a captured cluster, when, and what to do about it.
     Forecast(forecast::Args),
+    /// Make a scenario of a pasted table of dates.
+    Import(import::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Capture(args) => capture::run(args, &mut output),
         Command::Forecast(args) => forecast::run(args, &mut output),
+        Command::Import(args) => import::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),

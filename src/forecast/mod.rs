@@ -3,9 +3,10 @@
 //!
 //! [`capture`] reads, [`rebuild`] makes a world, [`plan`] says what happens meanwhile, [`play`] walks and writes
 //! down what breaks, [`rules`] says what is wrong already, [`remedy`] what to do, [`outlook`] puts them together and
-//! [`show`] writes it for people.
+//! [`show`] writes it for people. [`import`] makes a scenario of what was pasted into an issue.
 
 pub mod capture;
+pub mod import;
 pub mod outlook;
 pub mod plan;
 pub mod play;
