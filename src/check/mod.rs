@@ -2,6 +2,7 @@
 
 mod edges;
 mod facts;
+pub mod invariants;
 mod processes;
 mod select;
 

@@ -516,6 +516,61 @@ impl World {
         ))
     }
 
+    /// Client certificates that an edge shows right now.
+    #[must_use]
+    pub fn client_certificates(&self, id: EdgeId) -> Vec<crate::pki::Certificate> {
+        if id.server == Component::ApiServer && id.client == Component::ApiServer {
+            return Vec::new();
+        }
+        if id.server == Component::ApiServer {
+            let client = self.api_client(id.client, id.client_node).ok().flatten();
+            return client
+                .and_then(|client| client.side.credential)
+                .map(|shown| shown.certificate.clone())
+                .into_iter()
+                .collect();
+        }
+        self.shown_on(id)
+            .into_iter()
+            .map(|(_, shown)| shown.certificate.clone())
+            .collect()
+    }
+
+    /// Everything both ends of an edge show right now: node, file, certificate.
+    #[must_use]
+    pub fn shown_certificates(&self, id: EdgeId) -> Vec<(usize, String, crate::pki::Certificate)> {
+        let mut shown = self.shown_on(id);
+        let serving = |node: usize, component, slot| {
+            self.nodes[node]
+                .process(component)
+                .and_then(|process| process.pair(slot).cloned())
+                .map(|pair| (node, pair))
+        };
+        match (id.server, id.server_node) {
+            (Component::ApiServer, None) => {
+                if let Ok(Some(client)) = self.api_client(id.client, id.client_node) {
+                    let backends = self.backends(&client.config.host);
+                    shown.extend(
+                        backends
+                            .into_iter()
+                            .filter_map(|node| serving(node, Component::ApiServer, Slot::Serving)),
+                    );
+                }
+            }
+            (Component::Etcd, Some(node)) if id.client == Component::Etcd => {
+                shown.extend(serving(node, Component::Etcd, Slot::Peer));
+            }
+            (Component::Etcd, Some(node)) => {
+                shown.extend(serving(node, Component::Etcd, Slot::Serving));
+            }
+            _ => {}
+        }
+        shown
+            .into_iter()
+            .map(|(node, pair)| (node, pair.file.clone(), pair.certificate.clone()))
+            .collect()
+    }
+
     /// Certificates that decide about an edge right now: for boundaries and explanations.
     pub(super) fn shown_on(&self, id: EdgeId) -> Vec<(usize, Arc<super::files::Credential>)> {
         let mut shown = Vec::new();

@@ -83,6 +83,12 @@ pub(super) fn scenario(
         file: file.to_owned(),
         variant: values.clone(),
         backends,
+        opt_out: spec
+            .opt_out
+            .iter()
+            .flatten()
+            .map(|one| (one.invariant.value, one.because.value.clone()))
+            .collect(),
         compared_min: spec.compared_at_least.map_or(1, |least| least.value),
         cluster,
         steps,

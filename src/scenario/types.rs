@@ -25,6 +25,8 @@ pub struct Scenario {
     pub backends: Vec<Backend>,
     /// Observations that `verify` must compare at least, so that no difference cannot come from comparing nothing.
     pub compared_min: u32,
+    /// Built-in invariants that are broken on purpose, and why.
+    pub opt_out: BTreeMap<Invariant, String>,
     /// The cluster at the start.
     pub cluster: Cluster,
     /// What happens, in order.
@@ -35,6 +37,44 @@ pub struct Scenario {
     pub eventually: Vec<Eventually>,
     /// Must hold at least once over a batch of seeds.
     pub sometimes: Vec<Expectation>,
+}
+
+/// Something that holds in every run unless a scenario says why it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Invariant {
+    /// No edge breaks while the certificates it rests on are valid and are those on disk.
+    ValidEdges,
+    /// No certificate is accepted outside its validity.
+    Validity,
+    /// A renewal changes no name, organisation, SAN or usage.
+    Identity,
+    /// A running kubelet that can have its certificate renewed does not lose it.
+    KubeletCertificate,
+    /// etcd keeps its quorum while steps renew and restart, as long as a majority has valid certificates on disk.
+    EtcdQuorum,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::ValidEdges,
+        Self::Validity,
+        Self::Identity,
+        Self::KubeletCertificate,
+        Self::EtcdQuorum,
+    ];
+
+    /// Its name in scenarios and traces.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ValidEdges => "validEdges",
+            Self::Validity => "validity",
+            Self::Identity => "identity",
+            Self::KubeletCertificate => "kubeletCertificate",
+            Self::EtcdQuorum => "etcdQuorum",
+        }
+    }
 }
 
 /// Where a scenario is played.

@@ -18,7 +18,7 @@ use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
 use super::scalar::{ApiVersion, At, Forward, Kind};
-use super::{Backend, Position};
+use super::{Backend, Invariant, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
 use crate::time::Timestamp;
@@ -62,6 +62,8 @@ record! {
         "matrix" matrix: Option<Matrix>,
         /// Observations that `certdrill verify` must compare at least; fewer is a failure. 1 unless said otherwise.
         "comparedAtLeast" compared_at_least: Option<At<u32>>,
+        /// Built-in invariants that this scenario breaks on purpose.
+        "optOut" opt_out: Option<Vec<OptOut>>,
         /// The cluster at the start.
         "cluster" cluster: Cluster,
         /// What happens, in order.
@@ -105,6 +107,16 @@ record! {
         "notBefore" not_before: Option<At<Timestamp>>,
         /// Last second of validity.
         "notAfter" not_after: At<Timestamp>,
+    }
+}
+
+record! {
+    /// A built-in invariant that is broken on purpose.
+    "an item of optOut" pub(crate) struct OptOut {
+        /// Which.
+        "invariant" invariant: At<Invariant>,
+        /// Why it does not hold here.
+        "because" because: At<String>,
     }
 }
 

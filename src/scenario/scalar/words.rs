@@ -5,7 +5,7 @@ use schemars::{Schema, json_schema};
 use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::KeyAlgorithm;
 use crate::scenario::problem::{listed, nearest};
-use crate::scenario::{Backend, Component, Connection, EdgeExpectation, ProcessState};
+use crate::scenario::{Backend, Component, Connection, EdgeExpectation, Invariant, ProcessState};
 
 /// Declares how the values of an enum are written.
 macro_rules! words {
@@ -56,6 +56,13 @@ words! {
     }
     Kind, "a kind of file that certdrill reads": {
         "Scenario" => Self,
+    }
+    Invariant, "a built-in invariant": {
+        "validEdges" => Self::ValidEdges,
+        "validity" => Self::Validity,
+        "identity" => Self::Identity,
+        "kubeletCertificate" => Self::KubeletCertificate,
+        "etcdQuorum" => Self::EtcdQuorum,
     }
     AllEdges, "a set of edges": {
         "all" => Self,
