@@ -104,7 +104,10 @@ fn keys_below(dir: &Path, found: &mut Vec<String>) {
             found.push(String::from_utf8(key).unwrap());
         }
         let text = String::from_utf8_lossy(&bytes);
-        if let Some(begin) = text.find("-----BEGIN").filter(|_| text.contains("PRIVATE KEY-----")) {
+        if let Some(begin) = text
+            .find("-----BEGIN")
+            .filter(|_| text.contains("PRIVATE KEY-----"))
+        {
             found.push(text[begin..].to_owned());
         }
     }
@@ -139,7 +142,10 @@ fn leaks(text: &[u8], keys: &[String]) -> Option<String> {
     let holds = |part: &[u8]| memchr::memmem::find(text, part).is_some();
     let base64 = base64::engine::general_purpose::STANDARD;
     for key in keys {
-        for line in key.lines().filter(|line| line.len() == 64 && !key.contains("CERTIFICATE")) {
+        for line in key
+            .lines()
+            .filter(|line| line.len() == 64 && !key.contains("CERTIFICATE"))
+        {
             if holds(line.as_bytes()) {
                 return Some(format!("a line of PEM: {line}"));
             }
@@ -183,24 +189,51 @@ fn no_byte_of_a_key_and_no_token_leaves_the_process() {
     .unwrap();
     let key = fs::read_to_string(cp1.join("etc/kubernetes/pki/apiserver.key")).unwrap();
     let crt = fs::read_to_string(cp1.join("etc/kubernetes/pki/apiserver.crt")).unwrap();
-    fs::write(cp1.join("etc/kubernetes/pki/both.crt"), format!("{key}{crt}# {key}")).unwrap();
-    fs::write(cp1.join("etc/kubernetes/admin-broken.conf"), format!("users: [{{ {key}")).unwrap();
+    fs::write(
+        cp1.join("etc/kubernetes/pki/both.crt"),
+        format!("{key}{crt}# {key}"),
+    )
+    .unwrap();
+    fs::write(
+        cp1.join("etc/kubernetes/admin-broken.conf"),
+        format!("users: [{{ {key}"),
+    )
+    .unwrap();
     fs::write(cp1.join("etc/kubernetes/pki/notes.txt"), &key).unwrap();
     fs::write(
         cp1.join("etc/kubernetes/kubeadm-config.yaml"),
-        format!("kind: InitConfiguration\nbootstrapTokens: [{{token: {TOKEN}}}]\ncertificateKey: {}\n", "ab".repeat(32)),
+        format!(
+            "kind: InitConfiguration\nbootstrapTokens: [{{token: {TOKEN}}}]\ncertificateKey: {}\n",
+            "ab".repeat(32)
+        ),
     )
     .unwrap();
     let mut keys = Vec::new();
     keys_below(folder.path(), &mut keys);
     assert!(keys.len() > 15);
-    assert!(leaks(key.as_bytes(), &keys).is_some(), "the search finds what is there");
-    let hex: String = secrets(&key)[0].iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(
+        leaks(key.as_bytes(), &keys).is_some(),
+        "the search finds what is there"
+    );
+    let hex: String = secrets(&key)[0]
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
     assert!(leaks(hex.as_bytes(), &keys).is_some());
 
     let capture = certdrill(
         folder.path(),
-        &["capture", "--node", "cp1=cp1", "--node", "w1=w1", "--at", "2026-01-02T00:00:00Z", "-o", "c.yaml"],
+        &[
+            "capture",
+            "--node",
+            "cp1=cp1",
+            "--node",
+            "w1=w1",
+            "--at",
+            "2026-01-02T00:00:00Z",
+            "-o",
+            "c.yaml",
+        ],
         None,
     );
     ended(&capture, 0);
@@ -212,7 +245,11 @@ fn no_byte_of_a_key_and_no_token_leaves_the_process() {
     ended(&printed, 0);
     let file = fs::read(folder.path().join("c.yaml")).unwrap();
     let forecasts = ["table", "json", "html"].map(|format| {
-        certdrill(folder.path(), &["forecast", "c.yaml", "--format", format], None)
+        certdrill(
+            folder.path(),
+            &["forecast", "c.yaml", "--format", format],
+            None,
+        )
     });
     let mut everything = vec![file.clone()];
     for output in forecasts.iter().chain([&capture, &printed]) {
@@ -237,7 +274,16 @@ fn a_directory_an_archive_and_an_archive_on_standard_input_give_one_capture() {
     let folder = disks("v1.36.3", 1, 0);
     let tar = |flag: &str, name: &str| {
         let made = Command::new("tar")
-            .args(["-C", "cp1", flag, name, "etc/kubernetes", "var/lib/kubelet", "root/.kube", "kubeadm.yaml"])
+            .args([
+                "-C",
+                "cp1",
+                flag,
+                name,
+                "etc/kubernetes",
+                "var/lib/kubelet",
+                "root/.kube",
+                "kubeadm.yaml",
+            ])
             .current_dir(folder.path())
             .status()
             .unwrap();
@@ -248,7 +294,11 @@ fn a_directory_an_archive_and_an_archive_on_standard_input_give_one_capture() {
     let at = ["--at", "2026-01-02T00:00:00Z"];
     let capture = |source: &str, input: Option<&[u8]>| {
         let node = format!("cp1={source}");
-        let output = certdrill(folder.path(), &["capture", "--node", &node, at[0], at[1]], input);
+        let output = certdrill(
+            folder.path(),
+            &["capture", "--node", &node, at[0], at[1]],
+            input,
+        );
         ended(&output, 0);
         String::from_utf8(output.stdout).unwrap()
     };
@@ -271,7 +321,8 @@ fn symlinks_of_a_directory_never_lead_outside() {
     fs::write(folder.path().join("outside.crt"), "outside of the tree").unwrap();
     let pki = folder.path().join("cp1/etc/kubernetes/pki");
     std::os::unix::fs::symlink("../../../../outside.crt", pki.join("up.crt")).unwrap();
-    std::os::unix::fs::symlink(folder.path().join("outside.crt"), pki.join("absolute.crt")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("outside.crt"), pki.join("absolute.crt"))
+        .unwrap();
     std::os::unix::fs::symlink(".", pki.join("loop")).unwrap();
     let output = certdrill(folder.path(), &["capture", "cp1"], None);
     ended(&output, 0);
@@ -294,11 +345,23 @@ fn node_containers_of_a_kind_cluster_are_reached_through_the_container_engine() 
     let engine = docker.to_str().unwrap();
     let output = certdrill(
         folder.path(),
-        &["capture", "--kind", "mine", "--container-engine", engine, "-o", "kind.yaml"],
+        &[
+            "capture",
+            "--kind",
+            "mine",
+            "--container-engine",
+            engine,
+            "-o",
+            "kind.yaml",
+        ],
         None,
     );
     ended(&output, 0);
-    assert!(text(&output).contains("cp1 (control plane, v1.36.3)"), "{}", text(&output));
+    assert!(
+        text(&output).contains("cp1 (control plane, v1.36.3)"),
+        "{}",
+        text(&output)
+    );
     assert!(text(&output).contains("w1 (worker"), "{}", text(&output));
     let none = certdrill(
         folder.path(),
@@ -306,7 +369,11 @@ fn node_containers_of_a_kind_cluster_are_reached_through_the_container_engine() 
         None,
     );
     ended(&none, 104);
-    assert!(text(&none).contains("no running kind cluster"), "{}", text(&none));
+    assert!(
+        text(&none).contains("no running kind cluster"),
+        "{}",
+        text(&none)
+    );
 }
 
 #[test]
@@ -318,7 +385,10 @@ fn garbage_is_captured_as_a_finding_and_never_a_panic() {
         ("pki/apiserver.crt", &crt[..crt.len() / 2]),
         ("pki/ca.key", b"\xff\xfe\x00"),
         ("pki/sa.pub", b""),
-        ("pki/etcd/ca.crt", b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
+        (
+            "pki/etcd/ca.crt",
+            b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+        ),
         ("scheduler.conf", b"apiVersion: v1\nclusters: 7\n"),
         ("manifests/etcd.yaml", b"- - -"),
     ] {
@@ -326,10 +396,19 @@ fn garbage_is_captured_as_a_finding_and_never_a_panic() {
     }
     let captured = certdrill(folder.path(), &["capture", "cp1", "-o", "c.yaml"], None);
     ended(&captured, 0);
-    let output = certdrill(folder.path(), &["forecast", "c.yaml", "--fail-within", "1d"], None);
+    let output = certdrill(
+        folder.path(),
+        &["forecast", "c.yaml", "--fail-within", "1d"],
+        None,
+    );
     ended(&output, 100);
     let seen = text(&output);
-    for file in ["pki/apiserver.crt", "sa.pub", "etcd/ca.crt", "manifests/etcd.yaml"] {
+    for file in [
+        "pki/apiserver.crt",
+        "sa.pub",
+        "etcd/ca.crt",
+        "manifests/etcd.yaml",
+    ] {
         assert!(seen.contains(file), "{file}: {seen}");
     }
 }
@@ -346,12 +425,26 @@ fn exit_codes() {
     )
     .unwrap();
     fs::write(folder.path().join("other.yaml"), "kind: Scenario\n").unwrap();
-    fs::write(folder.path().join("bad-plan.yaml"), "apiVersion: certdrill/v1\nkind: Plan\nsteps: [{renew: {}}]\n").unwrap();
+    fs::write(
+        folder.path().join("bad-plan.yaml"),
+        "apiVersion: certdrill/v1\nkind: Plan\nsteps: [{renew: {}}]\n",
+    )
+    .unwrap();
     for (args, code) in [
         (&["forecast", "c.yaml"][..], 0),
         (&["forecast", "c.yaml", "--fail-within", "30d"], 0),
         (&["forecast", "c.yaml", "--fail-within", "400d"], 100),
-        (&["forecast", "c.yaml", "--horizon", "100d", "--fail-within", "400d"], 0),
+        (
+            &[
+                "forecast",
+                "c.yaml",
+                "--horizon",
+                "100d",
+                "--fail-within",
+                "400d",
+            ],
+            0,
+        ),
         (&["forecast", "c.yaml", "--horizon", "0d"], 2),
         (&["forecast"], 2),
         (&["forecast", "other.yaml"], 3),
@@ -364,9 +457,25 @@ fn exit_codes() {
         (&["capture", "cp1/etc/kubernetes"], 104),
     ] {
         let output = certdrill(folder.path(), args, None);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{args:?}: {}",
+            text(&output)
+        );
     }
-    let json = certdrill(folder.path(), &["forecast", "c.yaml", "--plan", "plan.yaml", "--format", "json"], None);
+    let json = certdrill(
+        folder.path(),
+        &[
+            "forecast",
+            "c.yaml",
+            "--plan",
+            "plan.yaml",
+            "--format",
+            "json",
+        ],
+        None,
+    );
     ended(&json, 0);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(value["kind"], "Forecast");
@@ -377,7 +486,11 @@ fn exit_codes() {
 fn two_captures_make_one_cluster_and_the_same_one() {
     let folder = disks("v1.36.3", 1, 1);
     let at = ["--at", "2026-01-02T00:00:00Z"];
-    for (source, file) in [(&["cp1", "w1"][..], "both.yaml"), (&["cp1"], "cp1.yaml"), (&["w1"], "w1.yaml")] {
+    for (source, file) in [
+        (&["cp1", "w1"][..], "both.yaml"),
+        (&["cp1"], "cp1.yaml"),
+        (&["w1"], "w1.yaml"),
+    ] {
         let args: Vec<&str> = [&["capture"], source, &at[..], &["-o", file]].concat();
         ended(&certdrill(folder.path(), &args, None), 0);
     }
@@ -386,7 +499,11 @@ fn two_captures_make_one_cluster_and_the_same_one() {
     assert_eq!(text(&one), text(&two));
     let worker = certdrill(folder.path(), &["forecast", "w1.yaml"], None);
     ended(&worker, 3);
-    assert!(text(&worker).contains("capture one of them too"), "{}", text(&worker));
+    assert!(
+        text(&worker).contains("capture one of them too"),
+        "{}",
+        text(&worker)
+    );
 }
 
 /// The real kubeadm on the rebuilt tree says the same as the model.
@@ -397,7 +514,16 @@ fn the_real_kubeadm_plays_the_same_plan() {
         return;
     }
     let folder = disks("v1.36.3", 2, 1);
-    let args = ["capture", "cp1", "cp2", "w1", "--at", "2026-01-02T00:00:00Z", "-o", "c.yaml"];
+    let args = [
+        "capture",
+        "cp1",
+        "cp2",
+        "w1",
+        "--at",
+        "2026-01-02T00:00:00Z",
+        "-o",
+        "c.yaml",
+    ];
     ended(&certdrill(folder.path(), &args, None), 0);
     fs::write(
         folder.path().join("plan.yaml"),
@@ -407,7 +533,18 @@ fn the_real_kubeadm_plays_the_same_plan() {
     let played = ["sim", "kubeadm"].map(|backend| {
         let output = certdrill(
             folder.path(),
-            &["forecast", "c.yaml", "--plan", "plan.yaml", "--horizon", "400d", "--format", "json", "--backend", backend],
+            &[
+                "forecast",
+                "c.yaml",
+                "--plan",
+                "plan.yaml",
+                "--horizon",
+                "400d",
+                "--format",
+                "json",
+                "--backend",
+                backend,
+            ],
             None,
         );
         ended(&output, 0);

@@ -42,7 +42,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "CLUSTER", num_args = 0..=1, default_missing_value = "kind", env = "CERTDRILL_KIND")]
     kind: Option<String>,
     /// Program that reaches the containers of --kind.
-    #[arg(long, value_name = "PROGRAM", default_value = "docker", env = "CERTDRILL_CONTAINER_ENGINE")]
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        default_value = "docker",
+        env = "CERTDRILL_CONTAINER_ENGINE"
+    )]
     container_engine: String,
     /// Kubernetes version, where manifests do not tell it.
     #[arg(long, value_name = "VERSION", env = "CERTDRILL_KUBERNETES_VERSION")]
@@ -167,7 +172,10 @@ fn collect(args: &Args) -> Result<Vec<Node>, String> {
     let mut stdin_taken = false;
     for (label, path) in named.chain(unnamed) {
         if path.as_os_str() == "-" && std::mem::replace(&mut stdin_taken, true) {
-            return Err("error: standard input can be one node only\n  help: write the archives into files".to_owned());
+            return Err(
+                "error: standard input can be one node only\n  help: write the archives into files"
+                    .to_owned(),
+            );
         }
         add(open(path)?, &label);
     }

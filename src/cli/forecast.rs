@@ -176,7 +176,10 @@ fn stage(args: &Args, nodes: &[Node], plan: Option<&Plan>) -> Result<Stage, Stri
         BackendArg::Kind => return Err(format!("error: {NO_KIND}")),
         BackendArg::Kubeadm => {
             let engines = stage::engines(args.kubeadm.as_ref());
-            let mut versions: Vec<_> = nodes.iter().filter_map(|node| version_of(node).ok()).collect();
+            let mut versions: Vec<_> = nodes
+                .iter()
+                .filter_map(|node| version_of(node).ok())
+                .collect();
             let upgrades = plan.iter().flat_map(|plan| &plan.steps).filter_map(|step| {
                 let upgrade = step.upgrade.as_ref()?;
                 upgrade.to.parse::<crate::kubeadm::Version>().ok()

@@ -18,9 +18,9 @@ mod mechanism;
 mod node;
 mod pods;
 mod random;
+mod rbac;
 mod rebuild;
 mod redate;
-mod rbac;
 mod requests;
 mod settle;
 mod surroundings;
@@ -38,8 +38,8 @@ pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
-pub use rebuild::Found;
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
+pub use rebuild::Found;
 pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};

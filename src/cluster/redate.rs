@@ -41,15 +41,17 @@ impl World {
             .iter()
             .map(|dated| format!("{} until {}", dated.name, dated.not_after))
             .collect();
-        let text = format!("certificates with other dates than init gave them: {}", list.join(", "));
+        let text = format!(
+            "certificates with other dates than init gave them: {}",
+            list.join(", ")
+        );
         self.record(EventKind::Note, Weight::Normal, None, "cluster", text, None);
         result
     }
 
     fn redate_all(&mut self, certificates: &[Dated]) -> Result<(), String> {
         for dated in certificates {
-            let cannot =
-                |error: String| format!("{} cannot get other dates: {error}", dated.name);
+            let cannot = |error: String| format!("{} cannot get other dates: {error}", dated.name);
             if let Some(ca) = Ca::ALL.into_iter().find(|ca| ca.name() == dated.name) {
                 let new = new_authority(&self.nodes[0], ca, dated).map_err(cannot)?;
                 for node in &mut self.nodes {
@@ -101,8 +103,13 @@ fn new_authority(node: &Node, ca: Ca, dated: &Dated) -> Result<Certificate, Stri
         &format!("/etc/kubernetes/pki/{}.crt", ca.base_name()),
     )?;
     let key = ca_key(node, ca)?;
-    reissue(&old, old.spki_der(), &key, Some(dates(&old, dated, CA_LIFE)))
-        .map_err(|error| error.to_string())
+    reissue(
+        &old,
+        old.spki_der(),
+        &key,
+        Some(dates(&old, dated, CA_LIFE)),
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// Puts a CA's certificate wherever a node holds it.

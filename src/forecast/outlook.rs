@@ -288,7 +288,12 @@ impl Stage<'_> {
             }
         }
         outlook.remedies = remedies(&orders, &in_time, cluster);
-        failed.extend(future.refused.iter().map(|(at, said)| format!("{at}: {said}")));
+        failed.extend(
+            future
+                .refused
+                .iter()
+                .map(|(at, said)| format!("{at}: {said}")),
+        );
         outlook.replay = Some(Replay {
             cured: future.breaks.is_empty() && failed.is_empty(),
             failed,
@@ -313,8 +318,7 @@ fn besides(found: Vec<Break>, known: &[Break]) -> Vec<Break> {
         .filter_map(|mut it| {
             let at = it.at;
             it.consequences.retain(|consequence| {
-                before(&consequence.what)
-                    .is_none_or(|earlier| earlier.duration_since(at) > SAME)
+                before(&consequence.what).is_none_or(|earlier| earlier.duration_since(at) > SAME)
             });
             (!it.consequences.is_empty()).then_some(it)
         })
@@ -335,9 +339,7 @@ fn now_orders(findings: &[Finding], names: &[String]) -> Vec<Order> {
         .flat_map(|finding| finding.orders.iter().cloned())
         .collect();
     let place = |node: &str| names.iter().position(|name| name == node);
-    orders.sort_by(|a, b| {
-        (place(&a.node), &a.command).cmp(&(place(&b.node), &b.command))
-    });
+    orders.sort_by(|a, b| (place(&a.node), &a.command).cmp(&(place(&b.node), &b.command)));
     orders.dedup();
     orders
 }

@@ -163,7 +163,14 @@ impl Plan {
     /// See [`PlanError`].
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         let plan: Self = serde_saphyr::from_str(text).map_err(|error| {
-            PlanError::Format(error.to_string().lines().next().unwrap_or_default().to_owned())
+            PlanError::Format(
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
         })?;
         if plan.kind != "Plan" || plan.api_version != super::capture::API_VERSION {
             return Err(PlanError::Format(format!(
@@ -311,7 +318,11 @@ impl Act {
             ),
             Act::Renew { restart, .. } => format!(
                 "renew all{}{on}",
-                if *restart { ", restart the control plane" } else { "" }
+                if *restart {
+                    ", restart the control plane"
+                } else {
+                    ""
+                }
             ),
             Act::Restart { what, .. } => format!(
                 "restart {}{on}",
@@ -431,7 +442,9 @@ pub(super) fn first_line(stderr: &str) -> String {
     stderr
         .lines()
         .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with("W") && !line.starts_with("To see the stack"))
+        .find(|line| {
+            !line.is_empty() && !line.starts_with("W") && !line.starts_with("To see the stack")
+        })
         .unwrap_or("no message")
         .to_owned()
 }
@@ -443,8 +456,10 @@ mod tests {
     fn occasions(text: &str) -> Result<Vec<Occasion>, PlanError> {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let end: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
-        Plan::parse(&format!("apiVersion: certdrill/v1\nkind: Plan\nsteps:\n{text}"))?
-            .occasions(start, end, &["cp1".to_owned()])
+        Plan::parse(&format!(
+            "apiVersion: certdrill/v1\nkind: Plan\nsteps:\n{text}"
+        ))?
+        .occasions(start, end, &["cp1".to_owned()])
     }
 
     #[test]
@@ -462,9 +477,18 @@ mod tests {
         for (plan, said) in [
             ("- { renew: {} }\n", "say when"),
             ("- { after: 1d }\n", "say one thing"),
-            ("- { after: 1d, renew: { nodes: [cp9] } }\n", "no node \"cp9\""),
-            ("- { after: 1d, upgrade: { to: 36 } }\n", "Kubernetes version"),
-            ("- { at: 2020-01-01T00:00:00Z, renew: {} }\n", "before the capture"),
+            (
+                "- { after: 1d, renew: { nodes: [cp9] } }\n",
+                "no node \"cp9\"",
+            ),
+            (
+                "- { after: 1d, upgrade: { to: 36 } }\n",
+                "Kubernetes version",
+            ),
+            (
+                "- { at: 2020-01-01T00:00:00Z, renew: {} }\n",
+                "before the capture",
+            ),
             ("- { every: 1s, renew: {} }\n", "occasions"),
             ("- { evry: 1d, renew: {} }\n", "not a plan"),
         ] {

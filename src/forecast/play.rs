@@ -102,10 +102,14 @@ fn already_broken(world: &World) -> Vec<Break> {
     for (index, node) in world.nodes.iter().enumerate() {
         if down[index] {
             let log = node.logs.get(&Component::Kubelet);
-            groups.entry((Kind::Down, index)).or_default().push(Consequence {
-                what: format!("kubelet@{}", node.name),
-                text: log.map_or_else(|| "it does not run".to_owned(), |lines| lines.join(" / ")),
-            });
+            groups
+                .entry((Kind::Down, index))
+                .or_default()
+                .push(Consequence {
+                    what: format!("kubelet@{}", node.name),
+                    text: log
+                        .map_or_else(|| "it does not run".to_owned(), |lines| lines.join(" / ")),
+                });
         }
     }
     for edge in &world.edges {
@@ -135,7 +139,9 @@ fn already_broken(world: &World) -> Vec<Break> {
             node: world.nodes[node].name.clone(),
             cause: format!(
                 "{} does not work: {}",
-                consequences.first().map_or("it", |first| first.what.as_str()),
+                consequences
+                    .first()
+                    .map_or("it", |first| first.what.as_str()),
                 consequences.first().map_or("", |first| first.text.as_str())
             ),
             consequences,
@@ -167,34 +173,40 @@ fn breaks(event: &Event) -> bool {
 
 /// When a broken subject works again.
 fn healed(records: &[Record], from: usize, broken: &Event) -> Option<Timestamp> {
-    records[from + 1..].iter().find_map(|record| {
-        let Entry::Event(event) = &record.entry else {
-            return None;
-        };
-        let heals = match broken.kind {
-            EventKind::EdgeFailed => event.kind == EventKind::EdgeRestored,
-            EventKind::ProcessEnded => event.kind == EventKind::ProcessStarted,
-            EventKind::EtcdQuorum => {
-                event.kind == EventKind::EtcdQuorum && event.weight < Weight::Trouble
-            }
-            // A request that was refused is not signed later.
-            _ => false,
-        };
-        (heals && event.subject == broken.subject).then_some(record.at)
-    })
-    .into_iter()
-    .chain(client_restarted(records, from, broken))
-    .min()
+    records[from + 1..]
+        .iter()
+        .find_map(|record| {
+            let Entry::Event(event) = &record.entry else {
+                return None;
+            };
+            let heals = match broken.kind {
+                EventKind::EdgeFailed => event.kind == EventKind::EdgeRestored,
+                EventKind::ProcessEnded => event.kind == EventKind::ProcessStarted,
+                EventKind::EtcdQuorum => {
+                    event.kind == EventKind::EtcdQuorum && event.weight < Weight::Trouble
+                }
+                // A request that was refused is not signed later.
+                _ => false,
+            };
+            (heals && event.subject == broken.subject).then_some(record.at)
+        })
+        .into_iter()
+        .chain(client_restarted(records, from, broken))
+        .min()
 }
 
 /// An edge whose client was restarted and that does not fail again is not reported as restored: there was no edge
 /// in between.
 fn client_restarted(records: &[Record], from: usize, broken: &Event) -> Option<Timestamp> {
     let (client, _) = broken.subject.split_once(" -> ")?;
-    let (index, restarted) = records.iter().enumerate().skip(from + 1).find(|(_, record)| {
-        matches!(&record.entry, Entry::Event(event)
+    let (index, restarted) = records
+        .iter()
+        .enumerate()
+        .skip(from + 1)
+        .find(|(_, record)| {
+            matches!(&record.entry, Entry::Event(event)
             if event.kind == EventKind::ProcessStarted && event.subject == client)
-    })?;
+        })?;
     let fails_again = records[index..].iter().any(|record| {
         record.at.duration_since(restarted.at) < PASSING
             && matches!(&record.entry, Entry::Event(event)
@@ -224,9 +236,9 @@ fn broken_later(records: &[Record], first: usize, known: &[String]) -> Vec<Break
             what: event.subject.clone(),
             text: event.text.clone(),
         };
-        let open = out.iter_mut().find(|(seq, found)| {
-            *seq == root.seq && record.at.duration_since(found.at) < PASSING
-        });
+        let open = out
+            .iter_mut()
+            .find(|(seq, found)| *seq == root.seq && record.at.duration_since(found.at) < PASSING);
         if let Some((_, found)) = open {
             found.consequences.push(consequence);
             found.until = found.until.max(until);

@@ -26,7 +26,9 @@ use crate::time::SignedDuration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RebuildError {
     /// Nothing tells the version.
-    #[error("{0}: nothing tells its Kubernetes version; capture it again with --kubernetes-version")]
+    #[error(
+        "{0}: nothing tells its Kubernetes version; capture it again with --kubernetes-version"
+    )]
     Version(String),
     /// A version that certdrill does not know.
     #[error("{node}: Kubernetes {version} is older than v1.15.0, which certdrill does not know")]
@@ -104,8 +106,7 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         };
         let address = node.address.unwrap_or_else(|| {
             unknown = unknown.saturating_add(1);
-            address_of_certificate(node)
-                .unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 255, 255, unknown)))
+            address_of_certificate(node).unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 255, 255, unknown)))
         });
         let offset = skew::estimate(node).unwrap_or(SignedDuration::ZERO);
         if offset != SignedDuration::ZERO {
@@ -188,16 +189,17 @@ pub fn version_of(node: &Node) -> Result<Version, RebuildError> {
 
 /// Clusters that the simulation would play wrongly are not played at all.
 fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
-    let refuse = |node: &Node, what: String| {
-        Err(RebuildError::Unplayable(format!("{}: {what}", node.name)))
-    };
+    let refuse =
+        |node: &Node, what: String| Err(RebuildError::Unplayable(format!("{}: {what}", node.name)));
     for node in nodes.iter().filter(|node| node.control_plane) {
         if let Some(dir) = node.settings.get("kubeadm.certificatesDir")
             && dir.trim_end_matches('/') != "/etc/kubernetes/pki"
         {
             return refuse(
                 node,
-                format!("its certificates are in {dir}; the simulation knows /etc/kubernetes/pki only"),
+                format!(
+                    "its certificates are in {dir}; the simulation knows /etc/kubernetes/pki only"
+                ),
             );
         }
         let pods: Vec<&capture::Manifest> = node
@@ -293,15 +295,14 @@ fn host_of(server: &str) -> Option<String> {
     let authority = rest.split('/').next()?;
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next()?,
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host),
     };
     (!host.is_empty()).then(|| host.to_owned())
 }
 
-fn config_maps(
-    node: &Node,
-    version: Version,
-) -> BTreeMap<String, BTreeMap<String, String>> {
+fn config_maps(node: &Node, version: Version) -> BTreeMap<String, BTreeMap<String, String>> {
     let api = *CONFIG_API.at(version);
     let mut cluster =
         format!("apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n");
@@ -350,7 +351,12 @@ impl Ring {
         for file in nodes.iter().flat_map(|node| node.files.values()) {
             let mut pems: Vec<&[Pem]> = vec![&file.certificates];
             if let Some(config) = &file.kubeconfig {
-                pems.extend(config.clusters.values().map(|cluster| &cluster.authority[..]));
+                pems.extend(
+                    config
+                        .clusters
+                        .values()
+                        .map(|cluster| &cluster.authority[..]),
+                );
                 pems.extend(config.users.values().map(|user| &user.certificates[..]));
             }
             for certificate in pems.into_iter().flat_map(parse_all) {
@@ -429,8 +435,7 @@ impl Ring {
         let key = self.key(certificate.spki_der());
         let signer = self.signer(certificate);
         let again = reissue(certificate, key.spki_der(), &signer, None).ok()?;
-        self.again
-            .insert(certificate.der().to_vec(), again.clone());
+        self.again.insert(certificate.der().to_vec(), again.clone());
         Some(again)
     }
 
@@ -461,7 +466,11 @@ impl Ring {
             }
             let of_file = parse_all(&file.certificates).into_iter().next();
             of_file
-                .or_else(|| parse_all(&file.kubeconfig.as_ref()?.user()?.certificates).into_iter().next())
+                .or_else(|| {
+                    parse_all(&file.kubeconfig.as_ref()?.user()?.certificates)
+                        .into_iter()
+                        .next()
+                })
                 .map(|certificate| certificate.spki_der().to_vec())
         });
         match spki {
@@ -551,7 +560,12 @@ impl Ring {
         text
     }
 
-    fn kubeconfig(&mut self, node: &Node, captured: &capture::Kubeconfig, version: Version) -> String {
+    fn kubeconfig(
+        &mut self,
+        node: &Node,
+        captured: &capture::Kubeconfig,
+        version: Version,
+    ) -> String {
         let mut config = Kubeconfig::default();
         config.current_context.clone_from(&captured.current_context);
         let set = |entry: &mut Entry, field: &str, text: &str| {
@@ -582,7 +596,11 @@ impl Ring {
         for (name, user) in &captured.users {
             let mut entry = Entry::default();
             let file = |file: &Option<String>| file.clone().unwrap_or_default();
-            set(&mut entry, "client-certificate", &file(&user.certificate_file));
+            set(
+                &mut entry,
+                "client-certificate",
+                &file(&user.certificate_file),
+            );
             set(&mut entry, "client-key", &file(&user.key_file));
             let certificates = self.pem(&user.certificates);
             if !certificates.is_empty() {

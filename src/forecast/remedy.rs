@@ -103,16 +103,15 @@ impl Order {
             Command::RenewAll => vec![format!("kubeadm {} renew all", group(version))],
             Command::CopyAdminConf => vec![format!("cp {ADMIN_CONF} {USER_CONF}")],
             Command::RestartControlPlane => vec![
-                "mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/".to_owned(),
+                "mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/"
+                    .to_owned(),
                 "sleep 60   # until crictl ps shows none of the four".to_owned(),
                 "mv /root/manifests/*.yaml /etc/kubernetes/manifests/".to_owned(),
             ],
-            Command::PointKubeletConf => vec![
-                format!(
-                    "sed -i 's#client-certificate-data:.*#client-certificate: {CURRENT}#; \
+            Command::PointKubeletConf => vec![format!(
+                "sed -i 's#client-certificate-data:.*#client-certificate: {CURRENT}#; \
                      s#client-key-data:.*#client-key: {CURRENT}#' {KUBELET_CONF}"
-                ),
-            ],
+            )],
             Command::NewKubeletConf { from } => vec![
                 format!(
                     "ssh {from} kubeadm {} --org system:nodes --client-name system:node:{node} --config \
@@ -158,7 +157,8 @@ impl Order {
             Command::SetAuthority { path } => {
                 let tree = &mut world.nodes[node].tree;
                 let ca = tree.read(CA).map_err(said)?;
-                let mut config = Kubeconfig::parse(&tree.read(path).map_err(said)?).map_err(said)?;
+                let mut config =
+                    Kubeconfig::parse(&tree.read(path).map_err(said)?).map_err(said)?;
                 if let Some(cluster) = config.cluster_mut() {
                     cluster.set_data("certificate-authority-data", &ca);
                 }
@@ -171,7 +171,11 @@ impl Order {
                     tree.remove(&format!("{base}.{ending}")).map_err(said)?;
                 }
                 write_configuration(world, node)?;
-                kubeadm(world, node, &format!("init phase certs {phase} --config /root/kubeadm.yaml"))?;
+                kubeadm(
+                    world,
+                    node,
+                    &format!("init phase certs {phase} --config /root/kubeadm.yaml"),
+                )?;
             }
             Command::RenewAll => {
                 let line = world.certs_command(node, &["renew", "all"]).join(" ");
@@ -274,7 +278,8 @@ fn point_kubelet_conf(world: &mut World, node: usize) -> Result<(), String> {
         out += &line;
         out.push('\n');
     }
-    tree.write(KUBELET_CONF, out.as_bytes(), 0o600).map_err(said)
+    tree.write(KUBELET_CONF, out.as_bytes(), 0o600)
+        .map_err(said)
 }
 
 /// A configuration file for kubeadm on a node.

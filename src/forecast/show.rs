@@ -26,13 +26,19 @@ pub fn table(outlook: &Outlook, width: usize) -> String {
     match &outlook.not_played {
         Some(why) => {
             page.head("What will break", false);
-            page.line("  ", &format!("Not known: this cluster cannot be simulated. {why}."));
+            page.line(
+                "  ",
+                &format!("Not known: this cluster cannot be simulated. {why}."),
+            );
         }
         None => {
             page.head("What will break", outlook.breaks.is_empty());
             page.breaks(&outlook.breaks, outlook.from);
             if !outlook.breaks_with_restarts.is_empty() {
-                page.head("What will break besides if every machine restarts once a month", false);
+                page.head(
+                    "What will break besides if every machine restarts once a month",
+                    false,
+                );
                 page.breaks(&outlook.breaks_with_restarts, outlook.from);
             }
         }
@@ -72,7 +78,7 @@ pub fn html(outlook: &Outlook) -> String {
     let mut body = String::new();
     let mut section = |title: &str, inner: &str| {
         if !inner.is_empty() {
-            let _ = write!(body, "<section><h2>{}</h2>{inner}</section>\n", escape(title));
+            let _ = writeln!(body, "<section><h2>{}</h2>{inner}</section>", escape(title));
         }
     };
     let list = |items: &[String]| {
@@ -102,16 +108,24 @@ pub fn html(outlook: &Outlook) -> String {
     let findings = if rows.is_empty() {
         "<p>Nothing.</p>".to_owned()
     } else {
-        format!("<table><tr><th>how bad</th><th>node</th><th>what</th><th>rule</th></tr>{rows}</table>")
+        format!(
+            "<table><tr><th>how bad</th><th>node</th><th>what</th><th>rule</th></tr>{rows}</table>"
+        )
     };
     section("What the files show", &findings);
     match &outlook.not_played {
         Some(why) => section(
             "What will break",
-            &format!("<p>Not known: this cluster cannot be simulated. {}.</p>", escape(why)),
+            &format!(
+                "<p>Not known: this cluster cannot be simulated. {}.</p>",
+                escape(why)
+            ),
         ),
         None => {
-            section("What will break", &break_rows(&outlook.breaks, outlook.from));
+            section(
+                "What will break",
+                &break_rows(&outlook.breaks, outlook.from),
+            );
             if !outlook.breaks_with_restarts.is_empty() {
                 section(
                     "What will break besides if every machine restarts once a month",
@@ -285,7 +299,11 @@ struct Page {
 
 impl Page {
     fn head(&mut self, title: &str, empty: bool) {
-        let _ = writeln!(self.text, "\n{title}{}", if empty { ": nothing" } else { "" });
+        let _ = writeln!(
+            self.text,
+            "\n{title}{}",
+            if empty { ": nothing" } else { "" }
+        );
     }
 
     fn line(&mut self, indent: &str, text: &str) {
@@ -314,7 +332,15 @@ impl Page {
             } else {
                 format!("  {}, {}", minute(found.at), distance(found.at, from))
             };
-            self.hang("  ", &format!("{}{until}, {}: {}", when.trim_start(), found.node, found.cause));
+            self.hang(
+                "  ",
+                &format!(
+                    "{}{until}, {}: {}",
+                    when.trim_start(),
+                    found.node,
+                    found.cause
+                ),
+            );
             let subjects = found.subjects();
             if !subjects.is_empty() {
                 self.hang("      fails: ", &subjects);
@@ -338,8 +364,14 @@ impl Page {
                 .map(|other| other.node.as_str())
                 .collect();
             open = Some((&remedy.by, &remedy.commands));
-            let by = remedy.by.map_or_else(|| "now".to_owned(), |by| format!("by {}", day(by)));
-            let turn = if nodes.len() > 1 { ", one after the other" } else { "" };
+            let by = remedy
+                .by
+                .map_or_else(|| "now".to_owned(), |by| format!("by {}", day(by)));
+            let turn = if nodes.len() > 1 {
+                ", one after the other"
+            } else {
+                ""
+            };
             self.line("  ", &format!("{by}, on {}{turn}:", nodes.join(", ")));
             for command in &remedy.commands {
                 // A command is never broken: it is there to be copied.

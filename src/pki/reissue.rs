@@ -115,8 +115,14 @@ mod tests {
     #[test]
     fn dates_can_be_others() {
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
-        let ca = issue::self_signed_ca("x", &key, at("2026-01-01T00:00:00Z"), at("2036-01-01T00:00:00Z"), 7)
-            .unwrap();
+        let ca = issue::self_signed_ca(
+            "x",
+            &key,
+            at("2026-01-01T00:00:00Z"),
+            at("2036-01-01T00:00:00Z"),
+            7,
+        )
+        .unwrap();
         let dates = (at("2020-02-03T04:05:06Z"), at("2055-01-01T00:00:00Z"));
         let moved = reissue(&ca, key.spki_der(), &key, Some(dates)).unwrap();
         assert_eq!((moved.not_before(), moved.not_after()), dates);

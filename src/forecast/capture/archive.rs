@@ -106,11 +106,9 @@ impl Archive {
             let made = if kind.is_dir() {
                 archive.tree.create_dir_all(&path, mode)
             } else if kind.is_symlink() {
-                archive.parent(&path).and_then(|()| {
-                    archive
-                        .tree
-                        .symlink(&link.unwrap_or_default(), &path)
-                })
+                archive
+                    .parent(&path)
+                    .and_then(|()| archive.tree.symlink(&link.unwrap_or_default(), &path))
             } else if kind.is_hard_link() {
                 let target = clean(link.unwrap_or_default().as_bytes()).unwrap_or_default();
                 archive
@@ -221,8 +219,12 @@ fn wanted(path: &str) -> bool {
     path == "/"
         || super::read::ROOTS.iter().any(|root| {
             path == *root
-                || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
-                || root.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+                || path
+                    .strip_prefix(root)
+                    .is_some_and(|rest| rest.starts_with('/'))
+                || root
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with('/'))
         })
 }
 
@@ -256,7 +258,12 @@ mod tests {
         let bytes = tar_of(&[
             ("etc/kubernetes/pki/ca.crt", Regular, b"inside", ""),
             ("../../etc/kubernetes/evil.conf", Regular, b"outside", ""),
-            ("etc/kubernetes/pki/link.crt", Symlink, b"", "../../../../../../../etc/passwd"),
+            (
+                "etc/kubernetes/pki/link.crt",
+                Symlink,
+                b"",
+                "../../../../../../../etc/passwd",
+            ),
             ("etc/kubernetes/abs.conf", Symlink, b"", "/etc/passwd"),
             ("etc/kubernetes/loop.crt", Symlink, b"", "loop.crt"),
             ("etc/kubernetes/hard.crt", Link, b"", "../../../etc/passwd"),
@@ -264,7 +271,10 @@ mod tests {
             ("etc/passwd", Regular, b"not wanted", ""),
         ]);
         let archive = Archive::read(&bytes[..]).unwrap();
-        assert_eq!(&*archive.read("/etc/kubernetes/pki/ca.crt").unwrap(), b"inside");
+        assert_eq!(
+            &*archive.read("/etc/kubernetes/pki/ca.crt").unwrap(),
+            b"inside"
+        );
         for gone in [
             "/etc/kubernetes/pki/link.crt",
             "/etc/kubernetes/abs.conf",
@@ -289,7 +299,10 @@ mod tests {
         header.set_cksum();
         encoder.write_all(header.as_bytes()).unwrap();
         let bomb = encoder.finish().unwrap();
-        assert!(matches!(Archive::read(&bomb[..]), Err(ArchiveError::Size(_))));
+        assert!(matches!(
+            Archive::read(&bomb[..]),
+            Err(ArchiveError::Size(_))
+        ));
         for garbage in [&b""[..], b"x", &[0x1f, 0x8b], &[7; 2000]] {
             assert!(Archive::read(garbage).is_err());
         }

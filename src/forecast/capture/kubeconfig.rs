@@ -134,7 +134,11 @@ pub(super) fn certificates(text: &[u8]) -> Vec<Pem> {
 /// A URL without `user:password@`, query and fragment.
 pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.split(['@', '?', '#']).next_back().unwrap_or_default().to_owned();
+        return url
+            .split(['@', '?', '#'])
+            .next_back()
+            .unwrap_or_default()
+            .to_owned();
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -169,7 +173,10 @@ mod tests {
     fn urls_lose_their_passwords() {
         for (url, kept) in [
             ("https://10.0.0.1:6443", "https://10.0.0.1:6443"),
-            ("https://user:secret@lb:6443/api?token=x#y", "https://lb:6443/api"),
+            (
+                "https://user:secret@lb:6443/api?token=x#y",
+                "https://lb:6443/api",
+            ),
             ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
         ] {
             assert_eq!(without_password(url), kept);
@@ -181,7 +188,10 @@ mod tests {
         let text = b"apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {cluster: c, user: u}\nusers:\n- name: u\n  user:\n    token: s3cret-token\n    password: hunter2\n    exec: {command: vault, env: [{name: X, value: s3cret-env}]}\n";
         let config = read(text, &[]).unwrap();
         let out = format!("{config:?}");
-        assert_eq!(config.user().unwrap().withheld, ["token", "password", "exec"]);
+        assert_eq!(
+            config.user().unwrap().withheld,
+            ["token", "password", "exec"]
+        );
         assert!(!out.contains("s3cret") && !out.contains("hunter2"), "{out}");
     }
 }

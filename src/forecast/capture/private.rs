@@ -14,11 +14,7 @@ pub(super) struct Candidate {
 
 /// Reads a file that holds a private key and says whose it is. The bytes are overwritten before they are given
 /// back. `None`: the file cannot be read, or there is no private key in it.
-pub(super) fn key_of_file(
-    place: &dyn Place,
-    path: &str,
-    candidates: &[Candidate],
-) -> Option<Key> {
+pub(super) fn key_of_file(place: &dyn Place, path: &str, candidates: &[Candidate]) -> Option<Key> {
     let content = place.read(path).ok()?;
     has_key(&content).then(|| owner(&content, candidates))
 }

@@ -139,7 +139,8 @@ fn look(place: &dyn Place, path: &str, depth: usize, node: &mut Node) {
     if metadata.file_type == FileType::Symlink && place.read_dir(path).is_ok() {
         metadata.file_type = FileType::Dir;
     }
-    if LEFT_BEHIND.contains(&path) || sort(path) == Sort::Other && metadata.file_type != FileType::Dir
+    if LEFT_BEHIND.contains(&path)
+        || sort(path) == Sort::Other && metadata.file_type != FileType::Dir
     {
         return;
     }
@@ -173,8 +174,9 @@ fn look(place: &dyn Place, path: &str, depth: usize, node: &mut Node) {
     }
     if node.files.len() >= FILES_MAX {
         if node.files.len() == FILES_MAX {
-            node.unread
-                .push(format!("{path} and what follows: more than {FILES_MAX} files"));
+            node.unread.push(format!(
+                "{path} and what follows: more than {FILES_MAX} files"
+            ));
         }
         return;
     }
@@ -184,7 +186,9 @@ fn look(place: &dyn Place, path: &str, depth: usize, node: &mut Node) {
 fn sort(path: &str) -> Sort {
     let manifest = path
         .strip_prefix("/etc/kubernetes/manifests/")
-        .is_some_and(|name| !name.contains('/') && (name.ends_with(".yaml") || name.ends_with(".yml")));
+        .is_some_and(|name| {
+            !name.contains('/') && (name.ends_with(".yaml") || name.ends_with(".yml"))
+        });
     let top = path
         .strip_prefix("/etc/kubernetes/")
         .is_some_and(|name| !name.contains('/'));
@@ -251,11 +255,15 @@ fn fill(
         Sort::Certificates => {
             file.certificates = kubeconfig::certificates(&content);
             file.key = key_of_file(place, path, candidates);
-            let broken = file.certificates.iter().enumerate().find_map(|(index, pem)| {
-                // Go's words about DER: they hold nothing of the file.
-                let error = Certificate::parse_pem_certs(pem.0.as_bytes()).err()?;
-                Some(format!("certificate {} of the file: {error}", index + 1))
-            });
+            let broken = file
+                .certificates
+                .iter()
+                .enumerate()
+                .find_map(|(index, pem)| {
+                    // Go's words about DER: they hold nothing of the file.
+                    let error = Certificate::parse_pem_certs(pem.0.as_bytes()).err()?;
+                    Some(format!("certificate {} of the file: {error}", index + 1))
+                });
             file.unreadable = if file.certificates.is_empty() {
                 Some("there is no certificate in it".to_owned())
             } else {
@@ -365,7 +373,13 @@ fn recognise(place: &dyn Place, node: &mut Node) {
         node.version = place
             .read("/kind/version")
             .ok()
-            .and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse::<crate::kubeadm::Version>().ok())
+            .and_then(|text| {
+                std::str::from_utf8(&text)
+                    .ok()?
+                    .trim()
+                    .parse::<crate::kubeadm::Version>()
+                    .ok()
+            })
             .map(|version| version.to_string());
     }
 }

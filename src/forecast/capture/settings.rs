@@ -8,17 +8,61 @@ use crate::pki::yaml;
 
 /// Settings that are kept: the file's kind, the field, the name it gets.
 const KEPT: &[(&str, &[&str], &str)] = &[
-    ("ClusterConfiguration", &["kubernetesVersion"], "kubeadm.kubernetesVersion"),
-    ("ClusterConfiguration", &["controlPlaneEndpoint"], "kubeadm.controlPlaneEndpoint"),
-    ("ClusterConfiguration", &["certificatesDir"], "kubeadm.certificatesDir"),
-    ("ClusterConfiguration", &["encryptionAlgorithm"], "kubeadm.encryptionAlgorithm"),
-    ("ClusterConfiguration", &["certificateValidityPeriod"], "kubeadm.certificateValidityPeriod"),
-    ("ClusterConfiguration", &["caCertificateValidityPeriod"], "kubeadm.caCertificateValidityPeriod"),
-    ("KubeletConfiguration", &["rotateCertificates"], "kubelet.rotateCertificates"),
-    ("KubeletConfiguration", &["serverTLSBootstrap"], "kubelet.serverTLSBootstrap"),
-    ("KubeletConfiguration", &["staticPodPath"], "kubelet.staticPodPath"),
-    ("KubeletConfiguration", &["tlsCertFile"], "kubelet.tlsCertFile"),
-    ("KubeletConfiguration", &["authentication", "x509", "clientCAFile"], "kubelet.clientCAFile"),
+    (
+        "ClusterConfiguration",
+        &["kubernetesVersion"],
+        "kubeadm.kubernetesVersion",
+    ),
+    (
+        "ClusterConfiguration",
+        &["controlPlaneEndpoint"],
+        "kubeadm.controlPlaneEndpoint",
+    ),
+    (
+        "ClusterConfiguration",
+        &["certificatesDir"],
+        "kubeadm.certificatesDir",
+    ),
+    (
+        "ClusterConfiguration",
+        &["encryptionAlgorithm"],
+        "kubeadm.encryptionAlgorithm",
+    ),
+    (
+        "ClusterConfiguration",
+        &["certificateValidityPeriod"],
+        "kubeadm.certificateValidityPeriod",
+    ),
+    (
+        "ClusterConfiguration",
+        &["caCertificateValidityPeriod"],
+        "kubeadm.caCertificateValidityPeriod",
+    ),
+    (
+        "KubeletConfiguration",
+        &["rotateCertificates"],
+        "kubelet.rotateCertificates",
+    ),
+    (
+        "KubeletConfiguration",
+        &["serverTLSBootstrap"],
+        "kubelet.serverTLSBootstrap",
+    ),
+    (
+        "KubeletConfiguration",
+        &["staticPodPath"],
+        "kubelet.staticPodPath",
+    ),
+    (
+        "KubeletConfiguration",
+        &["tlsCertFile"],
+        "kubelet.tlsCertFile",
+    ),
+    (
+        "KubeletConfiguration",
+        &["authentication", "x509", "clientCAFile"],
+        "kubelet.clientCAFile",
+    ),
 ];
 
 /// Adds what a file says; a file that says nothing of the kind adds nothing.

@@ -31,7 +31,9 @@ pub(super) fn find(rows: &[Row], long: bool, given: Option<Timestamp>) -> Option
     }
     // JSON and YAML say it to the second.
     let exact = rows.iter().find_map(|row| {
-        let residual = row.residual_s.filter(|residual| *residual > 0 && *residual < LONGEST_S)?;
+        let residual = row
+            .residual_s
+            .filter(|residual| *residual > 0 && *residual < LONGEST_S)?;
         Some(shift(row.not_after?, SignedDuration::from_secs(-residual)))
     });
     if let Some(at) = exact {
@@ -45,10 +47,18 @@ pub(super) fn find(rows: &[Row], long: bool, given: Option<Timestamp>) -> Option
         return without_residual(rows);
     }
     // The instant that most rows agree with lies between two ends of intervals.
-    let mut ends: Vec<i64> = intervals.iter().flat_map(|&(from, to)| [from, to]).collect();
+    let mut ends: Vec<i64> = intervals
+        .iter()
+        .flat_map(|&(from, to)| [from, to])
+        .collect();
     ends.sort_unstable();
     ends.dedup();
-    let agree = |at: i64| intervals.iter().filter(|(from, to)| (*from..=*to).contains(&at)).count();
+    let agree = |at: i64| {
+        intervals
+            .iter()
+            .filter(|(from, to)| (*from..=*to).contains(&at))
+            .count()
+    };
     let mut best: (usize, i64, i64) = (0, 0, 0);
     let pairs = ends.windows(2).map(|pair| (pair[0], pair[1]));
     for (from, to) in pairs.chain(ends.iter().map(|&end| (end, end))) {
@@ -69,7 +79,9 @@ pub(super) fn find(rows: &[Row], long: bool, given: Option<Timestamp>) -> Option
     let room = span::display(SignedDuration::from_secs(to - from));
     Some(Instant {
         at,
-        how: format!("from EXPIRES and RESIDUAL TIME, which leave room for {room}; this is the middle"),
+        how: format!(
+            "from EXPIRES and RESIDUAL TIME, which leave room for {room}; this is the middle"
+        ),
     })
 }
 
@@ -81,7 +93,11 @@ fn interval(row: &Row, long: bool) -> Option<Interval> {
         // Ended, nobody knows for how long.
         return Some((end + 2, end + 10 * 365 * A_DAY_S));
     }
-    let print = if long { human_duration } else { short_human_duration };
+    let print = if long {
+        human_duration
+    } else {
+        short_human_duration
+    };
     let low = span::parse(text).ok()?.as_secs();
     if !(0..LONGEST_S).contains(&low) || print(low) != text {
         return None;

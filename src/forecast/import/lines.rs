@@ -118,7 +118,9 @@ fn date(words: &[&str]) -> Option<Timestamp> {
     let day: u8 = day.strip_suffix(',')?.parse().ok()?;
     let year: u16 = year.parse().ok()?;
     (*zone == "UTC").then_some(())?;
-    format!("{year:04}-{month:02}-{day:02}T{time}:00Z").parse().ok()
+    format!("{year:04}-{month:02}-{day:02}T{time}:00Z")
+        .parse()
+        .ok()
 }
 
 fn is_residual(word: &str) -> bool {

@@ -111,7 +111,10 @@ fn field<'l>(line: &'l str, names: &[&str]) -> Option<&'l str> {
 /// `CN = kube-apiserver`, `/CN=kube-apiserver`, `O = system:nodes, CN = system:node:w1`.
 fn common_name(subject: &str) -> Option<String> {
     let at = subject.rfind("CN")?;
-    let value = subject[at + 2..].trim_start().strip_prefix('=')?.trim_start();
+    let value = subject[at + 2..]
+        .trim_start()
+        .strip_prefix('=')?
+        .trim_start();
     let end = value.find([',', '/', '+']).unwrap_or(value.len());
     Some(value[..end].trim().to_owned())
 }
@@ -129,7 +132,9 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     let month = MONTHS.iter().position(|known| *known == month)? + 1;
     let day: u8 = day.parse().ok()?;
     let year: u16 = year.parse().ok()?;
-    format!("{year:04}-{month:02}-{day:02}T{time}Z").parse().ok()
+    format!("{year:04}-{month:02}-{day:02}T{time}Z")
+        .parse()
+        .ok()
 }
 
 /// The certificate is complete: it becomes a row, or comments where nobody can tell which it is.

@@ -21,7 +21,11 @@ pub(super) fn read(text: &str, paste: &mut Paste) -> String {
             .get("certificateAuthorities")
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice);
-        let rows: Vec<Row> = certificates.iter().chain(authorities).filter_map(row).collect();
+        let rows: Vec<Row> = certificates
+            .iter()
+            .chain(authorities)
+            .filter_map(row)
+            .collect();
         if rows.is_empty() {
             continue;
         }
@@ -73,7 +77,9 @@ fn candidates(text: &str) -> Vec<(&str, &str, &str)> {
 
 fn row(value: &Value) -> Option<Row> {
     let name = value.get("name")?.as_str()?.to_owned();
-    if crate::check::certificate_path(&name).starts_with("/etc/kubernetes/pki//") || name.contains('/') {
+    if crate::check::certificate_path(&name).starts_with("/etc/kubernetes/pki//")
+        || name.contains('/')
+    {
         return None;
     }
     let missing = value.get("missing") == Some(&Value::Bool(true));

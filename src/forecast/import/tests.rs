@@ -17,7 +17,12 @@ fn works(text: &str, hints: &Hints) -> String {
     assert!(warnings.is_empty(), "{warnings:?}\n{yaml}");
     for one in &scenarios {
         let run = play(one, &PlayOptions { seed: 0 });
-        assert_eq!(run.verdict, Verdict::Passed, "{:#?}\n{yaml}", run.records.last());
+        assert_eq!(
+            run.verdict,
+            Verdict::Passed,
+            "{:#?}\n{yaml}",
+            run.records.last()
+        );
     }
     yaml
 }
@@ -49,7 +54,10 @@ front-proxy-ca          Dec 28, 2029 23:36 UTC   9y              no
 fn the_documentations_own_table() {
     let yaml = works(TABLE, &Hints::default());
     assert!(yaml.contains("version: v1.28.15"), "{yaml}");
-    assert!(yaml.contains("apiserver: { notAfter: 2020-12-30T23:36:00Z }"), "{yaml}");
+    assert!(
+        yaml.contains("apiserver: { notAfter: 2020-12-30T23:36:00Z }"),
+        "{yaml}"
+    );
     assert!(yaml.contains("front-proxy-ca: 9y"), "{yaml}");
     // The prompt is understood, nothing is left over.
     assert!(!yaml.contains("mean nothing"), "{yaml}");
@@ -68,7 +76,10 @@ something else entirely
 ";
     let yaml = works(text, &Hints::default());
     assert!(yaml.contains("version: v1.16.15"), "{yaml}");
-    assert!(yaml.contains("etcd-server: <invalid>") && yaml.contains("apiserver: 12h"), "{yaml}");
+    assert!(
+        yaml.contains("etcd-server: <invalid>") && yaml.contains("apiserver: 12h"),
+        "{yaml}"
+    );
     assert!(yaml.contains("#   something else entirely"), "{yaml}");
     assert!(yaml.contains("has ended"), "{yaml}");
 }
@@ -80,7 +91,10 @@ fn a_missing_file_and_a_table_where_all_has_ended() {
                 etcd-peer May 01, 2026 10:00 UTC <invalid> etcd-ca no\n\
                 !MISSING! scheduler.conf\n";
     let yaml = works(text, &Hints::default());
-    assert!(yaml.contains("paths: [/etc/kubernetes/scheduler.conf]"), "{yaml}");
+    assert!(
+        yaml.contains("paths: [/etc/kubernetes/scheduler.conf]"),
+        "{yaml}"
+    );
     assert!(yaml.contains("until 2026-05-03T10:00:02Z"), "{yaml}");
 }
 
@@ -139,7 +153,10 @@ fn json_and_yaml_say_it_to_the_second() {
         let text = format!("$ kubeadm certs check-expiration -o {format}\n{printed}\n$ exit\n");
         let yaml = works(&text, &Hints::default());
         assert!(yaml.contains("to the second"), "{yaml}");
-        assert!(yaml.contains("super-admin.conf: { notAfter: 2027-03-01T07:0"), "{yaml}");
+        assert!(
+            yaml.contains("super-admin.conf: { notAfter: 2027-03-01T07:0"),
+            "{yaml}"
+        );
     }
     let minimal = "{\"certificates\":[{\"name\":\"apiserver\",\"expirationDate\":\"2027-01-01T00:00:00Z\",\"residualTime\":86400}]}";
     assert!(works(minimal, &Hints::default()).contains("2026-12-31T00:00:00Z"));
@@ -168,12 +185,31 @@ Certificate:
                 TLS Web Client Authentication
 ";
     let yaml = works(dump, &Hints::default());
-    assert!(yaml.contains("apiserver: { notBefore: 2026-01-01T00:00:00Z, notAfter: 2027-01-01T00:00:00Z }"), "{yaml}");
-    assert!(yaml.contains("etcd-server: { notBefore: 2026-01-01T00:00:00Z, notAfter: 2026-03-05T01:02:03Z }"), "{yaml}");
+    assert!(
+        yaml.contains(
+            "apiserver: { notBefore: 2026-01-01T00:00:00Z, notAfter: 2027-01-01T00:00:00Z }"
+        ),
+        "{yaml}"
+    );
+    assert!(
+        yaml.contains(
+            "etcd-server: { notBefore: 2026-01-01T00:00:00Z, notAfter: 2026-03-05T01:02:03Z }"
+        ),
+        "{yaml}"
+    );
     assert!(yaml.contains("apiserver-kubelet-client: { notBefore: 2026-01-01T00:00:00Z, notAfter: 2027-02-03T04:05:06Z }"), "{yaml}");
     let nameless = "subject=CN = somebody\nnotAfter=Mar  5 01:02:03 2026 GMT\nsubject=CN = kube-apiserver\nnotAfter=Mar  5 01:02:03 2026 GMT\n";
-    let yaml = works(nameless, &Hints { at: Some("2026-04-01T00:00:00Z".parse().unwrap()), ..Hints::default() });
-    assert!(yaml.contains("nothing says which file") && yaml.contains("apiserver: <invalid>"), "{yaml}");
+    let yaml = works(
+        nameless,
+        &Hints {
+            at: Some("2026-04-01T00:00:00Z".parse().unwrap()),
+            ..Hints::default()
+        },
+    );
+    assert!(
+        yaml.contains("nothing says which file") && yaml.contains("apiserver: <invalid>"),
+        "{yaml}"
+    );
 }
 
 #[test]
@@ -184,16 +220,32 @@ csr-9wvgt   19s   kubernetes.io/kubelet-serving                 system:node:work
 csr-lz97v   4m    kubernetes.io/kube-apiserver-client-kubelet   system:bootstrap:ab12cd   <none>              Approved,Issued
 ";
     let yaml = works(text, &Hints::default());
-    assert!(yaml.contains("csr-9wvgt  19s") && yaml.contains("Approved,Issued"), "{yaml}");
+    assert!(
+        yaml.contains("csr-9wvgt  19s") && yaml.contains("Approved,Issued"),
+        "{yaml}"
+    );
 }
 
 #[test]
 fn garbage_is_refused() {
-    for text in ["", "hello\nworld", "{}", "apiVersion: v1\nkind: Pod\n", "apiserver tomorrow"] {
-        assert_eq!(import(text, &Hints::default()), Err(ImportError::Nothing), "{text:?}");
+    for text in [
+        "",
+        "hello\nworld",
+        "{}",
+        "apiVersion: v1\nkind: Pod\n",
+        "apiserver tomorrow",
+    ] {
+        assert_eq!(
+            import(text, &Hints::default()),
+            Err(ImportError::Nothing),
+            "{text:?}"
+        );
     }
     let far = TABLE.replace("2020", "0001").replace("2029", "9999");
-    assert!(matches!(import(&far, &Hints::default()), Err(ImportError::Dates(_))));
+    assert!(matches!(
+        import(&far, &Hints::default()),
+        Err(ImportError::Dates(_))
+    ));
 }
 
 proptest! {

@@ -48,20 +48,30 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportErr
     let mut assumed = vec![
         format!("The version is {why}."),
         format!("The output was made at {}: {}.", now.at, now.how),
-        "One control plane; names, addresses, keys and signers are those of kubeadm init.".to_owned(),
+        "One control plane; names, addresses, keys and signers are those of kubeadm init."
+            .to_owned(),
         "Every process was restarted: what it holds in memory is what the files say.".to_owned(),
     ];
-    if playable.iter().any(|row| row.not_after.is_some() && row.not_before.is_none()) {
+    if playable
+        .iter()
+        .any(|row| row.not_after.is_some() && row.not_before.is_none())
+    {
         assumed.push("Where no first second of validity was given, a certificate began a year before its end (a CA ten).".to_owned());
     }
     if playable.iter().any(|row| row.minutes) {
-        assumed.push("Tables show minutes: each certificate ends with the first second of its minute.".to_owned());
+        assumed.push(
+            "Tables show minutes: each certificate ends with the first second of its minute."
+                .to_owned(),
+        );
     }
     if paste.external {
         assumed.push("EXTERNALLY MANAGED says yes somewhere: remove the key of that CA with a `remove` step to play that.".to_owned());
     }
     for row in &strange {
-        assumed.push(format!("kubeadm {version} has no {}: its row is left out.", row.name));
+        assumed.push(format!(
+            "kubeadm {version} has no {}: its row is left out.",
+            row.name
+        ));
     }
     let mut out = String::new();
     out += "# Imported from pasted output. What had to be assumed:\n";
@@ -108,7 +118,11 @@ fn certificates(rows: &[&Row], now: Timestamp, out: &mut String) {
             .filter(|from| *from <= end)
             .map_or_else(String::new, |from| format!("notBefore: {from}, "));
         let remark = if end < now { "   # has ended" } else { "" };
-        let _ = writeln!(out, "      {}: {{ {from}notAfter: {end} }}{remark}", row.name);
+        let _ = writeln!(
+            out,
+            "      {}: {{ {from}notAfter: {end} }}{remark}",
+            row.name
+        );
     }
 }
 
@@ -124,10 +138,18 @@ fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
             .iter()
             .map(|name| crate::check::certificate_path(name))
             .collect();
-        let _ = writeln!(out, "    - remove: {{ nodes: \"@cp1\", paths: [{}] }}", paths.join(", "));
+        let _ = writeln!(
+            out,
+            "    - remove: {{ nodes: \"@cp1\", paths: [{}] }}",
+            paths.join(", ")
+        );
     }
     let _ = writeln!(out, "    - walk: until {}", now.at);
-    let print = if long { human_duration } else { short_human_duration };
+    let print = if long {
+        human_duration
+    } else {
+        short_human_duration
+    };
     let mut expected = Vec::new();
     let mut differs = Vec::new();
     for row in rows {
@@ -167,27 +189,49 @@ fn version(paste: &Paste, hints: &Hints) -> (Version, String) {
     if let Some(version) = hints.version {
         return (version, "given on the command line".to_owned());
     }
-    if let Some(version) = paste.version.filter(|version| *version >= Version::new(15, 0)) {
+    if let Some(version) = paste
+        .version
+        .filter(|version| *version >= Version::new(15, 0))
+    {
         return (version, format!("{version}, which stands in the text"));
     }
     let has = |name: &str| paste.rows.iter().any(|row| row.name == name);
     let two_units = paste.rows.iter().any(|row| {
-        row.residual.as_ref().is_some_and(|residual| {
-            residual.chars().filter(char::is_ascii_alphabetic).count() == 2
-        })
+        row.residual
+            .as_ref()
+            .is_some_and(|residual| residual.chars().filter(char::is_ascii_alphabetic).count() == 2)
     });
     let (version, why) = if has("super-admin.conf") {
-        (Version::new(36, 3), "it is one of those that have super-admin.conf (1.29 and later)")
+        (
+            Version::new(36, 3),
+            "it is one of those that have super-admin.conf (1.29 and later)",
+        )
     } else if two_units {
-        (Version::new(36, 3), "it is one of those that print two units of RESIDUAL TIME (1.31 and later)")
+        (
+            Version::new(36, 3),
+            "it is one of those that print two units of RESIDUAL TIME (1.31 and later)",
+        )
     } else if paste.alpha {
-        (Version::new(17, 17), "it is one of those that say kubeadm alpha certs (before 1.20)")
-    } else if !paste.rows.is_empty() && !paste.ca_column && paste.rows.iter().all(|row| row.minutes) {
-        (Version::new(16, 15), "it is one of those whose table does not name the CA (before 1.17)")
+        (
+            Version::new(17, 17),
+            "it is one of those that say kubeadm alpha certs (before 1.20)",
+        )
+    } else if !paste.rows.is_empty() && !paste.ca_column && paste.rows.iter().all(|row| row.minutes)
+    {
+        (
+            Version::new(16, 15),
+            "it is one of those whose table does not name the CA (before 1.17)",
+        )
     } else {
-        (Version::new(28, 15), "nothing says it, and it is one without super-admin.conf")
+        (
+            Version::new(28, 15),
+            "nothing says it, and it is one without super-admin.conf",
+        )
     };
-    (version, format!("not in the text. {version}: {why}; give --kubernetes-version to say otherwise"))
+    (
+        version,
+        format!("not in the text. {version}: {why}; give --kubernetes-version to say otherwise"),
+    )
 }
 
 fn in_range(at: Timestamp, what: &str) -> Result<(), ImportError> {
@@ -206,7 +250,13 @@ fn in_range(at: Timestamp, what: &str) -> Result<(), ImportError> {
 fn comment(line: &str) -> String {
     let clean: String = line
         .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'))
+        .filter(|c| {
+            !c.is_control()
+                && !matches!(
+                    c,
+                    '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+                )
+        })
         .take(COMMENT_MAX)
         .collect();
     clean.trim_end().to_owned()

@@ -106,6 +106,9 @@ mod tests {
         lab.write("cp2", PATH, &old);
         let found = lab.of(RULE.id);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].node.as_str(), found[0].severity), ("cp2", Severity::Warning));
+        assert_eq!(
+            (found[0].node.as_str(), found[0].severity),
+            ("cp2", Severity::Warning)
+        );
     }
 }

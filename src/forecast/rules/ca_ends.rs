@@ -64,8 +64,16 @@ mod tests {
         lab.horizon = lab.days(3_700);
         let found = lab.of(RULE.id);
         assert_eq!(found.len(), 3);
-        assert!(found.iter().all(|finding| finding.severity == Severity::Warning));
+        assert!(
+            found
+                .iter()
+                .all(|finding| finding.severity == Severity::Warning)
+        );
         lab.at = lab.days(3_690);
-        assert!(lab.of(RULE.id).iter().all(|finding| finding.severity == Severity::Error));
+        assert!(
+            lab.of(RULE.id)
+                .iter()
+                .all(|finding| finding.severity == Severity::Error)
+        );
     }
 }

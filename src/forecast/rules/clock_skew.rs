@@ -21,7 +21,9 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         let by_hand = || {
             [Order::new(
                 &node.name,
-                Command::ByHand("compare its clock with that of the others: chronyc tracking".to_owned()),
+                Command::ByHand(
+                    "compare its clock with that of the others: chronyc tracking".to_owned(),
+                ),
             )]
         };
         if let Some(apart) = skew::estimate(node) {
@@ -98,11 +100,15 @@ mod tests {
         let mut lab = Lab::new("v1.36.3", 1, 1);
         assert!(lab.of(RULE.id).is_empty());
         let tomorrow = lab.days(1);
-        lab.issue("cp1", "apiserver", "ca", |template| template.not_before = tomorrow);
+        lab.issue("cp1", "apiserver", "ca", |template| {
+            template.not_before = tomorrow
+        });
         let found = lab.of(RULE.id);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Error));
         let early = shift(lab.at, SignedDuration::from_hours(-24 * 20));
-        lab.issue("cp1", "apiserver", "ca", |template| template.not_before = early);
+        lab.issue("cp1", "apiserver", "ca", |template| {
+            template.not_before = early
+        });
         let found = lab.of(RULE.id);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Note));
     }

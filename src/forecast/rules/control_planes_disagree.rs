@@ -21,10 +21,19 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for node in others {
         for (name, follows) in [
-            ("ca.crt", "clients of one API server are nobody to the other"),
+            (
+                "ca.crt",
+                "clients of one API server are nobody to the other",
+            ),
             ("etcd/ca.crt", "etcd's members do not accept each other"),
-            ("front-proxy-ca.crt", "requests to extension API servers fail on one of them"),
-            ("sa.pub", "tokens of service accounts are valid on one of them only"),
+            (
+                "front-proxy-ca.crt",
+                "requests to extension API servers fail on one of them",
+            ),
+            (
+                "sa.pub",
+                "tokens of service accounts are valid on one of them only",
+            ),
         ] {
             let path = format!("{PKI}/{name}");
             let (Some(mine), Some(theirs)) = (content(node, &path), content(first, &path)) else {
@@ -94,10 +103,15 @@ mod tests {
         }
         let found = lab.of(RULE.id);
         // The pool may draw one key for both clusters; then the files are equal and nothing is wrong.
-        let same = lab.text("cp1", "/etc/kubernetes/pki/sa.pub") == lab.text("cp2", "/etc/kubernetes/pki/sa.pub");
+        let same = lab.text("cp1", "/etc/kubernetes/pki/sa.pub")
+            == lab.text("cp2", "/etc/kubernetes/pki/sa.pub");
         assert_eq!(found.len(), usize::from(!same));
         let ca = lab.other_ca();
         lab.write("cp2", "/etc/kubernetes/pki/ca.crt", &ca);
-        assert!(lab.of(RULE.id).iter().any(|finding| finding.what.contains("pki/ca.crt")));
+        assert!(
+            lab.of(RULE.id)
+                .iter()
+                .any(|finding| finding.what.contains("pki/ca.crt"))
+        );
     }
 }

@@ -40,7 +40,8 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         let mut installed = tag(&manifest.image);
         for (at, to) in &upgrades {
             let new = etcd_tag(*to).to_owned();
-            let changes = installed.as_deref() != Some(new.as_str()) || *ETCD_FOLLOWS_APISERVER.at(*to);
+            let changes =
+                installed.as_deref() != Some(new.as_str()) || *ETCD_FOLLOWS_APISERVER.at(*to);
             if changes {
                 installed = Some(new);
                 continue;
@@ -78,7 +79,10 @@ mod tests {
 
     fn upgrade(version: &str, to: &str) -> usize {
         let mut lab = Lab::new(version, 1, 0);
-        assert!(lab.of(RULE.id).is_empty(), "without upgrades there is nothing to say");
+        assert!(
+            lab.of(RULE.id).is_empty(),
+            "without upgrades there is nothing to say"
+        );
         lab.occasions = vec![Occasion {
             at: lab.days(10),
             act: Act::Upgrade {

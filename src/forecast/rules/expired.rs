@@ -43,9 +43,14 @@ mod tests {
     #[test]
     fn the_second_after_the_end_fires() {
         let mut lab = Lab::new("v1.36.3", 1, 0);
-        let end = lab.captured()[0].certificates("/etc/kubernetes/pki/apiserver.crt")[0].not_after();
+        let end =
+            lab.captured()[0].certificates("/etc/kubernetes/pki/apiserver.crt")[0].not_after();
         lab.at = end;
-        let apiserver = |lab: &Lab| lab.of(RULE.id).iter().any(|it| it.what.contains("apiserver.crt"));
+        let apiserver = |lab: &Lab| {
+            lab.of(RULE.id)
+                .iter()
+                .any(|it| it.what.contains("apiserver.crt"))
+        };
         assert!(!apiserver(&lab));
         lab.at = crate::time::shift(end, crate::time::SignedDuration::from_secs(1));
         assert!(apiserver(&lab));

@@ -31,11 +31,16 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             continue;
         };
         let (severity, when) = if end < cluster.at {
-            (Severity::Error, format!("{path} has ended at {end}: kubeadm certs fails"))
+            (
+                Severity::Error,
+                format!("{path} has ended at {end}: kubeadm certs fails"),
+            )
         } else if end <= cluster.horizon {
             (
                 Severity::Warning,
-                format!("kubeadm cannot renew {path}, which ends at {end}; from then on kubeadm certs fails"),
+                format!(
+                    "kubeadm cannot renew {path}, which ends at {end}; from then on kubeadm certs fails"
+                ),
             )
         } else {
             (
@@ -82,10 +87,14 @@ mod tests {
     fn a_missing_key_gets_worse_with_the_end() {
         let mut lab = Lab::new("v1.36.3", 2, 0);
         assert!(lab.of(RULE.id).is_empty());
-        lab.tree("cp1").remove("/etc/kubernetes/pki/ca.key").unwrap();
+        lab.tree("cp1")
+            .remove("/etc/kubernetes/pki/ca.key")
+            .unwrap();
         let found = lab.of(RULE.id);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Note));
-        assert!(matches!(&found[0].orders[0].command, Command::Fetch { from, .. } if from == "cp2"));
+        assert!(
+            matches!(&found[0].orders[0].command, Command::Fetch { from, .. } if from == "cp2")
+        );
         lab.horizon = lab.days(400);
         assert_eq!(lab.of(RULE.id)[0].severity, Severity::Warning);
         lab.at = lab.days(390);

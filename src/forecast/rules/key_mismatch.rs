@@ -25,17 +25,15 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                     format!("{path} is no private key that kubeadm can read")
                 } else {
                     match key.belongs_to.first() {
-                        Some(other) => format!("{path} is not the key of {base}.crt but of {other}"),
+                        Some(other) => {
+                            format!("{path} is not the key of {base}.crt but of {other}")
+                        }
                         None => format!("{path} is not the key of {base}.crt"),
                     }
                 };
                 out.push(judge(cluster, node, base, &what));
             }
-            for user in file
-                .kubeconfig
-                .iter()
-                .filter_map(|config| config.user())
-            {
+            for user in file.kubeconfig.iter().filter_map(|config| config.user()) {
                 if let Some(key) = &user.key
                     && !user.certificates.is_empty()
                     && !key.belongs_to.contains(path)
@@ -70,7 +68,10 @@ fn judge(cluster: &Cluster<'_>, node: &Node, base: &str, what: &str) -> Finding 
     let (crt, key) = (format!("{base}.crt"), format!("{base}.key"));
     let mine = node.certificates(&crt);
     let whole = cluster.control_planes().find(|other| {
-        other.certificates(&crt).first().map(crate::pki::Certificate::der)
+        other
+            .certificates(&crt)
+            .first()
+            .map(crate::pki::Certificate::der)
             == mine.first().map(crate::pki::Certificate::der)
             && other
                 .file(&key)
@@ -127,10 +128,21 @@ mod tests {
         lab.write("cp1", &format!("{PKI}/ca.key"), &other);
         let found = lab.of(RULE.id);
         assert_eq!(found.len(), 1);
-        assert!(found[0].what.contains("but of /etc/kubernetes/pki/front-proxy-ca.crt"), "{found:?}");
-        assert!(matches!(&found[0].orders[0].command, Command::Fetch { from, .. } if from == "cp2"));
+        assert!(
+            found[0]
+                .what
+                .contains("but of /etc/kubernetes/pki/front-proxy-ca.crt"),
+            "{found:?}"
+        );
+        assert!(
+            matches!(&found[0].orders[0].command, Command::Fetch { from, .. } if from == "cp2")
+        );
         lab.write("cp2", &format!("{PKI}/apiserver.key"), "garbage");
         let found = lab.of(RULE.id);
-        assert!(found.iter().any(|it| it.node == "cp2" && it.what.contains("no private key")));
+        assert!(
+            found
+                .iter()
+                .any(|it| it.node == "cp2" && it.what.contains("no private key"))
+        );
     }
 }

@@ -30,7 +30,9 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             let (severity, what) = if some {
                 (
                     Severity::Note,
-                    format!("{path} does not trust every CA of ca.crt: a bundle that is not everywhere yet"),
+                    format!(
+                        "{path} does not trust every CA of ca.crt: a bundle that is not everywhere yet"
+                    ),
                 )
             } else {
                 (

@@ -30,7 +30,9 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         let life = end.duration_since(from).as_secs_f64();
         let late = shift(from, SignedDuration::from_secs((life * WINDOW_ENDS) as i64));
         if end < cluster.at {
-            let from = cluster.signer().map_or("a control plane", |node| node.name.as_str());
+            let from = cluster
+                .signer()
+                .map_or("a control plane", |node| node.name.as_str());
             out.push(
                 Finding::new(
                     &RULE,

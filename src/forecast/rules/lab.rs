@@ -61,7 +61,12 @@ impl Lab {
         self.trees
             .iter()
             .map(|(name, tree)| {
-                node(&TreePlace(tree), name, Some(&self.version.to_string()), self.at)
+                node(
+                    &TreePlace(tree),
+                    name,
+                    Some(&self.version.to_string()),
+                    self.at,
+                )
             })
             .collect()
     }
@@ -131,9 +136,15 @@ impl Lab {
     /// Another CA of the same name.
     pub fn other_ca(&self) -> String {
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
-        issue::self_signed_ca("kubernetes", &key, self.at, shift(self.at, SignedDuration::from_hours(87_600)), 9)
-            .unwrap()
-            .to_pem()
+        issue::self_signed_ca(
+            "kubernetes",
+            &key,
+            self.at,
+            shift(self.at, SignedDuration::from_hours(87_600)),
+            9,
+        )
+        .unwrap()
+        .to_pem()
     }
 
     pub fn days(&self, days: i64) -> Timestamp {

@@ -61,7 +61,9 @@ mod tests {
         let mut lab = Lab::new("v1.36.3", 1, 0);
         assert!(lab.of(RULE.id).is_empty());
         let far = lab.days(20 * 365);
-        lab.issue("cp1", "apiserver", "ca", |template| template.not_after = far);
+        lab.issue("cp1", "apiserver", "ca", |template| {
+            template.not_after = far
+        });
         let found = lab.of(RULE.id);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
         lab.horizon = lab.days(11 * 365);

@@ -126,7 +126,14 @@ pub fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         .iter()
         .flat_map(|rule| (rule.check)(cluster))
         .collect();
-    found.sort_by_key(|finding| (finding.severity, finding.at, finding.rule, finding.node.clone()));
+    found.sort_by_key(|finding| {
+        (
+            finding.severity,
+            finding.at,
+            finding.rule,
+            finding.node.clone(),
+        )
+    });
     found
 }
 
@@ -163,7 +170,11 @@ impl<'c> Cluster<'c> {
         self.control_planes().find(|node| {
             node.file("/etc/kubernetes/pki/ca.key")
                 .and_then(|file| file.key.as_ref())
-                .is_some_and(|key| key.belongs_to.iter().any(|path| path == "/etc/kubernetes/pki/ca.crt"))
+                .is_some_and(|key| {
+                    key.belongs_to
+                        .iter()
+                        .any(|path| path == "/etc/kubernetes/pki/ca.crt")
+                })
         })
     }
 }

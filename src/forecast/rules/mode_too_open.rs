@@ -21,13 +21,20 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                     .is_some_and(|config| config.users.values().any(|user| user.key.is_some()));
             let mode = u32::from_str_radix(&file.mode, 8).unwrap_or(0);
             if has_key && mode & 0o077 != 0 {
-                let whom = if mode & 0o007 != 0 { "everybody" } else { "its group" };
+                let whom = if mode & 0o007 != 0 {
+                    "everybody"
+                } else {
+                    "its group"
+                };
                 out.push(
                     Finding::new(
                         &RULE,
                         Severity::Warning,
                         node,
-                        format!("{path} holds a private key and has mode {}: {whom} can get at it", file.mode),
+                        format!(
+                            "{path} holds a private key and has mode {}: {whom} can get at it",
+                            file.mode
+                        ),
                     )
                     .order([Order::new(
                         &node.name,

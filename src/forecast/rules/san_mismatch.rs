@@ -18,7 +18,11 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         };
         for (phase, base, who) in [
             ("apiserver", "apiserver", "its clients"),
-            ("etcd-server", "etcd/server", "the other control planes' kubeadm and etcdctl"),
+            (
+                "etcd-server",
+                "etcd/server",
+                "the other control planes' kubeadm and etcdctl",
+            ),
             ("etcd-peer", "etcd/peer", "the other members of etcd"),
         ] {
             let path = format!("/etc/kubernetes/pki/{base}.crt");

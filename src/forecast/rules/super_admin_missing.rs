@@ -17,7 +17,9 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     if !Profile::of(cluster.version).super_admin {
         return Vec::new();
     }
-    let anywhere = cluster.control_planes().any(|node| node.file(PATH).is_some());
+    let anywhere = cluster
+        .control_planes()
+        .any(|node| node.file(PATH).is_some());
     cluster
         .control_planes()
         .filter(|node| node.file(PATH).is_none())

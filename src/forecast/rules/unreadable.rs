@@ -22,11 +22,17 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 || path.starts_with("/etc/kubernetes/manifests/")
                 || path.starts_with("/etc/kubernetes/") && path.ends_with(".conf")
                 || path.ends_with("kubelet-client-current.pem");
-            let severity = if matters { Severity::Error } else { Severity::Note };
+            let severity = if matters {
+                Severity::Error
+            } else {
+                Severity::Note
+            };
             out.push(
                 Finding::new(&RULE, severity, node, format!("{path}: {why}")).order([Order::new(
                     &node.name,
-                    Command::ByHand(format!("look at {path}; restore it from a backup or have kubeadm make it anew")),
+                    Command::ByHand(format!(
+                        "look at {path}; restore it from a backup or have kubeadm make it anew"
+                    )),
                 )]),
             );
         }

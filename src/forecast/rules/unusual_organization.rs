@@ -60,7 +60,10 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         };
         let organizations = certificate.organizations();
         let masters = organizations.iter().any(|group| group == "system:masters");
-        let expected = masters || organizations.iter().any(|group| group == "kubeadm:cluster-admins");
+        let expected = masters
+            || organizations
+                .iter()
+                .any(|group| group == "kubeadm:cluster-admins");
         if !expected {
             out.push(Finding::new(
                 &RULE,
@@ -100,6 +103,10 @@ mod tests {
         lab.issue("cp1", "apiserver-kubelet-client", "ca", |template| {
             template.organizations = vec!["ops".into()];
         });
-        assert!(lab.of(RULE.id).iter().any(|it| it.what.contains("is for ops")));
+        assert!(
+            lab.of(RULE.id)
+                .iter()
+                .any(|it| it.what.contains("is for ops"))
+        );
     }
 }
