@@ -82,13 +82,12 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         for unread in &node.unread {
             output::complain(&format!("warning: {}: not captured: {unread}", node.name));
         }
-        if node.version.is_none() {
-            output::complain(&format!(
-                "warning: {}: nothing tells its Kubernetes version; give --kubernetes-version where no other node \
-                 tells it",
-                node.name
-            ));
-        }
+    }
+    if capture.nodes.iter().all(|node| node.version.is_none()) {
+        output::complain(
+            "warning: nothing tells the Kubernetes version; a forecast needs a capture of a control plane with its \
+             manifests, or --kubernetes-version",
+        );
     }
     let text = match capture.to_yaml() {
         Ok(text) => text,

@@ -433,7 +433,10 @@ fn words(occasions: &[Occasion]) -> Vec<String> {
     let mut lines: Vec<String> = occasions
         .iter()
         .take(LINES_MAX)
-        .map(|occasion| format!("{}: {}", occasion.at, occasion.act.words()))
+        .map(|occasion| {
+            let at = jiff::fmt::strtime::format("%Y-%m-%d %H:%M UTC", occasion.at);
+            format!("{}: {}", at.unwrap_or_default(), occasion.act.words())
+        })
         .collect();
     if occasions.len() > LINES_MAX {
         lines.push(format!("and {} more", occasions.len() - LINES_MAX));

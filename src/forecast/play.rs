@@ -263,7 +263,42 @@ fn broken_later(records: &[Record], first: usize, known: &[String]) -> Vec<Break
             },
         ));
     }
-    out.into_iter().map(|(_, found)| found).collect()
+    gather(out.into_iter().map(|(_, found)| found).collect())
+}
+
+/// A kubelet that does not start takes the Pods of its node with it, and those others elsewhere: one break, told by
+/// the kubelet.
+fn gather(breaks: Vec<Break>) -> Vec<Break> {
+    let lame = |found: &Break| {
+        found
+            .consequences
+            .first()
+            .is_some_and(|first| first.what.starts_with("kubelet@") && first.text == found.cause)
+    };
+    let by_itself = |found: &Break| {
+        found
+            .consequences
+            .first()
+            .is_some_and(|first| first.text == found.cause)
+    };
+    let (leaders, others): (Vec<Break>, Vec<Break>) = breaks.into_iter().partition(lame);
+    let mut out = leaders;
+    let mut kept = Vec::new();
+    for other in others {
+        let leader = out
+            .iter_mut()
+            .find(|leader| leader.at.duration_since(other.at).abs() < PASSING && by_itself(&other));
+        match leader {
+            Some(leader) => {
+                leader.at = leader.at.min(other.at);
+                leader.consequences.extend(other.consequences);
+            }
+            None => kept.push(other),
+        }
+    }
+    out.extend(kept);
+    out.sort_by_key(|found| found.at);
+    out
 }
 
 /// The event that began the chain which led to a record.

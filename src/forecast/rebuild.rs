@@ -139,8 +139,9 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         ));
     }
     assumptions.push(
-        "every process is taken to hold in memory what its files say: a certificate that was renewed without a \
-         restart cannot be seen in files"
+        "every process is taken to have started when the capture was taken and to hold in memory what its files say: a \
+         certificate that was renewed without a restart, or an API server that has run for most of a year, cannot be seen \
+         in files"
             .to_owned(),
     );
     assumptions.push(format!(

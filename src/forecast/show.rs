@@ -316,6 +316,8 @@ impl Page {
         let options = textwrap::Options::new(self.width)
             .initial_indent(lead)
             .subsequent_indent(&blank)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
             .break_words(false);
         for line in textwrap::wrap(text, options) {
             let _ = writeln!(self.text, "{line}");
