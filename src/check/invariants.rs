@@ -88,13 +88,12 @@ impl Invariants {
     }
 
     fn kubelets(&mut self, world: &World, broken: &mut Vec<(Invariant, Seen)>) {
-        let signer = world.working_leader(Component::ControllerManager).is_some();
         let ticks = world.clock.ticks();
         for (node, machine) in world.nodes.iter().enumerate() {
             let kubelet = &machine.kubelet;
             let now = world.wall(node);
             let due = kubelet.deadline.is_some_and(|deadline| now >= deadline);
-            let serves = signer
+            let serves = world.renews_kubelet(node)
                 && machine.powered
                 && kubelet.state == KubeletState::Running
                 && world.edges.iter().any(|edge| {

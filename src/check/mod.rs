@@ -4,6 +4,7 @@ mod edges;
 mod facts;
 pub mod invariants;
 mod processes;
+mod requests;
 mod select;
 
 use std::collections::BTreeMap;

@@ -8,9 +8,11 @@ mod bootstrap;
 mod clock;
 mod command;
 mod connections;
+pub mod csr;
 mod edge;
 mod engine;
 mod files;
+pub mod kubectl;
 mod kubelet;
 mod leader;
 mod loopback;
@@ -21,7 +23,6 @@ mod random;
 mod rbac;
 mod rebuild;
 mod redate;
-mod requests;
 mod settle;
 mod surroundings;
 mod texts;
@@ -31,8 +32,10 @@ mod world;
 
 pub use bootstrap::ClusterError;
 pub use clock::Clock;
+pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
@@ -40,7 +43,6 @@ pub use node::{
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use rebuild::Found;
-pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

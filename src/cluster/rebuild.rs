@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::engine::Engine;
-use super::node::{KUBELET_CONF, KUBELET_CURRENT, KubeletState, Node, Rotation, Stranded};
+use super::node::Node;
 use super::world::{Spec, World};
 use crate::fs::MemoryTree;
 use crate::kubeadm::Version;
@@ -78,35 +78,5 @@ impl World {
         );
         world.record(EventKind::Note, Weight::Normal, None, "cluster", text, None);
         world
-    }
-
-    /// A kubelet that has a valid certificate of its own goes on, whatever kubelet.conf embeds: that is read at the
-    /// start only.
-    fn resume_kubelet(&mut self, node: usize) -> bool {
-        let now = self.wall(node);
-        let tree = &self.nodes[node].tree;
-        let Ok(stored) = self.files.pair(tree, KUBELET_CURRENT, KUBELET_CURRENT) else {
-            return false;
-        };
-        let Ok(config) = self.files.client_config(tree, KUBELET_CONF) else {
-            return false;
-        };
-        if now > stored.not_after() {
-            return false;
-        }
-        let client_ca = self.files.roots(tree, "/etc/kubernetes/pki/ca.crt").ok();
-        let id = self.process_number();
-        let kubelet = &mut self.nodes[node].kubelet;
-        kubelet.state = KubeletState::Running;
-        kubelet.id = id;
-        kubelet.config = Some(config);
-        kubelet.client_ca = client_ca;
-        kubelet.current = Some(stored);
-        kubelet.rotation = Rotation::Idle;
-        kubelet.server_healthy = true;
-        kubelet.stranded = Stranded::No;
-        self.draw_deadline(node, false);
-        self.sync_manifests(node);
-        true
     }
 }

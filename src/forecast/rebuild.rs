@@ -19,7 +19,7 @@ use crate::pki::{
     Certificate, Entry, KeyAlgorithm, Kubeconfig, PrivateKey, PublicKey, pool_key, pool_size,
     reissue, spki_algorithm,
 };
-use crate::scenario::Component;
+use crate::scenario::{ApproverPolicy, Component};
 use crate::time::SignedDuration;
 
 /// Why a world cannot be made of a capture.
@@ -159,9 +159,13 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,
+        controller_manager_args: signing_flags(ordered[0]),
+        server_tls_bootstrap: requests_serving(ordered[0]),
+        metrics_server: None,
+        serving_approver: approver(&ordered, &mut assumptions),
         seed: 0,
     };
-    let config_maps = config_maps(ordered[0], cluster_version);
+    let config_maps = config_maps(ordered[0], cluster_version, &spec);
     Ok(Rebuilt {
         world: World::rebuilt(spec, engine, machines, shared, config_maps),
         assumptions,
@@ -219,7 +223,12 @@ fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
             let Some(component) = component_of(&pod.component) else {
                 continue;
             };
-            let usual = manifests::static_pod(component, Version::new(36, 0), "");
+            let usual = manifests::static_pod(
+                component,
+                Version::new(36, 0),
+                "",
+                manifests::Options::default(),
+            );
             for line in usual.lines() {
                 let Some((flag, value)) = line
                     .trim()
@@ -231,6 +240,7 @@ fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
                 if let Some(other) = pod.flags.get(flag)
                     && other != value
                     && value.starts_with("/etc/kubernetes/")
+                    && !flag.starts_with("cluster-signing-")
                 {
                     return refuse(
                         node,
@@ -264,13 +274,17 @@ fn component_of(name: &str) -> Option<Component> {
     }
 }
 
-/// The address a control plane's serving certificate is for, where no manifest tells it: the last one.
+/// The address that a serving certificate is for, where no manifest tells it: the last one.
 fn address_of_certificate(node: &Node) -> Option<IpAddr> {
-    node.certificates("/etc/kubernetes/pki/apiserver.crt")
-        .first()?
-        .ip_addresses()
-        .last()
-        .copied()
+    let last = |path| {
+        node.certificates(path)
+            .first()?
+            .ip_addresses()
+            .last()
+            .copied()
+    };
+    last("/etc/kubernetes/pki/apiserver.crt")
+        .or_else(|| last("/var/lib/kubelet/pki/kubelet-server-current.pem"))
 }
 
 /// Hosts of kubeconfigs that are no captured node.
@@ -303,7 +317,57 @@ fn host_of(server: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_owned())
 }
 
-fn config_maps(node: &Node, version: Version) -> BTreeMap<String, BTreeMap<String, String>> {
+/// What a controller-manager is told besides kubeadm's own flags, as far as signing depends on it.
+fn signing_flags(node: &Node) -> Vec<(String, String)> {
+    const SIGNING: [(&str, &str); 5] = [
+        ("cluster-signing-cert-file", "/etc/kubernetes/pki/ca.crt"),
+        ("cluster-signing-key-file", "/etc/kubernetes/pki/ca.key"),
+        ("cluster-signing-duration", ""),
+        ("experimental-cluster-signing-duration", ""),
+        ("controllers", "*,bootstrapsigner,tokencleaner"),
+    ];
+    let Some(manifest) = node
+        .file("/etc/kubernetes/manifests/kube-controller-manager.yaml")
+        .and_then(|file| file.manifest.as_ref())
+    else {
+        return Vec::new();
+    };
+    SIGNING
+        .into_iter()
+        .filter_map(|(name, usual)| {
+            let value = manifest.flags.get(name)?;
+            // Without the CA's key kubeadm itself leaves the files out.
+            (value != usual && !value.is_empty()).then(|| (name.to_owned(), value.clone()))
+        })
+        .collect()
+}
+
+fn requests_serving(node: &Node) -> bool {
+    node.settings
+        .get("kubelet.serverTLSBootstrap")
+        .is_some_and(|value| value == "true")
+}
+
+/// Somebody approves serving certificates where a kubelet has one: nothing in files says who.
+fn approver(nodes: &[&Node], assumptions: &mut Vec<String>) -> Option<ApproverPolicy> {
+    const SERVING: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+    if !nodes.iter().any(|node| requests_serving(node)) {
+        return None;
+    }
+    let approved = nodes.iter().any(|node| node.file(SERVING).is_some());
+    assumptions.push(if approved {
+        "kubelets have serving certificates from the cluster; whoever approved them is taken to go on doing so".to_owned()
+    } else {
+        "kubelets request serving certificates and none has one; nobody is taken to approve them".to_owned()
+    });
+    approved.then_some(ApproverPolicy::Strict)
+}
+
+fn config_maps(
+    node: &Node,
+    version: Version,
+    spec: &Spec,
+) -> BTreeMap<String, BTreeMap<String, String>> {
     let api = *CONFIG_API.at(version);
     let mut cluster =
         format!("apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n");
@@ -319,8 +383,18 @@ fn config_maps(node: &Node, version: Version) -> BTreeMap<String, BTreeMap<Strin
             cluster += &format!("{setting}: {value}\n");
         }
     }
-    let kubelet = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n";
-    let kubelet: BTreeMap<String, String> = [("kubelet".to_owned(), kubelet.to_owned())].into();
+    if !spec.controller_manager_args.is_empty() {
+        // v1beta4 has a list of names and values where older formats have a map.
+        cluster += "controllerManager:\n  extraArgs:\n";
+        for (name, value) in &spec.controller_manager_args {
+            cluster += &if api.ends_with("v1beta4") {
+                format!("  - name: {name}\n    value: {value:?}\n")
+            } else {
+                format!("    {name}: {value:?}\n")
+            };
+        }
+    }
+    let kubelet: BTreeMap<String, String> = [("kubelet".to_owned(), kubelet_config(node))].into();
     [
         (
             "kubeadm-config".to_owned(),
@@ -330,6 +404,15 @@ fn config_maps(node: &Node, version: Version) -> BTreeMap<String, BTreeMap<Strin
         (format!("kubelet-config-1.{}", version.minor), kubelet),
     ]
     .into()
+}
+
+/// A KubeletConfiguration, as far as certificates depend on it.
+fn kubelet_config(node: &Node) -> String {
+    let mut text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n".to_owned();
+    if requests_serving(node) {
+        text += "serverTLSBootstrap: true\n";
+    }
+    text
 }
 
 /// The keys of this run, by what they stand for.
@@ -517,6 +600,11 @@ impl Ring {
                 tree.set_owner(path, uid, gid)?;
             }
         }
+        tree.write(
+            "/var/lib/kubelet/config.yaml",
+            kubelet_config(node).as_bytes(),
+            0o644,
+        )?;
         let manifests_captured = node.files.values().any(|file| file.manifest.is_some());
         if node.control_plane && !manifests_captured {
             assumptions.push(format!(
@@ -524,7 +612,11 @@ impl Ring {
                 node.name
             ));
             for component in crate::cluster::STATIC_PODS {
-                let text = manifests::static_pod(component, version, &address.to_string());
+                let options = manifests::Options {
+                    external_ca: node.file("/etc/kubernetes/pki/ca.key").is_none(),
+                    controller_manager_args: &[],
+                };
+                let text = manifests::static_pod(component, version, &address.to_string(), options);
                 tree.write(&World::manifest_path(component), text.as_bytes(), 0o600)?;
             }
         }
@@ -543,7 +635,7 @@ impl Ring {
             return self.kubeconfig(node, config, version);
         }
         if let Some(manifest) = &file.manifest {
-            return manifest_text(manifest, version, address);
+            return manifest_text(manifest, version, address, &signing_flags(node));
         }
         if let Some(public) = &file.public_key {
             return PublicKey::parse_pem(public.as_bytes())
@@ -618,7 +710,12 @@ impl Ring {
 }
 
 /// A manifest as the simulation knows it, with the captured image.
-fn manifest_text(manifest: &capture::Manifest, version: Version, address: IpAddr) -> String {
+fn manifest_text(
+    manifest: &capture::Manifest,
+    version: Version,
+    address: IpAddr,
+    signing: &[(String, String)],
+) -> String {
     let Some(component) = component_of(&manifest.component) else {
         return format!("kind: Pod\n# {}\n", manifest.component);
     };
@@ -637,7 +734,14 @@ fn manifest_text(manifest: &capture::Manifest, version: Version, address: IpAddr
         Component::Etcd => version,
         _ => of_tag.unwrap_or(version),
     };
-    let text = manifests::static_pod(component, own, &address.to_string());
+    let options = manifests::Options {
+        external_ca: manifest
+            .flags
+            .get("cluster-signing-key-file")
+            .is_none_or(String::is_empty),
+        controller_manager_args: signing,
+    };
+    let text = manifests::static_pod(component, own, &address.to_string(), options);
     if component != Component::Etcd || tag.is_empty() {
         return text;
     }

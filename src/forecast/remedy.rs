@@ -13,6 +13,7 @@ use crate::time::SignedDuration;
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
 const CA: &str = "/etc/kubernetes/pki/ca.crt";
 
 /// A command on a node. The order is the one they are to be given in.
@@ -53,6 +54,8 @@ pub enum Command {
     CopyAdminConf,
     /// Restart every static Pod.
     RestartControlPlane,
+    /// Move away what the kubelet made for itself to serve with: it makes new files at its next start.
+    MoveServing,
     /// A new kubelet.conf from a control plane that has the CA's key.
     NewKubeletConf {
         /// From which node.
@@ -108,6 +111,7 @@ impl Order {
                 "sleep 60   # until crictl ps shows none of the four".to_owned(),
                 "mv /root/manifests/*.yaml /etc/kubernetes/manifests/".to_owned(),
             ],
+            Command::MoveServing => vec![format!("mv {SERVING}.crt {SERVING}.key /root/")],
             Command::PointKubeletConf => vec![format!(
                 "sed -i 's#client-certificate-data:.*#client-certificate: {CURRENT}#; \
                      s#client-key-data:.*#client-key: {CURRENT}#' {KUBELET_CONF}"
@@ -183,6 +187,12 @@ impl Order {
             }
             Command::CopyAdminConf => copy_admin_conf(world, node)?,
             Command::RestartControlPlane => restart_control_plane(world, node),
+            Command::MoveServing => {
+                for ending in ["crt", "key"] {
+                    let tree = &mut world.nodes[node].tree;
+                    tree.remove(&format!("{SERVING}.{ending}")).map_err(said)?;
+                }
+            }
             Command::PointKubeletConf => point_kubelet_conf(world, node)?,
             Command::NewKubeletConf { from } => {
                 let source = world

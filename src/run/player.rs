@@ -31,6 +31,10 @@ impl<'a> Player<'a> {
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
+            controller_manager_args: cluster.controller_manager_args.clone(),
+            server_tls_bootstrap: cluster.server_tls_bootstrap,
+            metrics_server: cluster.metrics_server,
+            serving_approver: cluster.serving_approver,
             seed,
         };
         let world = World::with(spec, engine);

@@ -112,6 +112,10 @@ fn the_table_of_every_version_comes_back() {
                 key_algorithm: None,
                 certificate_validity: None,
                 ca_validity: None,
+                controller_manager_args: Vec::new(),
+                server_tls_bootstrap: false,
+                metrics_server: None,
+                serving_approver: None,
                 seed: 3,
             });
             world.create_cluster().unwrap();
@@ -144,6 +148,10 @@ fn json_and_yaml_say_it_to_the_second() {
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 3,
     });
     world.create_cluster().unwrap();

@@ -2,8 +2,11 @@
 
 use super::{Cluster, Finding, Rule, Severity};
 use crate::forecast::remedy::{Command, Order};
+use crate::time::{SignedDuration, shift};
 
 const PATH: &str = "/var/lib/kubelet/pki/kubelet.crt";
+/// From here on something is to be done about it.
+const SOON: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 pub(super) const RULE: Rule = Rule {
     id: "kubelet-serving-ends",
@@ -24,26 +27,30 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             let certificate = node.certificates(PATH).into_iter().next()?;
             let end = certificate.not_after();
             // With serverTLSBootstrap the kubelet serves with another file, and this one is left over.
-            (!bootstraps && end <= cluster.horizon).then(|| {
-                let verb = if end < cluster.at { "has ended" } else { "ends" };
-                Finding::new(
-                    &RULE,
-                    Severity::Warning,
-                    node,
-                    format!(
-                        "{PATH} {verb} at {end}: kube-apiserver does not look at it, but metrics-server and everybody who \
-                         checks the kubelet's certificate does; the kubelet keeps an existing file, ended or not"
-                    ),
-                )
-                .at(end)
-                .order([Order::new(
-                    &node.name,
-                    Command::ByHand(format!(
-                        "mv {PATH} {} /root/ && systemctl restart kubelet   # it makes new ones, for a year",
-                        PATH.replace(".crt", ".key")
-                    )),
-                )])
-            })
+            if bootstraps || end > cluster.horizon {
+                return None;
+            }
+            let soon = end <= shift(cluster.at, SOON);
+            let verb = if end < cluster.at { "has ended" } else { "ends" };
+            let severity = if soon { Severity::Warning } else { Severity::Note };
+            let mut finding = Finding::new(
+                &RULE,
+                severity,
+                node,
+                format!(
+                    "{PATH} {verb} at {end}: kube-apiserver does not look at it, but metrics-server and everybody who \
+                     checks the kubelet's certificate does; the kubelet keeps an existing file, ended or not"
+                ),
+            );
+            finding.at = Some(end);
+            // What has time is done nearer to its end: new files live for a year from then.
+            if soon {
+                finding = finding.order([
+                    Order::new(&node.name, Command::MoveServing),
+                    Order::new(&node.name, Command::RestartKubelet),
+                ]);
+            }
+            Some(finding)
         })
         .collect()
 }
@@ -71,8 +78,10 @@ mod tests {
         };
         write(&mut lab, 365);
         assert!(lab.of(RULE.id).is_empty());
+        write(&mut lab, 95);
+        assert_eq!(lab.of(RULE.id)[0].severity, Severity::Note);
         write(&mut lab, 50);
-        assert_eq!(lab.of(RULE.id).len(), 1);
+        assert_eq!(lab.of(RULE.id)[0].severity, Severity::Warning);
         lab.write(
             "cp1",
             "/var/lib/kubelet/config.yaml",

@@ -30,6 +30,10 @@ impl Lab {
             key_algorithm: (version >= Version::new(31, 0)).then_some(KeyAlgorithm::EcdsaP256),
             certificate_validity: None,
             ca_validity: None,
+            controller_manager_args: Vec::new(),
+            server_tls_bootstrap: false,
+            metrics_server: None,
+            serving_approver: None,
             seed: 7,
         };
         let mut world = World::new(spec);

@@ -66,6 +66,10 @@ mod tests {
             key_algorithm: Some(crate::pki::KeyAlgorithm::EcdsaP256),
             certificate_validity: None,
             ca_validity: None,
+            controller_manager_args: Vec::new(),
+            server_tls_bootstrap: false,
+            metrics_server: None,
+            serving_approver: None,
             seed: 2,
         });
         world.create_cluster().unwrap();
