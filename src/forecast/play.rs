@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::plan::Occasion;
-use crate::cluster::{KubeletState, Outcome, World};
+use crate::cluster::{KubeletState, Outcome, STATIC_PODS, World};
+use crate::fs::Tree as _;
 use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp};
@@ -112,6 +113,22 @@ fn already_broken(world: &World) -> Vec<Break> {
                 });
         }
     }
+    for (index, node) in world.nodes.iter().enumerate() {
+        for component in STATIC_PODS {
+            let wanted = node.tree.exists(&World::manifest_path(component));
+            if !wanted || node.process(component).is_some() || down[index] {
+                continue;
+            }
+            let log = node.logs.get(&component).and_then(|lines| lines.last());
+            groups
+                .entry((Kind::Down, index))
+                .or_default()
+                .push(Consequence {
+                    what: format!("{}@{}", component.name(), node.name),
+                    text: log.map_or_else(|| "it does not run".to_owned(), Clone::clone),
+                });
+        }
+    }
     for edge in &world.edges {
         let failure = match &edge.fresh {
             Outcome::Failing(failure) | Outcome::Partial { failure, .. } => failure,
@@ -152,7 +169,7 @@ fn already_broken(world: &World) -> Vec<Break> {
 /// What is told first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// A kubelet does not run.
+    /// A process does not run.
     Down,
     /// A connection fails.
     Edge,

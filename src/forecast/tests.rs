@@ -575,3 +575,65 @@ mod hostile {
         }
     }
 }
+
+#[test]
+fn a_bundle_that_the_signer_refuses_breaks_at_a_restart_whatever_the_dates() {
+    let mut lab = Lab::new("v1.36.3", 1, 1);
+    let bundle = lab.text("cp1", &format!("{PKI}/ca.crt")) + &lab.other_ca();
+    lab.write("cp1", &format!("{PKI}/ca.crt"), &bundle);
+    let nodes = lab.captured();
+    let outlook = look(&nodes, 60, None);
+    assert!(
+        nodes
+            .iter()
+            .flat_map(|node| node.files.values())
+            .all(|file| {
+                super::capture::parse_all(&file.certificates)
+                    .iter()
+                    .all(|certificate| certificate.not_after() > outlook.until)
+            })
+    );
+    let all: Vec<_> = outlook
+        .breaks
+        .iter()
+        .chain(&outlook.breaks_with_restarts)
+        .collect();
+    assert!(
+        all.iter().any(|found| found
+            .consequences
+            .iter()
+            .any(|it| it.text.contains("expected 1 certificate, found 2"))),
+        "{outlook:#?}"
+    );
+    // What is to be done by hand is not replayed, and is not called cured.
+    assert!(!outlook.replay.as_ref().unwrap().cured);
+    assert!(show::table(&outlook, 400).contains("was not replayed"));
+}
+
+#[test]
+fn a_signer_with_files_of_its_own_is_kept() {
+    let mut lab = Lab::new("v1.36.3", 1, 1);
+    let path = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
+    let manifest = lab
+        .text("cp1", path)
+        .replace("pki/ca.crt", "pki/signer.crt")
+        .replace("pki/ca.key", "pki/signer.key");
+    lab.write("cp1", path, &manifest);
+    for ending in ["crt", "key"] {
+        let text = lab.text("cp1", &format!("{PKI}/ca.{ending}"));
+        lab.write("cp1", &format!("{PKI}/signer.{ending}"), &text);
+    }
+    let bundle = lab.text("cp1", &format!("{PKI}/ca.crt")) + &lab.other_ca();
+    lab.write("cp1", &format!("{PKI}/ca.crt"), &bundle);
+    let outlook = look(&lab.captured(), 60, None);
+    assert!(
+        outlook.breaks.is_empty() && outlook.breaks_with_restarts.is_empty(),
+        "{outlook:#?}"
+    );
+    assert!(
+        !outlook
+            .findings
+            .iter()
+            .any(|finding| finding.rule == "ca-bundle")
+    );
+}
