@@ -51,6 +51,10 @@ fn handshakes_agree_with_the_shortcut_on_every_day_that_matters() {
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
         certificate_validity: None,
         ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 7,
     });
     world.create_cluster().unwrap();
@@ -81,6 +85,10 @@ fn handshakes_agree_where_certificates_are_wrong() {
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
         certificate_validity: None,
         ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 8,
     });
     world.create_cluster().unwrap();

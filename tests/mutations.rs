@@ -144,6 +144,10 @@ fn cluster() -> World {
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
         certificate_validity: None,
         ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
         seed: 3,
     });
     world.create_cluster().unwrap();
