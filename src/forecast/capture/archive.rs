@@ -137,6 +137,9 @@ impl Archive {
                 archive.leave_out(&error.to_string());
             }
         }
+        // Whoever writes into a pipe pads the archive behind its end, and must not find the pipe closed.
+        std::io::copy(&mut reader.into_inner(), &mut std::io::sink())
+            .map_err(ArchiveError::Format)?;
         if !["/etc/kubernetes", "/var/lib/kubelet"]
             .iter()
             .any(|dir| archive.tree.exists(dir))
@@ -318,5 +321,14 @@ mod tests {
         let archive = Archive::read(&bytes[..]).unwrap();
         assert!(archive.read("/etc/kubernetes/pki/ca.crt").is_err());
         assert_eq!(archive.left_out().len(), 1);
+    }
+
+    #[test]
+    fn an_archive_is_read_to_its_very_end() {
+        let mut bytes = tar_of(&[("etc/kubernetes/pki/ca.crt", Regular, b"x", "")]);
+        bytes.extend([0; 9000]);
+        let mut rest = &bytes[..];
+        Archive::read(&mut rest).unwrap();
+        assert!(rest.is_empty());
     }
 }
