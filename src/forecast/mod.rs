@@ -12,6 +12,7 @@ pub mod plan;
 pub mod play;
 pub mod rebuild;
 pub mod remedy;
+mod ring;
 pub mod rules;
 pub mod show;
 pub mod skew;
