@@ -4,6 +4,7 @@ mod capture;
 mod coverage;
 mod engines;
 mod exit;
+mod explain;
 mod files;
 mod forecast;
 mod import;
@@ -45,6 +46,8 @@ enum Command {
     Replay(replay::Args),
     /// List the runs that scenarios and their matrices make.
     List(list::Args),
+    /// Say why a certificate, an edge, a kubelet or a request is as it is at an instant of a run.
+    Explain(explain::Args),
     /// Look for mistakes in scenarios without playing them.
     Lint(lint::Args),
     /// Print the JSON Schema of the scenario format.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &mut output),
         Command::Replay(args) => replay::run(args, &mut output),
         Command::List(args) => list::run(args, &mut output),
+        Command::Explain(args) => explain::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
         Command::Verify(args) => verify::run(args, &mut output),

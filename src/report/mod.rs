@@ -9,7 +9,7 @@ mod paint;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod wrap;
+pub(crate) mod wrap;
 
 pub use failure::replay_command;
 pub use paint::Style;

@@ -45,6 +45,7 @@ pub use kubectl::{KubectlCommand, MODELLED as KUBECTL_MODELLED};
 pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
 pub use rows::{ROWS, Row};
+pub use scalar::{edge, instant};
 pub use schema::schema;
 pub use types::*;
 
