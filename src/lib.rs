@@ -33,6 +33,7 @@
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod forecast;
 pub mod fs;
 pub mod kubeadm;
 pub mod pki;

@@ -1,10 +1,13 @@
 //! The command line: one file per sub-command.
 
+mod capture;
 mod coverage;
 mod engines;
 mod exit;
 mod explain;
 mod files;
+mod forecast;
+mod import;
 mod kubeadm;
 mod lint;
 mod list;
@@ -51,6 +54,12 @@ enum Command {
     Schema,
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
+    /// Write down the public parts of a cluster's PKI: no key leaves the machine.
+    Capture(capture::Args),
+    /// Say what will break in a captured cluster, when, and what to do about it.
+    Forecast(forecast::Args),
+    /// Make a scenario of a pasted table of dates.
+    Import(import::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -85,6 +94,9 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema => schema::run(&mut output),
         Command::Verify(args) => verify::run(args, &mut output),
+        Command::Capture(args) => capture::run(args, &mut output),
+        Command::Forecast(args) => forecast::run(args, &mut output),
+        Command::Import(args) => import::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
         // The exit code is kubeadm's own.
         Command::Kubeadm(args) => return on_a_tree(args),

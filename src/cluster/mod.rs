@@ -23,6 +23,8 @@ mod pods;
 mod port10250;
 mod random;
 mod rbac;
+mod rebuild;
+mod redate;
 mod settle;
 mod surroundings;
 mod texts;
@@ -44,6 +46,7 @@ pub use node::{
     STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
+pub use rebuild::Found;
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

@@ -275,7 +275,7 @@ impl World {
     pub(super) fn backends(&self, host: &str) -> Vec<usize> {
         let all = (0..self.nodes.len())
             .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some());
-        if host == LOAD_BALANCER {
+        if self.shared_hosts.contains(host) {
             return all
                 .filter(|&node| self.nodes[node].process(Component::ApiServer).is_some())
                 .collect();

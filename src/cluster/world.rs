@@ -86,6 +86,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Data of the ConfigMaps in kube-system, kept in etcd.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Host names that lead to every API server that listens: load balancers.
+    pub shared_hosts: BTreeSet<String>,
     /// ClusterRoleBindings by name, kept in etcd.
     pub role_bindings: BTreeMap<String, RoleBinding>,
     /// Who leads, by component: node and process.
@@ -239,6 +241,7 @@ impl World {
             leading_since: None,
             cleaned_at: None,
             config_maps: BTreeMap::new(),
+            shared_hosts: [super::topology::LOAD_BALANCER.to_owned()].into(),
             role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
             quorum: None,

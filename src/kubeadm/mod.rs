@@ -32,5 +32,5 @@ pub use api::{ApiError, ClusterReader, CommandOutput, Machine};
 pub use cmd::run;
 pub use config::ClusterConfiguration;
 pub use profile::uncertainties;
-pub use text::human_duration;
+pub use text::{human_duration, short_human_duration};
 pub use version::{Version, VersionError};

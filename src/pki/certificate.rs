@@ -283,6 +283,12 @@ impl Certificate {
         super::signature::check(&self.0, &parent.0)
     }
 
+    /// Whether another certificate's key made this one's signature, whatever that certificate may do.
+    #[must_use]
+    pub fn signature_is_by(&self, parent: &Self) -> bool {
+        super::signature::made_by(&self.0, &parent.0)
+    }
+
     /// Whether another certificate's key made this one's signature and its name is the issuer's.
     #[must_use]
     pub fn is_signed_by(&self, parent: &Self) -> bool {

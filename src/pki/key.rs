@@ -111,6 +111,13 @@ enum Signer {
     Ecdsa(EcdsaKeyPair),
 }
 
+impl Drop for Inner {
+    /// A key that nobody holds any more does not stay in memory that is given back.
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.der);
+    }
+}
+
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PrivateKey({}, {})", self.0.algorithm, self.id())
@@ -184,7 +191,7 @@ impl PrivateKey {
         if let Some(key) = super::pool::drawn(text) {
             return Ok(key);
         }
-        for block in pem::blocks(text) {
+        for mut block in pem::blocks(text) {
             let found = match block.kind.as_str() {
                 "EC PRIVATE KEY" => Self::from_sec1(&block.bytes, None),
                 "RSA PRIVATE KEY" => Self::from_pkcs1(&block.bytes),
@@ -195,6 +202,7 @@ impl PrivateKey {
                 },
                 _ => None,
             };
+            zeroize::Zeroize::zeroize(&mut block.bytes);
             if let Some(key) = found {
                 return Ok(key);
             }

@@ -95,6 +95,19 @@ pub(super) fn check(child: &Parsed, parent: &Parsed) -> Result<(), SignatureErro
     )
 }
 
+/// Whether a parent's key made a child's signature, whatever the parent may do.
+pub(super) fn made_by(child: &Parsed, parent: &Parsed) -> bool {
+    check_numbers(
+        kind(&child.signature_algorithm, &child.signature_parameters),
+        &child.tbs,
+        &child.signature,
+        &parent.key_algorithm,
+        &parent.key_parameters,
+        &parent.key_bits,
+    )
+    .is_ok()
+}
+
 /// Checks a request's signature with its own key; here Go accepts SHA-1, which nothing makes.
 pub(super) fn check_self(
     message: &[u8],

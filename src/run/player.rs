@@ -77,6 +77,9 @@ impl<'a> Player<'a> {
             for node in &mut self.world.nodes {
                 node.last_output = None;
             }
+            if let Err(error) = self.world_has_its_dates() {
+                return End::infrastructure(error);
+            }
         }
         self.mark_processes();
         self.mark_serials();
@@ -188,6 +191,18 @@ impl<'a> Player<'a> {
             cause: None,
         };
         self.judge(expectation, "step", seen);
+    }
+
+    /// Gives a new cluster's certificates the dates that the scenario wants.
+    ///
+    /// # Errors
+    /// With a sentence, where a certificate is not there.
+    pub fn world_has_its_dates(&mut self) -> Result<(), String> {
+        let certificates = &self.scenario.cluster.certificates;
+        if certificates.is_empty() {
+            return Ok(());
+        }
+        self.world.redate(certificates)
     }
 
     /// Remembers processes, to tell later which were restarted.

@@ -40,7 +40,12 @@ impl Player<'_> {
                 }
             }
             Action::Dormant { nodes, span } => self.sleep(nodes, *span)?,
-            Action::Init { exit_code } => self.init(*exit_code, &own)?,
+            Action::Init { exit_code } => {
+                self.init(*exit_code, &own)?;
+                if *exit_code == 0 {
+                    self.world_has_its_dates()?;
+                }
+            }
             Action::Issue(issue) => {
                 for node in self.nodes(&issue.nodes)? {
                     self.world

@@ -7,8 +7,8 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Cluster, Edit, Embed, Eventually, Expectation, MoveManifests, Nodes,
-    Position, Scenario, Step, Upgrade,
+    Action, Backend, Change, Cluster, Dated, Edit, Embed, Eventually, Expectation, MoveManifests,
+    Nodes, Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
@@ -186,7 +186,34 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
             .as_ref()
             .and_then(|one| one.value.0),
         bare: written.bare.as_ref().is_some_and(|bare| bare.value),
+        certificates: dates(written, problems),
     }
+}
+
+/// Dates of the cluster's certificates, CAs first: what they signed is checked against them.
+fn dates(written: &raw::Cluster, problems: &mut Problems) -> Vec<Dated> {
+    let Some(dates) = &written.certificates else {
+        return Vec::new();
+    };
+    let mut out: Vec<Dated> = Vec::new();
+    for (name, validity) in &dates.entries {
+        let not_before = validity.not_before.as_ref();
+        if let Some(from) = not_before
+            && from.value > validity.not_after.value
+        {
+            problems.push::<()>(Problem::new(
+                from.at,
+                format!("`{name}` would begin after its end"),
+            ));
+        }
+        out.push(Dated {
+            name: name.clone(),
+            not_before: not_before.map(|from| from.value),
+            not_after: validity.not_after.value,
+        });
+    }
+    out.sort_by_key(|dated| !dated.name.ends_with("ca"));
+    out
 }
 
 impl Variant<'_> {

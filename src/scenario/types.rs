@@ -117,6 +117,19 @@ pub struct Cluster {
     pub serving_approver: Option<ApproverPolicy>,
     /// `kubeadm init` is left to a step; the nodes are bare.
     pub bare: bool,
+    /// Certificates that get other dates before the first step.
+    pub certificates: Vec<Dated>,
+}
+
+/// A certificate with dates of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// kubeadm's name, or `kubelet`.
+    pub name: String,
+    /// First second of validity, where it is said.
+    pub not_before: Option<Timestamp>,
+    /// Last second of validity.
+    pub not_after: Timestamp,
 }
 
 /// How an installed approver of kubelet serving certificates decides. Kubernetes has none of its own.

@@ -5,6 +5,7 @@
 
 mod follow;
 mod manager;
+mod resume;
 mod serving;
 mod store;
 

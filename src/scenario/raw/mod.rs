@@ -107,6 +107,19 @@ record! {
         "metricsServer" metrics_server: Option<At<MetricsServer>>,
         /// Start with bare nodes: an `init` step makes the cluster.
         "bare" bare: Option<At<bool>>,
+        /// Other dates than init gives: the cluster is made, then these certificates are issued again with the same
+        /// names and keys, on every control plane (`kubelet` on every node), and everything is restarted.
+        "certificates" certificates: Option<Dates>,
+    }
+}
+
+record! {
+    /// Dates of a certificate.
+    "a certificate's dates" pub(crate) struct Validity {
+        /// First second of validity; a year (CAs: ten) before `notAfter`, or that of init if it is earlier.
+        "notBefore" not_before: Option<At<Timestamp>>,
+        /// Last second of validity.
+        "notAfter" not_after: At<Timestamp>,
     }
 }
 
@@ -198,6 +211,49 @@ super::scalar::checked_text! {
         && !text.starts_with('-'),
     "for example kubelet-conf-embedded; it is what --include selects by",
     r"^[a-z0-9][a-z0-9-]*$"
+}
+
+/// `cluster.certificates`: kubeadm's names and their dates.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Dates {
+    pub(crate) entries: Vec<(String, Validity)>,
+}
+
+impl Decode for Dates {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        use super::scalar::CERTIFICATES;
+        let fields = Fields::of(node, "a mapping of certificates to dates", problems)?;
+        let before = problems.len();
+        let mut entries = Vec::new();
+        for (key, value) in fields.entries() {
+            if !CERTIFICATES.contains(&key.text.as_str()) {
+                problems.push::<()>(
+                    Problem::new(key.at, format!("unknown certificate `{}`", key.text))
+                        .help(super::problem::suggest(&key.text, CERTIFICATES)),
+                );
+            }
+            if let Some(validity) = Validity::decode(value, problems) {
+                entries.push((key.text.clone(), validity));
+            }
+        }
+        (problems.len() == before).then_some(Self { entries })
+    }
+}
+
+impl JsonSchema for Dates {
+    fn schema_name() -> Cow<'static, str> {
+        "Dates".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let validity = generator.subschema_for::<Validity>();
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "enum": super::scalar::CERTIFICATES },
+            "additionalProperties": validity,
+            "examples": [{ "apiserver": { "notAfter": "2026-06-01T00:00:00Z" } }],
+        })
+    }
 }
 
 /// `spec.matrix`: keys and the values each can have.

@@ -1,0 +1,40 @@
+//! A kubelet that runs since before the world's first instant.
+
+use super::Manager;
+use crate::cluster::node::{KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded};
+use crate::cluster::world::World;
+
+impl World {
+    /// A kubelet that has a valid certificate of its own goes on, whatever kubelet.conf embeds: that is read at the
+    /// start only. Says whether it runs; one that cannot go on has to start.
+    pub(in crate::cluster) fn resume_kubelet(&mut self, node: usize) -> bool {
+        let now = self.wall(node);
+        let tree = &self.nodes[node].tree;
+        let Ok(stored) = self.files.pair(tree, KUBELET_CURRENT, KUBELET_CURRENT) else {
+            return false;
+        };
+        let Ok(config) = self.files.client_config(tree, KUBELET_CONF) else {
+            return false;
+        };
+        if now > stored.not_after() {
+            return false;
+        }
+        let client_ca = self.files.roots(tree, "/etc/kubernetes/pki/ca.crt").ok();
+        let id = self.process_number();
+        let kubelet = &mut self.nodes[node].kubelet;
+        kubelet.id = id;
+        kubelet.config = Some(config);
+        kubelet.client_ca = client_ca;
+        kubelet.current = Some(stored);
+        kubelet.rotation = Rotation::Idle;
+        kubelet.server_healthy = true;
+        kubelet.stranded = Stranded::No;
+        // What it serves with it has read already; files that are broken since show at the next start.
+        let _ = self.load_serving(node);
+        self.nodes[node].kubelet.state = KubeletState::Running;
+        self.draw_deadline(node, Manager::Client, false);
+        self.start_serving(node);
+        self.sync_manifests(node);
+        true
+    }
+}

@@ -1,0 +1,191 @@
+//! Tables of `kubeadm certs check-expiration` and `kubectl get csr`, between prompts and logs.
+
+use super::{Paste, Row, UNKNOWN_MAX};
+use crate::kubeadm::Version;
+use crate::time::Timestamp;
+
+/// Names that `check-expiration` shows.
+const NAMES: [&str; 15] = [
+    "admin.conf",
+    "apiserver",
+    "apiserver-etcd-client",
+    "apiserver-kubelet-client",
+    "controller-manager.conf",
+    "etcd-healthcheck-client",
+    "etcd-peer",
+    "etcd-server",
+    "front-proxy-client",
+    "kubelet.conf",
+    "scheduler.conf",
+    "super-admin.conf",
+    "ca",
+    "etcd-ca",
+    "front-proxy-ca",
+];
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Reads every line.
+pub(super) fn read(text: &str, paste: &mut Paste) {
+    for line in text.lines() {
+        let line = plain(line);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.is_empty() {
+            continue;
+        }
+        let understood = header(&line, paste)
+            || row(&words, paste)
+            || missing(&words, paste)
+            || request(&words, paste)
+            || said(&line, paste);
+        if !understood && paste.unknown.len() < UNKNOWN_MAX {
+            paste.unknown.push(line);
+        }
+    }
+}
+
+/// Without colours, control characters and Markdown's table bars.
+fn plain(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => {
+                // CSI ... letter
+                if rest.peek() == Some(&'[') {
+                    for c in rest.by_ref() {
+                        if c.is_ascii_alphabetic() {
+                            break;
+                        }
+                    }
+                }
+            }
+            '\t' | '|' | '\u{a0}' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out.trim().to_owned()
+}
+
+fn header(line: &str, paste: &mut Paste) -> bool {
+    let table = line.contains("EXPIRES") && line.contains("CERTIFICATE");
+    if table && line.starts_with("CERTIFICATE ") && !line.starts_with("CERTIFICATE AUTHORITY") {
+        paste.ca_column |= line.contains("CERTIFICATE AUTHORITY");
+    }
+    table || line.contains("REQUESTOR") && line.contains("CONDITION")
+}
+
+/// `apiserver   Dec 30, 2020 23:36 UTC   364d   ca   no`, with anything before it.
+fn row(words: &[&str], paste: &mut Paste) -> bool {
+    let Some((at, not_after)) = words
+        .windows(5)
+        .enumerate()
+        .find_map(|(index, window)| Some((index, date(window)?)))
+    else {
+        return false;
+    };
+    let Some(name) = at
+        .checked_sub(1)
+        .map(|before| words[before])
+        .filter(|name| NAMES.contains(name))
+    else {
+        return false;
+    };
+    let after = &words[at + 5..];
+    paste.external |= after.iter().skip(1).any(|word| *word == "yes");
+    paste.rows.push(Row {
+        name: name.to_owned(),
+        not_after: Some(not_after),
+        not_before: None,
+        residual: after
+            .first()
+            .filter(|word| is_residual(word))
+            .map(|word| (*word).to_owned()),
+        residual_s: None,
+        minutes: true,
+    });
+    true
+}
+
+fn date(words: &[&str]) -> Option<Timestamp> {
+    let [month, day, year, time, zone] = words else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|known| known == month)? + 1;
+    let day: u8 = day.strip_suffix(',')?.parse().ok()?;
+    let year: u16 = year.parse().ok()?;
+    (*zone == "UTC").then_some(())?;
+    format!("{year:04}-{month:02}-{day:02}T{time}:00Z")
+        .parse()
+        .ok()
+}
+
+fn is_residual(word: &str) -> bool {
+    word == "<invalid>" || crate::time::span::parse(word).is_ok()
+}
+
+/// `!MISSING! super-admin.conf`.
+fn missing(words: &[&str], paste: &mut Paste) -> bool {
+    let Some(name) = words
+        .windows(2)
+        .find(|pair| pair[0] == "!MISSING!" && NAMES.contains(&pair[1]))
+        .map(|pair| pair[1])
+    else {
+        return false;
+    };
+    paste.rows.push(Row {
+        name: name.to_owned(),
+        not_after: None,
+        not_before: None,
+        residual: None,
+        residual_s: None,
+        minutes: false,
+    });
+    true
+}
+
+/// `csr-8vx2k   3m   kubernetes.io/kubelet-serving   system:node:w1   <none>   Pending`.
+fn request(words: &[&str], paste: &mut Paste) -> bool {
+    const CONDITIONS: [&str; 5] = ["Pending", "Approved", "Denied", "Failed", "Issued"];
+    let condition = words
+        .last()
+        .is_some_and(|last| last.split(',').all(|word| CONDITIONS.contains(&word)));
+    if words.len() < 4 || !condition {
+        return false;
+    }
+    let Some(requestor) = words
+        .iter()
+        .find(|word| word.starts_with("system:") && word.len() > "system:".len())
+    else {
+        return false;
+    };
+    if let Some(node) = requestor.strip_prefix("system:node:")
+        && !paste.nodes.iter().any(|known| known == node)
+    {
+        paste.nodes.push(node.to_owned());
+    }
+    if paste.requests.len() < UNKNOWN_MAX {
+        paste.requests.push(words.join("  "));
+    }
+    true
+}
+
+/// Commands and messages that say something without being a row.
+fn said(line: &str, paste: &mut Paste) -> bool {
+    if let Some(version) = line.split(['"', ' ', ',', ':', '=']).find_map(|word| {
+        let version: Version = word.strip_prefix('v')?.parse().ok()?;
+        (version.major == 1).then_some(version)
+    }) {
+        paste.version.get_or_insert(version);
+    }
+    if line.contains("kubeadm alpha certs") {
+        paste.alpha = true;
+    }
+    // What kubeadm says before its tables.
+    line.contains("check-expiration")
+        || line.starts_with("[check-expiration]")
+        || line.contains("FYI: You can look at this config file")
+}

@@ -1,0 +1,639 @@
+//! Forecasts of clusters whose future is known.
+
+use super::capture::{Capture, Node};
+use super::outlook::{Options, Outlook, forecast};
+use super::plan::Plan;
+use super::rebuild::rebuild;
+use super::rules::lab::{Lab, PKI};
+use super::show;
+use crate::cluster::{Model, Spec, World};
+use crate::fs::Tree as _;
+use crate::pki::{Certificate, KeyAlgorithm};
+use crate::time::SignedDuration;
+
+const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+fn look(nodes: &[Node], horizon: i64, plan: Option<&str>) -> Outlook {
+    let options = Options {
+        horizon: days(horizon),
+        plan: plan.map(|steps| {
+            Plan::parse(&format!(
+                "apiVersion: certdrill/v1\nkind: Plan\nsteps:\n{steps}"
+            ))
+            .unwrap()
+        }),
+    };
+    forecast(nodes, &options, &|| Box::new(Model)).unwrap()
+}
+
+fn world_of(nodes: &[Node]) -> World {
+    rebuild(nodes, Box::new(Model)).unwrap().world
+}
+
+/// Every certificate and key of a node in words that do not depend on the keys themselves.
+fn shape(nodes: &[Node]) -> String {
+    let mut out = String::new();
+    for node in nodes {
+        let all: Vec<(String, Certificate)> = node
+            .files
+            .iter()
+            .flat_map(|(path, file)| {
+                let own = super::capture::parse_all(&file.certificates);
+                let config = file.kubeconfig.iter().flat_map(|config| {
+                    let users = config.users.values().map(|user| &user.certificates);
+                    let clusters = config.clusters.values().map(|cluster| &cluster.authority);
+                    users
+                        .chain(clusters)
+                        .flat_map(|pems| super::capture::parse_all(pems))
+                });
+                own.into_iter()
+                    .chain(config)
+                    .map(|certificate| (path.clone(), certificate))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        for (path, certificate) in &all {
+            let signers: Vec<&str> = all
+                .iter()
+                .filter(|(_, other)| certificate.is_signed_by(other))
+                .map(|(path, _)| path.as_str())
+                .collect();
+            out += &format!(
+                "{} {path} {:?} {:?} {:?} {:?} {} {} {} {:?} {:?} signed by {signers:?}\n",
+                node.name,
+                certificate.common_name(),
+                certificate.organizations(),
+                certificate.dns_names(),
+                certificate.ip_addresses(),
+                certificate.not_before(),
+                certificate.not_after(),
+                certificate.serial_hex(),
+                certificate.key_usage(),
+                certificate.ext_key_usages(),
+            );
+        }
+        for (path, file) in &node.files {
+            out += &format!(
+                "{} {path} {} {:?} {:?}\n",
+                node.name, file.mode, file.key, file.link
+            );
+            for user in file
+                .kubeconfig
+                .iter()
+                .flat_map(|config| config.users.values())
+            {
+                out += &format!("  {:?} {:?}\n", user.key, user.certificate_file);
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn a_rebuilt_cluster_has_the_same_shape_and_other_keys() {
+    for (version, broken) in [("v1.36.3", false), ("v1.36.3", true), ("v1.16.15", true)] {
+        let mut lab = Lab::new(version, 2, 1);
+        if broken {
+            // A pair that does not belong together, a bundle, a foreign CA, garbage, open modes.
+            let other = lab.text("cp1", &format!("{PKI}/front-proxy-ca.key"));
+            lab.write("cp2", &format!("{PKI}/ca.key"), &other);
+            let bundle = lab.text("cp1", &format!("{PKI}/etcd/ca.crt")) + &lab.other_ca();
+            lab.write("cp1", &format!("{PKI}/etcd/ca.crt"), &bundle);
+            let foreign = lab.other_ca();
+            lab.write("w1", &format!("{PKI}/ca.crt"), &foreign);
+            lab.write("cp2", &format!("{PKI}/apiserver.key"), "garbage");
+            lab.tree("cp1")
+                .set_mode(&format!("{PKI}/sa.key"), 0o644)
+                .unwrap();
+        }
+        let before = lab.captured();
+        // The world has run for a moment; only what nobody touched is compared.
+        let world = world_of(&before);
+        let after = Lab {
+            at: lab.at,
+            ..Lab::of_world(&world, lab.version)
+        }
+        .captured();
+        let untouched = |nodes: &[Node], others: &[Node]| {
+            let mut nodes = nodes.to_vec();
+            for (node, other) in nodes.iter_mut().zip(others) {
+                node.files.retain(|path, _| other.files.contains_key(path));
+            }
+            shape(&nodes)
+        };
+        assert_eq!(
+            untouched(&before, &after),
+            untouched(&after, &before),
+            "{version}"
+        );
+        let (old, new) = (
+            before[0].certificates(&format!("{PKI}/ca.crt")),
+            after[0].certificates(&format!("{PKI}/ca.crt")),
+        );
+        assert_ne!(old[0].spki_der(), new[0].spki_der());
+    }
+}
+
+#[test]
+fn a_rebuilt_cluster_prints_the_same_table() {
+    let lab = Lab::new("v1.36.3", 1, 0);
+    let mut original = World::new(Spec {
+        version: lab.version,
+        start: "2026-01-01T00:00:00Z".parse().unwrap(),
+        control_planes: 1,
+        workers: 0,
+        key_algorithm: Some(KeyAlgorithm::EcdsaP256),
+        certificate_validity: None,
+        ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
+        seed: 7,
+    });
+    original.create_cluster().unwrap();
+    let wait = lab.at.duration_since(original.now()) + SignedDuration::from_mins(3);
+    original.walk(wait);
+    let mut again = world_of(&lab.captured());
+    again.walk(SignedDuration::from_secs(90));
+    let (first, second) = (original.check_expiration(0), again.check_expiration(0));
+    assert_eq!(first.exit_code, 0);
+    assert_eq!(first.stdout, second.stdout);
+}
+
+#[test]
+fn a_sound_cluster_breaks_when_its_certificates_end_and_renewals_cure_it() {
+    let lab = Lab::new("v1.36.3", 1, 1);
+    let outlook = look(&lab.captured(), 400, None);
+    let first = &outlook.breaks[0];
+    assert_eq!(first.at.to_string(), "2027-01-01T00:00:01Z");
+    assert!(
+        first.cause.contains("certificates on disk have ended"),
+        "{first:?}"
+    );
+    assert!(
+        outlook.replay.as_ref().unwrap().cured,
+        "{:#?}",
+        outlook.replay
+    );
+    assert!(outlook.fails_within(days(30)).is_none());
+    assert_eq!(outlook.fails_within(days(370)), Some(first.at));
+    let text = show::table(&outlook, 80);
+    assert!(text.contains("kubeadm certs renew all"), "{text}");
+    assert!(show::html(&outlook).contains("<h2>What will break</h2>"));
+    // Within its first months nothing happens at all.
+    let near = look(&lab.captured(), 100, None);
+    assert!(
+        near.breaks.is_empty() && near.breaks_with_restarts.is_empty() && near.remedies.is_empty()
+    );
+}
+
+#[test]
+fn a_restart_breaks_what_no_end_of_validity_shows() {
+    // Every certificate is valid far beyond the horizon; only a key is not the one of its certificate.
+    let mut lab = Lab::new("v1.36.3", 1, 0);
+    let other = lab.text("cp1", &format!("{PKI}/front-proxy-client.key"));
+    lab.write(
+        "cp1",
+        &format!("{PKI}/apiserver-kubelet-client.key"),
+        &other,
+    );
+    let nodes = lab.captured();
+    let outlook = look(&nodes, 100, None);
+    let earliest = outlook
+        .breaks
+        .iter()
+        .chain(&outlook.breaks_with_restarts)
+        .map(|found| found.at)
+        .min();
+    assert!(earliest.is_some(), "{outlook:#?}");
+    assert!(
+        outlook
+            .findings
+            .iter()
+            .any(|finding| finding.rule == "key-mismatch")
+    );
+    assert!(outlook.replay.unwrap().cured);
+}
+
+#[test]
+fn the_wrong_key_of_a_ca_shows_in_the_first_renewal() {
+    let mut lab = Lab::new("v1.36.3", 2, 1);
+    let other = lab.text("cp1", &format!("{PKI}/front-proxy-ca.key"));
+    lab.write("cp1", &format!("{PKI}/ca.key"), &other);
+    let outlook = look(
+        &lab.captured(),
+        100,
+        Some("- { every: 30d, renew: { nodes: [cp1], restart: true } }\n"),
+    );
+    assert!(
+        outlook.refused[0].contains("kubeadm certs renew all fails on cp1"),
+        "{:?}",
+        outlook.refused
+    );
+    // The key is still on the other control plane.
+    assert!(
+        outlook.remedies[0].commands[0].contains("scp cp2:/etc/kubernetes/pki/ca.key"),
+        "{:?}",
+        outlook.remedies
+    );
+    assert!(
+        outlook.replay.as_ref().unwrap().cured,
+        "{:#?}",
+        outlook.replay
+    );
+}
+
+#[test]
+fn an_embedded_kubelet_conf_breaks_at_a_restart_and_is_cured() {
+    let mut world = World::new(Spec {
+        version: "v1.16.15".parse().unwrap(),
+        start: "2026-01-01T00:00:00Z".parse().unwrap(),
+        control_planes: 1,
+        workers: 1,
+        key_algorithm: None,
+        certificate_validity: None,
+        ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
+        seed: 1,
+    });
+    world.create_cluster().unwrap();
+    // Operators who renew in time: what is in use is valid, and kubelet.conf has ended.
+    world.walk(days(340));
+    world.kubeadm(
+        0,
+        &["alpha".into(), "certs".into(), "renew".into(), "all".into()],
+    );
+    super::remedy::copy_admin_conf(&mut world, 0).unwrap();
+    super::plan::restart_control_plane(&mut world, 0);
+    world.walk(days(40));
+    let nodes = Lab::of_world(&world, "v1.16.15".parse().unwrap()).captured();
+    let outlook = look(&nodes, 100, None);
+    assert!(
+        outlook.breaks.is_empty(),
+        "nothing fails while it runs: {:#?}",
+        outlook.breaks
+    );
+    let latent = &outlook.breaks_with_restarts;
+    assert!(
+        latent.iter().any(|found| {
+            found.cause.contains(
+                "part of the existing bootstrap client certificate is expired: 2027-01-01",
+            )
+        }),
+        "{latent:#?}"
+    );
+    assert!(
+        outlook.replay.as_ref().unwrap().cured,
+        "{:#?}",
+        outlook.replay
+    );
+    assert_eq!(outlook.fails_within(days(1)), Some(outlook.from));
+}
+
+#[test]
+fn a_kubelet_that_slept_is_repaired_by_the_recipe() {
+    let mut world = World::new(Spec {
+        version: "v1.36.3".parse().unwrap(),
+        start: "2026-01-01T00:00:00Z".parse().unwrap(),
+        control_planes: 1,
+        workers: 1,
+        key_algorithm: Some(KeyAlgorithm::EcdsaP256),
+        certificate_validity: None,
+        ca_validity: None,
+        controller_manager_args: Vec::new(),
+        server_tls_bootstrap: false,
+        metrics_server: None,
+        serving_approver: None,
+        seed: 1,
+    });
+    world.create_cluster().unwrap();
+    world.walk(days(200));
+    world.kubeadm(0, &["certs".into(), "renew".into(), "all".into()]);
+    super::plan::restart_control_plane(&mut world, 0);
+    world.power_off(1);
+    world.walk(days(200));
+    let nodes = Lab::of_world(&world, "v1.36.3".parse().unwrap()).captured();
+    let outlook = look(&nodes, 60, None);
+    assert!(
+        outlook.breaks[0].already && outlook.breaks[0].node == "w1",
+        "{:#?}",
+        outlook.breaks
+    );
+    let commands = &outlook
+        .remedies
+        .iter()
+        .find(|remedy| remedy.node == "w1")
+        .unwrap()
+        .commands;
+    assert!(
+        commands.iter().any(|line| line.contains("kubeconfig user")),
+        "{commands:?}"
+    );
+    assert!(
+        outlook.replay.as_ref().unwrap().cured,
+        "{:#?}",
+        outlook.replay
+    );
+}
+
+#[test]
+fn upgrades_renew_and_without_renewal_they_do_not() {
+    let lab = Lab::new("v1.36.2", 2, 1);
+    let nodes = lab.captured();
+    let plan = |more: &str| format!("- {{ after: 300d, upgrade: {{ to: v1.36.3{more} }} }}\n");
+    let renewed = look(&nodes, 400, Some(&plan("")));
+    assert!(renewed.refused.is_empty(), "{renewed:#?}");
+    // All that is left is the administrator's old copy of admin.conf.
+    assert!(
+        renewed
+            .breaks
+            .iter()
+            .all(|found| found.subjects() == "user@cp1 -> kube-apiserver")
+    );
+    assert_eq!(renewed.remedies.len(), 1);
+    assert_eq!(
+        renewed.remedies[0].commands,
+        ["cp /etc/kubernetes/admin.conf /root/.kube/config"]
+    );
+    assert!(renewed.replay.as_ref().unwrap().cured);
+    let kept = look(&nodes, 400, Some(&plan(", certificateRenewal: false")));
+    assert_eq!(kept.breaks[0].at.to_string(), "2027-01-01T00:00:01Z");
+}
+
+#[test]
+fn etcd_is_left_behind_by_patch_releases_before_1_31() {
+    let lab = Lab::new("v1.30.1", 1, 0);
+    let outlook = look(
+        &lab.captured(),
+        400,
+        Some("- { after: 300d, upgrade: { to: v1.30.5 } }\n"),
+    );
+    assert!(
+        outlook
+            .findings
+            .iter()
+            .any(|finding| finding.rule == "etcd-not-renewed")
+    );
+    assert!(
+        outlook.breaks[0].cause.contains("etcd/server.crt"),
+        "{:#?}",
+        outlook.breaks
+    );
+    assert!(outlook.replay.unwrap().cured);
+}
+
+#[test]
+fn a_peer_certificate_of_another_node_is_made_anew() {
+    let mut lab = Lab::new("v1.36.3", 3, 0);
+    for (node, address) in [
+        ("cp1", "10.0.0.10"),
+        ("cp2", "10.0.0.11"),
+        ("cp3", "10.0.0.12"),
+    ] {
+        let path = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+        let text = lab.text(node, path).replace(
+            "    - --client-ca-file",
+            &format!("    - --advertise-address={address}\n    - --client-ca-file"),
+        );
+        lab.write(node, path, &text);
+    }
+    for file in ["etcd/peer.crt", "etcd/peer.key"] {
+        lab.copy("cp1", "cp3", &format!("{PKI}/{file}"));
+    }
+    let outlook = look(&lab.captured(), 60, None);
+    assert!(outlook.breaks[0].already, "{:#?}", outlook.breaks);
+    assert!(
+        outlook.replay.as_ref().unwrap().cured,
+        "{:#?}",
+        outlook.replay
+    );
+}
+
+#[test]
+fn what_cannot_be_simulated_is_not_played() {
+    let mut lab = Lab::new("v1.36.3", 1, 0);
+    lab.tree("cp1")
+        .remove("/etc/kubernetes/manifests/etcd.yaml")
+        .unwrap();
+    let outlook = look(&lab.captured(), 60, None);
+    assert!(
+        outlook
+            .not_played
+            .as_ref()
+            .unwrap()
+            .contains("external etcd")
+    );
+    assert!(outlook.breaks.is_empty() && outlook.replay.is_none());
+    assert!(show::table(&outlook, 100).contains("Not known"));
+}
+
+#[test]
+fn a_capture_survives_the_way_through_its_file() {
+    let capture = Capture::new(Lab::new("v1.36.3", 1, 1).captured());
+    let yaml = capture.to_yaml().unwrap();
+    assert_eq!(Capture::parse(&yaml).unwrap(), capture);
+    let json = serde_json::to_string(&capture).unwrap();
+    assert_eq!(Capture::parse(&json).unwrap(), capture);
+    for wrong in [
+        "",
+        "a: [",
+        "apiVersion: certdrill/v1\nkind: Scenario\n",
+        "{}",
+    ] {
+        assert!(Capture::parse(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn kubeconfigs_that_point_to_files_are_kept_as_such() {
+    let lab = Lab::new("v1.36.3", 1, 1);
+    let nodes = lab.captured();
+    let user = nodes[1]
+        .file(KUBELET_CONF)
+        .unwrap()
+        .kubeconfig
+        .as_ref()
+        .unwrap()
+        .user()
+        .unwrap()
+        .clone();
+    assert_eq!(user.certificate_file.as_deref(), Some(CURRENT));
+    assert!(user.key.is_none());
+    assert!(nodes[1].file(CURRENT).unwrap().key.is_some());
+}
+
+#[test]
+fn shapes_that_kubeadm_does_not_write_are_kept() {
+    use crate::forecast::capture::{TreePlace, node};
+    // A CA of Ed25519, a leaf with more names, usages and extensions than kubeadm writes; made by OpenSSL.
+    let dir = tempfile::tempdir().unwrap();
+    let script = "set -e\nopenssl req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.crt -subj '/C=DE/O=Example/OU=Trust/CN=kubernetes' -days 3650 2>/dev/null\n\
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -keyout apiserver.key -out a.csr -subj '/O=a/O=b/CN=kube-apiserver' 2>/dev/null\n\
+        printf 'subjectAltName=DNS:cp1,IP:10.0.0.10,URI:spiffe://x,email:a@b.c\\nextendedKeyUsage=serverAuth,1.3.6.1.5.5.7.3.17\\ncertificatePolicies=1.2.3.4\\nnameConstraints=critical,permitted;DNS:cp1\\n' > ext\n\
+        openssl x509 -req -in a.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 100 -extfile ext -out apiserver.crt 2>/dev/null\n";
+    let made = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(dir.path())
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no openssl that makes these");
+        return;
+    }
+    let mut lab = Lab::new("v1.36.3", 1, 0);
+    let disk = crate::real::dir::DirTree::open(dir.path()).unwrap();
+    for file in ["ca.crt", "ca.key", "apiserver.crt", "apiserver.key"] {
+        let bytes = disk.read(&format!("/{file}")).unwrap();
+        lab.tree("cp1")
+            .write(&format!("{PKI}/{file}"), &bytes, 0o600)
+            .unwrap();
+    }
+    let before = node(
+        &TreePlace(lab.tree("cp1")),
+        "cp1",
+        Some("v1.36.3"),
+        "2026-01-02T00:00:00Z".parse().unwrap(),
+    );
+    let world = world_of(std::slice::from_ref(&before));
+    let after = Lab::of_world(&world, lab.version).captured().remove(0);
+    let path = format!("{PKI}/apiserver.crt");
+    let (old, new) = (before.certificates(&path), after.certificates(&path));
+    assert_eq!(
+        (old[0].uris(), old[0].organizations()),
+        (new[0].uris(), new[0].organizations())
+    );
+    assert_eq!(
+        old[0].unknown_ext_key_usages(),
+        new[0].unknown_ext_key_usages()
+    );
+    assert_eq!(old[0].subject_der(), new[0].subject_der());
+    let ca = format!("{PKI}/ca.crt");
+    assert!(old[0].is_signed_by(&before.certificates(&ca)[0]));
+    assert!(new[0].is_signed_by(&after.certificates(&ca)[0]));
+}
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::forecast::capture::{Archive, TreePlace, node};
+    use crate::fs::MemoryTree;
+
+    const FILES: [&str; 12] = [
+        "/etc/kubernetes/pki/ca.crt",
+        "/etc/kubernetes/pki/ca.key",
+        "/etc/kubernetes/pki/apiserver.crt",
+        "/etc/kubernetes/pki/sa.pub",
+        "/etc/kubernetes/pki/etcd/peer.crt",
+        "/etc/kubernetes/admin.conf",
+        "/etc/kubernetes/kubelet.conf",
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+        "/etc/kubernetes/kubeadm-config.yaml",
+        "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        "/etc/hostname",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn no_content_of_files_makes_a_panic(
+            changes in proptest::collection::vec((0..FILES.len(), proptest::collection::vec(any::<u8>(), 0..300), any::<bool>()), 1..5)
+        ) {
+            static LAB: std::sync::OnceLock<MemoryTree> = std::sync::OnceLock::new();
+            let mut tree = LAB.get_or_init(|| Lab::new("v1.36.3", 1, 0).trees.remove(0).1).clone();
+            for (file, bytes, cut) in changes {
+                let mut content = tree.read(FILES[file]).unwrap_or_default();
+                if cut {
+                    let at = bytes.len().min(content.len());
+                    content.splice(at..at, bytes);
+                } else {
+                    content = bytes;
+                }
+                tree.write(FILES[file], &content, 0o644).unwrap();
+            }
+            let found = node(&TreePlace(&tree), "cp1", Some("v1.36.3"), "2026-01-02T00:00:00Z".parse().unwrap());
+            let yaml = Capture::new(vec![found.clone()]).to_yaml().unwrap();
+            prop_assert_eq!(&Capture::parse(&yaml).unwrap().nodes[0], &found);
+            let options = Options { horizon: days(60), plan: None };
+            let _ = forecast(&[found], &options, &|| Box::new(Model));
+        }
+
+        #[test]
+        fn no_archive_and_no_capture_makes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = Archive::read(&bytes[..]);
+            let _ = Capture::parse(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn a_bundle_that_the_signer_refuses_breaks_at_a_restart_whatever_the_dates() {
+    let mut lab = Lab::new("v1.36.3", 1, 1);
+    let bundle = lab.text("cp1", &format!("{PKI}/ca.crt")) + &lab.other_ca();
+    lab.write("cp1", &format!("{PKI}/ca.crt"), &bundle);
+    let nodes = lab.captured();
+    let outlook = look(&nodes, 60, None);
+    assert!(
+        nodes
+            .iter()
+            .flat_map(|node| node.files.values())
+            .all(|file| {
+                super::capture::parse_all(&file.certificates)
+                    .iter()
+                    .all(|certificate| certificate.not_after() > outlook.until)
+            })
+    );
+    let all: Vec<_> = outlook
+        .breaks
+        .iter()
+        .chain(&outlook.breaks_with_restarts)
+        .collect();
+    assert!(
+        all.iter().any(|found| found
+            .consequences
+            .iter()
+            .any(|it| it.text.contains("expected 1 certificate, found 2"))),
+        "{outlook:#?}"
+    );
+    // What is to be done by hand is not replayed, and is not called cured.
+    assert!(!outlook.replay.as_ref().unwrap().cured);
+    assert!(show::table(&outlook, 400).contains("was not replayed"));
+}
+
+#[test]
+fn a_signer_with_files_of_its_own_is_kept() {
+    let mut lab = Lab::new("v1.36.3", 1, 1);
+    let path = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
+    let manifest = lab
+        .text("cp1", path)
+        .replace("pki/ca.crt", "pki/signer.crt")
+        .replace("pki/ca.key", "pki/signer.key");
+    lab.write("cp1", path, &manifest);
+    for ending in ["crt", "key"] {
+        let text = lab.text("cp1", &format!("{PKI}/ca.{ending}"));
+        lab.write("cp1", &format!("{PKI}/signer.{ending}"), &text);
+    }
+    let bundle = lab.text("cp1", &format!("{PKI}/ca.crt")) + &lab.other_ca();
+    lab.write("cp1", &format!("{PKI}/ca.crt"), &bundle);
+    let outlook = look(&lab.captured(), 60, None);
+    assert!(
+        outlook.breaks.is_empty() && outlook.breaks_with_restarts.is_empty(),
+        "{outlook:#?}"
+    );
+    assert!(
+        !outlook
+            .findings
+            .iter()
+            .any(|finding| finding.rule == "ca-bundle")
+    );
+}
