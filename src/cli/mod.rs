@@ -10,6 +10,7 @@ mod output;
 mod pick;
 mod play;
 mod replay;
+mod reports;
 mod run;
 mod schema;
 mod stage;

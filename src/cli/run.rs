@@ -8,10 +8,11 @@ use clap::ValueEnum;
 
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
+use super::reports::ReportArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
 use crate::report::human::{self, Layout};
-use crate::report::{RunTrace, jsonl, junit, replay_command};
+use crate::report::{Case, RunTrace, jsonl, replay_command};
 use crate::run::trace::{Entry, Header, Verdict};
 use crate::scenario::Backend;
 
@@ -35,9 +36,8 @@ pub(super) struct Args {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
-    /// Write a JUnit XML report.
-    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_JUNIT")]
-    report_junit: Option<PathBuf>,
+    #[command(flatten)]
+    reports: ReportArgs,
     /// Play everything twice and compare the traces.
     #[arg(long, env = "CERTDRILL_CHECK_DETERMINISM")]
     check_determinism: bool,
@@ -132,11 +132,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         outcomes.push(outcome);
     });
     summary(&outcomes, elsewhere.len(), took, args, output);
-    let report = args
-        .report_junit
-        .as_ref()
-        .map(|path| write_junit(path, &outcomes, &elsewhere));
-    if report == Some(false) {
+    if !report(args, &outcomes, &elsewhere) {
         return Exit::ReportNotWritten;
     }
     match exit(&outcomes) {
@@ -286,11 +282,8 @@ fn summary(
     }
 }
 
-fn write_junit(
-    path: &std::path::Path,
-    outcomes: &[Outcome<'_>],
-    elsewhere: &[NotPlayed<'_>],
-) -> bool {
+/// Writes the reports. Says whether all could be.
+fn report(args: &Args, outcomes: &[Outcome<'_>], elsewhere: &[NotPlayed<'_>]) -> bool {
     let ids: Vec<String> = outcomes
         .iter()
         .map(|outcome| outcome.picked)
@@ -307,33 +300,22 @@ fn write_junit(
     let not_played = elsewhere
         .iter()
         .map(|one| (one.picked, None, one.reason.as_str()));
-    let cases: Vec<junit::Case<'_>> = played
+    let cases: Vec<Case<'_>> = played
         .chain(not_played)
         .zip(&ids)
         .map(|((picked, trace, reason), id)| match trace {
-            Some(trace) => junit::Case::Played {
+            Some(trace) => Case::Played {
                 trace,
                 source: Some(&picked.file.text),
             },
-            None => junit::Case::NotRun {
+            None => Case::NotRun {
                 file: &picked.file.path,
                 id,
                 reason,
             },
         })
         .collect();
-    let written = junit::report(&cases)
-        .map_err(|error| error.to_string())
-        .and_then(|xml| output::write_file(path, &xml).map_err(|error| error.to_string()));
-    match written {
-        Ok(()) => true,
-        Err(reason) => {
-            // Which temporary file it was does not matter to anybody.
-            let reason = reason.split(" at path ").next().unwrap_or(&reason);
-            output::complain(&format!("error: cannot write {}: {reason}", path.display()));
-            false
-        }
-    }
+    args.reports.write(&cases)
 }
 
 /// The worst of what happened.

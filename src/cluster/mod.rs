@@ -13,6 +13,7 @@ mod engine;
 mod files;
 mod kubelet;
 mod leader;
+mod ledger;
 mod node;
 mod pods;
 mod random;

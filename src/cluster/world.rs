@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
+use super::ledger::Ledger;
 use super::node::{Node, PodState};
 use super::random::Streams;
 use super::requests::Request;
@@ -75,6 +76,8 @@ pub struct World {
     pub(super) elections: BTreeSet<Component>,
     pub(super) conditions_due: Vec<(u64, Option<bool>)>,
     watcher: Option<Watcher>,
+    /// What reports were told of the state.
+    pub(super) ledger: Ledger,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
 }
@@ -183,6 +186,7 @@ impl World {
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
             watcher: None,
+            ledger: Ledger::default(),
             setting_up: false,
             spec,
         }

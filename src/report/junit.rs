@@ -3,41 +3,11 @@
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::human::{self, Layout};
-use super::{RunTrace, Style};
+use super::{Case, RunTrace, Style};
 use crate::run::trace::Verdict;
 
 /// Text about one run beyond this is cut.
 const TEXT_BYTES_MAX: usize = 64 << 10;
-
-/// What became of one selected run.
-#[derive(Debug, Clone, Copy)]
-pub enum Case<'c> {
-    /// It was played.
-    Played {
-        /// Its trace.
-        trace: RunTrace<'c>,
-        /// Text of the scenario file.
-        source: Option<&'c str>,
-    },
-    /// It was not.
-    NotRun {
-        /// File of the scenario.
-        file: &'c str,
-        /// What the run is called.
-        id: &'c str,
-        /// Why not.
-        reason: &'c str,
-    },
-}
-
-impl Case<'_> {
-    fn file(&self) -> &str {
-        match self {
-            Self::Played { trace, .. } => &trace.header().file,
-            Self::NotRun { file, .. } => file,
-        }
-    }
-}
 
 /// The report: one suite for each scenario file, one case for each run.
 ///

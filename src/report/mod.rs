@@ -2,6 +2,7 @@
 //! them only to show the line a failure is about.
 
 mod failure;
+pub mod html;
 pub mod human;
 pub mod jsonl;
 pub mod junit;
@@ -86,6 +87,47 @@ impl<'r> RunTrace<'r> {
         match guess {
             Some(record) if record.seq == seq => Some(record),
             _ => self.records.iter().find(|record| record.seq == seq),
+        }
+    }
+}
+
+/// What became of one selected run.
+#[derive(Debug, Clone, Copy)]
+pub enum Case<'c> {
+    /// It was played.
+    Played {
+        /// Its trace.
+        trace: RunTrace<'c>,
+        /// Text of the scenario file.
+        source: Option<&'c str>,
+    },
+    /// It was not.
+    NotRun {
+        /// File of the scenario.
+        file: &'c str,
+        /// What the run is called.
+        id: &'c str,
+        /// Why not.
+        reason: &'c str,
+    },
+}
+
+impl Case<'_> {
+    /// File of the scenario.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Played { trace, .. } => &trace.header().file,
+            Self::NotRun { file, .. } => file,
+        }
+    }
+
+    /// What the run is called.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Played { trace, .. } => trace.id(),
+            Self::NotRun { id, .. } => (*id).to_owned(),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::human::Layout;
-use super::junit::Case;
 use super::*;
 use crate::run::trace::*;
 use crate::time::{SignedDuration, Timestamp};

@@ -3,6 +3,7 @@
 pub mod observe;
 pub mod parity;
 mod player;
+pub mod state;
 mod steps;
 pub mod trace;
 mod watch;

@@ -55,6 +55,7 @@ impl<'a> Player<'a> {
                 Some(format!("the cluster does not come up: {error}")),
             );
         }
+        self.world.note_state();
         self.mark_processes();
         self.mark_serials();
         if self.watch.borrow().looks() {

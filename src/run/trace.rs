@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::state::StateChange;
 use crate::time::Timestamp;
 
 /// The version of the format, written into the header.
@@ -33,6 +34,8 @@ pub enum Entry {
     Step(StepEntry),
     /// Something happened.
     Event(Event),
+    /// The state of the world changed.
+    State(Box<StateChange>),
     /// Something was seen.
     Observation(Observation),
     /// An expectation was judged.
