@@ -152,7 +152,7 @@ const certdrill = (() => {
         if (weight === 2) lane('cluster', 'events', 'events', 'mark').marks.push({ p, cls: 'm-bad', tip });
         else if (weight === 1) lane('cluster', 'events', 'events', 'mark').marks.push({ p, cls: 'm-note', tip });
       } else {
-        const delta = { p, nodes: [], disk: [], loaded: [], processes: [], edges: [], requests: [], expiration: [] };
+        const delta = { p, seq, nodes: [], disk: [], loaded: [], processes: [], edges: [], requests: [], expiration: [] };
         run.deltas.push(delta);
         const first = run.deltas.length === 1;
         for (const [n, version, a, powered, ready] of row.n || []) {
@@ -262,10 +262,10 @@ const certdrill = (() => {
 
   const wallAt = (run, p) => p + (run.epochs.findLast(e => e.p0 <= p) || run.epochs[0]).shift;
 
-  function stateAt(run, p) {
+  function stateAt(run, p, seq = Infinity) {
     const state = { nodes: new Map(), disk: new Map(), loaded: new Map(), processes: new Map(), edges: new Map(), requests: new Map(), expiration: new Map() };
     for (const delta of run.deltas) {
-      if (delta.p > p) break;
+      if (delta.p > p || delta.seq > seq) break;
       for (const part of Object.keys(state)) for (const [key, value] of delta[part]) value === null ? state[part].delete(key) : state[part].set(key, value);
     }
     return state;
@@ -480,11 +480,10 @@ const certdrill = (() => {
     return {
       runs, go, zoom, draw, view,
       show: seq => { for (const run of runs) if (run.bySeq.has(seq)) { go(run.bySeq.get(seq).p); return; } },
-      text: (index, node, at) => {
-        // By wall time, for the epochs in which it comes up last.
-        const run = runs[index], epoch = run.epochs.findLast(e => at >= e.p0 + e.shift && at <= e.p1 + e.shift), p = at - epoch.shift;
-        const world = stateAt(run, p), recorded = world.expiration.get(node);
-        return expiration(recorded, node, world, run.start, at);
+      // check-expiration at a record: a wall time may come twice.
+      text: (index, node, seq, at) => {
+        const run = runs[index], world = stateAt(run, Infinity, seq);
+        return expiration(world.expiration.get(node), node, world, run.start, at);
       }
     };
   }
