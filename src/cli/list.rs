@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 
 use super::pick::Selection;
-use super::{Exit, Output};
+use super::stage::BackendArg;
+use super::{Exit, Output, coverage};
 use crate::scenario::{Backend, Scenario};
 
 /// Arguments of `certdrill list`.
@@ -11,6 +12,19 @@ use crate::scenario::{Backend, Scenario};
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
+    /// Which rows of the documentation and which reported incidents the scenarios show, and how they stand:
+    /// everything selected is played.
+    #[arg(long, env = "CERTDRILL_COVERAGE")]
+    coverage: bool,
+    /// Where `--coverage` plays.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "sim",
+        requires = "coverage"
+    )]
+    backend: Vec<BackendArg>,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
@@ -34,6 +48,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         Ok(picked) => picked,
         Err(exit) => return exit,
     };
+    if args.coverage {
+        let json = matches!(args.format, Format::Json);
+        return coverage::run(&picked, &args.backend, json, output);
+    }
     let ids: Vec<String> = picked.iter().map(|picked| picked.scenario.id()).collect();
     let id_width = ids.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();

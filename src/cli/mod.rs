@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+mod coverage;
 mod engines;
 mod exit;
 mod files;

@@ -1,5 +1,6 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
+use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
 };
@@ -133,6 +134,7 @@ impl World {
             self.config_maps
                 .insert(name, [("kubelet".to_owned(), data.to_owned())].into());
         }
+        self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
         self.write_instance_config(0)?;
         self.note_created(0, "kubeadm init");
@@ -152,6 +154,9 @@ impl World {
 
     /// From 1.17 on, init points kubelet.conf at the file the kubelet rotates, and restarts it.
     fn finalize(&mut self, node: usize) -> Result<(), ClusterError> {
+        if !self.has(Mechanism::KubeletFinalize) {
+            return Ok(());
+        }
         let output = self.kubeadm_quietly(
             node,
             &words("init phase kubelet-finalize all --config /kubeadm.yaml"),

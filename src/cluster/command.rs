@@ -63,6 +63,13 @@ impl World {
 
     /// As [`World::kubeadm`], but leaves no event and takes no time.
     pub(super) fn kubeadm_quietly(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        if self.lacks_any() {
+            return self.kubeadm_lacking(node, args);
+        }
+        self.run_engine(node, args)
+    }
+
+    pub(super) fn run_engine(&mut self, node: usize, args: &[String]) -> CommandOutput {
         self.with_engine(node, |engine, call| engine.run(call, args))
             .unwrap_or_else(not_run)
     }
@@ -85,7 +92,7 @@ impl World {
             version: self.nodes[node].version,
             machine: Machine {
                 tree: &mut tree,
-                now: self.wall(node),
+                now: self.wall_for_commands(node),
                 hostname: self.nodes[node].name.clone(),
                 host_address: self.nodes[node].address,
                 keys: &mut keys,

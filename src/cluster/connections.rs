@@ -196,6 +196,7 @@ impl World {
         match (id.client, id.server) {
             (Component::ApiServer, Component::Etcd) => process(Slot::EtcdClient),
             (Component::Etcd, _) => process(Slot::Peer),
+            (Component::ApiServer, Component::ApiServer) => None,
             (Component::ApiServer, Component::Kubelet) => process(Slot::KubeletClient),
             (Component::ApiServer, _) => process(Slot::FrontProxyClient),
             _ => self

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::edge::{EdgeId, FailureClass, Outcome};
 use super::files::{ClientConfig, Credential, KeyText};
+use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI, KubeletState, Rotation, Stranded,
 };
@@ -103,7 +104,8 @@ impl World {
             let ended = std::iter::once(&credential.certificate)
                 .chain(&credential.intermediates)
                 .map(|certificate| certificate.not_after())
-                .find(|&not_after| now > not_after);
+                .find(|&not_after| now > not_after)
+                .filter(|_| self.has(Mechanism::KubeletStartRule));
             match ended {
                 None => return Ok(config),
                 Some(not_after) => {
@@ -236,6 +238,10 @@ impl World {
             || !self.nodes[node].powered
             || matches!(kubelet.rotation, Rotation::Waiting { .. })
         {
+            return;
+        }
+        let bootstrapping = self.nodes[node].kubelet.bootstrapping;
+        if !bootstrapping && !self.setting_up && !self.has(Mechanism::KubeletRotation) {
             return;
         }
         match self.kubelet_reaches_api(node) {
@@ -526,7 +532,7 @@ pub(super) fn kubelet_edge(node: usize) -> EdgeId {
 fn responsive(class: FailureClass) -> bool {
     matches!(
         class,
-        FailureClass::ClientCertificate | FailureClass::Anonymous
+        FailureClass::ClientCertificate | FailureClass::Anonymous | FailureClass::Forbidden
     )
 }
 

@@ -14,9 +14,12 @@ mod files;
 mod kubelet;
 mod leader;
 mod ledger;
+mod loopback;
+mod mechanism;
 mod node;
 mod pods;
 mod random;
+mod rbac;
 mod requests;
 mod settle;
 mod surroundings;
@@ -29,10 +32,12 @@ pub use bootstrap::ClusterError;
 pub use clock::Clock;
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
+pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};

@@ -2,6 +2,7 @@
 //!
 //! Lengths of time are those measured on real clusters of 1.36.
 
+use super::mechanism::Mechanism;
 use super::node::{KubeletState, MANIFESTS, PodState, Process, STATIC_PODS, files_of};
 use super::settle::path_of;
 use super::world::{Timer, World};
@@ -126,7 +127,7 @@ impl World {
         let (min, max) = match component {
             Component::Etcd => (7_100, 8_300),
             // Its whole terminationGracePeriodSeconds, then SIGKILL.
-            Component::ApiServer => (30_150, 30_250),
+            Component::ApiServer if self.has(Mechanism::SlowStop) => (30_150, 30_250),
             Component::Scheduler if leads => (5_050, 5_150),
             _ => (100, 200),
         };
@@ -178,7 +179,10 @@ impl World {
             return;
         }
         match self.new_process(node, component) {
-            Ok(process) => {
+            Ok(mut process) => {
+                if component == Component::ApiServer {
+                    self.make_loopback(node, &mut process);
+                }
                 self.nodes[node].etcd_member |= component == Component::Etcd;
                 if let Some(pod) = self.nodes[node].pods.get_mut(&component) {
                     pod.state = PodState::Running(process);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::mechanism::Mechanism;
 use super::node::{
     DiskCertificate, FileSource, KUBELET_PKI, KubeletState, Loaded, PodState, STATIC_PODS, files_of,
 };
@@ -250,7 +251,7 @@ impl World {
                 } else {
                     components::reloads(slot)
                 };
-                if !*rule.at(version) {
+                if !*rule.at(version) && self.has(Mechanism::StaleMemory) {
                     continue;
                 }
                 // A pair that does not belong together, or garbage, is passed over: the old one stays in use.

@@ -18,6 +18,9 @@ pub fn server_rejected(
         }
         (Component::ControllerManager | Component::Scheduler, _) => lease(client, name, &tls),
         (Component::Kubelet, _) => node_lease(name, &tls),
+        (Component::ApiServer, Component::ApiServer) => format!(
+            "pods is forbidden: Get \"https://{name}:6443/api/v1/namespaces/default/limitranges\": {tls}"
+        ),
         (Component::ApiServer, Component::Etcd) => etcd_dial(&tls),
         (Component::Etcd, _) => peer_probe(&tls),
         _ => tls,
@@ -79,6 +82,31 @@ pub fn anonymous(client: Component, server: Component, name: &str) -> String {
         }
         _ => "Forbidden: User \"system:anonymous\" cannot get path \"/\"".to_owned(),
     }
+}
+
+/// An API server knows the client and does not let it (`apimachinery/pkg/api/errors NewForbidden`).
+#[must_use]
+pub fn forbidden(client: Component, user: &str) -> String {
+    match client {
+        Component::Admin | Component::User => format!(
+            "Error from server (Forbidden): nodes is forbidden: User {user:?} cannot list resource \"nodes\" in API group \"\" at the cluster scope"
+        ),
+        Component::Kubelet => format!(
+            "\"Failed to ensure lease exists, will retry\" err=\"leases.coordination.k8s.io is forbidden: User \\\"{user}\\\" cannot get resource \\\"leases\\\" in API group \\\"coordination.k8s.io\\\" in the namespace \\\"kube-node-lease\\\"\""
+        ),
+        _ => format!(
+            "\"Error retrieving lease lock\" err=\"leases.coordination.k8s.io {:?} is forbidden: User \\\"{user}\\\" cannot get resource \\\"leases\\\" in API group \\\"coordination.k8s.io\\\" in the namespace \\\"kube-system\\\"\"",
+            client.name()
+        ),
+    }
+}
+
+/// A kubelet knows kube-apiserver and does not let it (`pkg/kubelet/server/server.go`), as kubectl shows it.
+#[must_use]
+pub fn kubelet_forbids(user: &str) -> String {
+    format!(
+        "Error from server (Forbidden): Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[proxy])"
+    )
 }
 
 /// Nothing listens at the other end, or the machine is off.

@@ -7,6 +7,7 @@ use super::edge::{
 };
 use super::files::ClientConfig;
 use super::node::{Node, PodState, USER_CONF};
+use super::rbac::{Permission, Requestor};
 use super::texts;
 use super::world::World;
 use crate::fs::Tree;
@@ -76,6 +77,12 @@ impl World {
             ids.push(EdgeId {
                 client: Component::ApiServer,
                 client_node: node,
+                server: Component::ApiServer,
+                server_node: Some(node),
+            });
+            ids.push(EdgeId {
+                client: Component::ApiServer,
+                client_node: node,
                 server: Component::Extension,
                 server_node: None,
             });
@@ -135,6 +142,9 @@ impl World {
             (Component::Etcd, Component::Etcd, Some(node)) => {
                 self.pair_outcome(id, self.etcd_peers(id.client_node, node))
             }
+            (Component::ApiServer, Component::ApiServer, Some(node)) => {
+                self.pair_outcome(id, self.loopback(node))
+            }
             (Component::ApiServer, Component::Kubelet, Some(node)) => {
                 self.pair_outcome(id, self.api_to_kubelet(id.client_node, node))
             }
@@ -162,15 +172,20 @@ impl World {
             at: self.wall(id.client_node),
         };
         match id.server {
+            // kube-apiserver shows itself a token.
+            Component::ApiServer if id.client == Component::ApiServer => None,
             Component::ApiServer => {
                 let server = self.api_server_side(server_node)?;
                 authenticate(&self.verifications, &client, &server)
                     .err()
+                    .or_else(|| self.authorize(&client).err())
                     .or_else(|| self.behind(server_node, id.client).err())
             }
             Component::Kubelet => {
                 let server = self.kubelet_side(server_node)?;
-                authenticate(&self.verifications, &client, &server).err()
+                authenticate(&self.verifications, &client, &server)
+                    .err()
+                    .or_else(|| self.authorize_at_kubelet(&client).err())
             }
             _ => None,
         }
@@ -293,7 +308,39 @@ impl World {
             ));
         };
         connect(&self.verifications, &client.side, &server)?;
+        self.authorize(&client.side)?;
         self.behind(node, client.side.component)
+    }
+
+    /// RBAC and the node authorizer of an API server, for an authenticated client.
+    fn authorize(&self, client: &ClientSide) -> Result<(), Failure> {
+        let Some(shown) = &client.credential else {
+            return Ok(());
+        };
+        let who = Requestor::of(&shown.certificate);
+        if self.may_work(client.component, &who) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureClass::Forbidden,
+            texts::forbidden(client.component, &who.username),
+        ))
+    }
+
+    /// A kubelet asks its API server whether a client may use its API (`pkg/kubelet/server/auth.go`). Answers are
+    /// kept for minutes there; here they are not.
+    fn authorize_at_kubelet(&self, client: &ClientSide) -> Result<(), Failure> {
+        let Some(shown) = &client.credential else {
+            return Ok(());
+        };
+        let who = Requestor::of(&shown.certificate);
+        if self.allows(&who, Permission::KubeletApi) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureClass::Forbidden,
+            texts::kubelet_forbids(&who.username),
+        ))
     }
 
     /// Whether the etcd behind an API server answers it.
@@ -436,17 +483,15 @@ impl World {
                 ),
             )));
         };
-        Some(connect(
-            &self.verifications,
-            &ClientSide {
-                component: Component::ApiServer,
-                roots: None,
-                credential: process.pair(Slot::KubeletClient).cloned(),
-                name: self.nodes[server].address.to_string(),
-                at: self.wall(client),
-            },
-            &kubelet,
-        ))
+        let side = ClientSide {
+            component: Component::ApiServer,
+            roots: None,
+            credential: process.pair(Slot::KubeletClient).cloned(),
+            name: self.nodes[server].address.to_string(),
+            at: self.wall(client),
+        };
+        let result = connect(&self.verifications, &side, &kubelet);
+        Some(result.and_then(|()| self.authorize_at_kubelet(&side)))
     }
 
     /// The aggregator towards an extension API server that trusts what kube-apiserver published.
@@ -499,6 +544,12 @@ impl World {
                 add(
                     id.client_node,
                     process_pair(from, Component::Etcd, Slot::Peer).as_ref(),
+                );
+            }
+            (Component::ApiServer, Component::ApiServer) => {
+                add(
+                    id.client_node,
+                    process_pair(from, Component::ApiServer, Slot::Loopback).as_ref(),
                 );
             }
             (Component::ApiServer, Component::Kubelet) => {

@@ -3,12 +3,14 @@
 //! After `K/phases/upgrade/staticpods.go`: etcd, then kube-apiserver, controller-manager, scheduler; each
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
+use super::mechanism::Mechanism;
 use super::node::{MANIFESTS, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
+use crate::kubeadm::profile::etcd::etcd_tag;
 use crate::kubeadm::profile::upgrade::{
-    ETCD_FOLLOWS_APISERVER, ETCD_TAG, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
+    ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
@@ -137,6 +139,7 @@ impl World {
         }
         if options.apply {
             self.set_cluster_version(to);
+            self.bindings_of_upgrade(to);
             lines.say(frame.success.replace("{}", &quoted));
         }
         Ok(())
@@ -169,8 +172,13 @@ impl World {
     ) -> Result<(), String> {
         let to = options.to;
         let address = self.nodes[node].address.to_string();
-        let default = options.apply || *NODE_RENEWS_BY_DEFAULT.at(to);
-        let renew = options.certificate_renewal.unwrap_or(default);
+        let default = options.apply
+            || *NODE_RENEWS_BY_DEFAULT.at(to)
+            || !self.has(Mechanism::NodeRenewalDefault);
+        let given = options
+            .certificate_renewal
+            .filter(|_| self.has(Mechanism::RenewalFlag));
+        let renew = given.unwrap_or(default) && self.has(Mechanism::UpgradeRenews);
         let fresh = |component| manifests::static_pod(component, to, &address);
         let differs = |world: &World, component| {
             world.nodes[node]
@@ -192,7 +200,7 @@ impl World {
             if component == Component::Etcd && self.etcd_is_newer(node, to) {
                 lines.say(format!(
                     "[upgrade/etcd] Non fatal issue encountered during upgrade: the desired etcd version {:?} is older than the currently installed. Skipping etcd upgrade",
-                    ETCD_TAG.at(to)
+                    etcd_tag(to)
                 ));
                 continue;
             }
@@ -356,7 +364,7 @@ impl World {
             return false;
         };
         let current = current.rsplit_once(':').map_or("", |(_, tag)| tag);
-        tag_numbers(current) > tag_numbers(ETCD_TAG.at(to))
+        tag_numbers(current) > tag_numbers(etcd_tag(to))
     }
 
     fn cluster_version(&self) -> Option<Version> {

@@ -9,6 +9,7 @@ use super::files::FileCache;
 use super::ledger::Ledger;
 use super::node::{Node, PodState};
 use super::random::Streams;
+use super::rbac::RoleBinding;
 use super::requests::Request;
 use crate::kubeadm::Version;
 use crate::pki::{KeyAlgorithm, PoolKeys};
@@ -52,6 +53,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Data of the ConfigMaps in kube-system, kept in etcd.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// ClusterRoleBindings by name, kept in etcd.
+    pub role_bindings: BTreeMap<String, RoleBinding>,
     /// Who leads, by component: node and process.
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
@@ -68,6 +71,7 @@ pub struct World {
     pub(super) queue: Queue<Timer>,
     pub(super) files: FileCache,
     pub(super) verifications: Verifications,
+    pub(super) disabled: super::mechanism::Disabled,
     pub(super) next_process: u64,
     /// Record that whatever happens now follows from.
     pub(super) cause: Option<u64>,
@@ -124,6 +128,8 @@ pub(super) enum Timer {
         component: Component,
         epoch: u64,
     },
+    /// kube-apiserver's health check finds its loopback certificate at its end.
+    LoopbackEnds { node: usize, process: u64 },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
     /// A lease has run out: another candidate may take it.
@@ -170,6 +176,7 @@ impl World {
             edges: Vec::new(),
             requests: Vec::new(),
             config_maps: BTreeMap::new(),
+            role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
             quorum: None,
             records: Vec::new(),
@@ -181,6 +188,7 @@ impl World {
             queue: Queue::new(),
             files: FileCache::default(),
             verifications: Verifications::default(),
+            disabled: super::mechanism::Disabled::new(),
             next_process: 0,
             cause: None,
             leases_running_out: BTreeMap::new(),
@@ -429,6 +437,7 @@ impl World {
                 component,
                 epoch,
             } => self.pod_retry(node, component, epoch),
+            Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),

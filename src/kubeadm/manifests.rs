@@ -4,7 +4,8 @@
 //! would be, as far as that depends on the version.
 
 use super::Version;
-use super::profile::upgrade::{ETCD_TAG, REGISTRY};
+use super::profile::etcd::etcd_tag;
+use super::profile::upgrade::REGISTRY;
 use crate::scenario::Component;
 
 /// The manifest of a static Pod as kubeadm of a version writes it.
@@ -13,7 +14,7 @@ pub fn static_pod(component: Component, version: Version, address: &str) -> Stri
     let name = component.name();
     let registry = REGISTRY.at(version);
     let tag = match component {
-        Component::Etcd => (*ETCD_TAG.at(version)).to_owned(),
+        Component::Etcd => etcd_tag(version).to_owned(),
         _ => version.to_string(),
     };
     let flags: &[&str] = match component {

@@ -10,7 +10,7 @@ mod watch;
 
 use trace::{Record, Verdict};
 
-use crate::cluster::{Engine, Model};
+use crate::cluster::{Engine, Mechanism, Model};
 use crate::scenario::Scenario;
 
 /// How a scenario is played.
@@ -35,6 +35,14 @@ pub struct Run {
 #[must_use]
 pub fn play(scenario: &Scenario, options: &PlayOptions) -> Run {
     play_with(scenario, options, Box::new(Model))
+}
+
+/// Plays one variant of a scenario in a world that lacks a mechanism. For tests: the scenario must fail.
+#[must_use]
+pub fn play_without(scenario: &Scenario, options: &PlayOptions, mechanism: Mechanism) -> Run {
+    let mut player = player::Player::new(scenario, options.seed, Box::new(Model));
+    player.world.disable(mechanism);
+    player.play()
 }
 
 /// Plays one variant of a scenario in a simulated world whose kubeadm is `engine`.

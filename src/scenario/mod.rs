@@ -30,6 +30,7 @@ mod node;
 mod problem;
 mod raw;
 mod resolve;
+mod rows;
 mod scalar;
 mod schema;
 mod select;
@@ -41,6 +42,7 @@ use std::collections::BTreeMap;
 
 pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
+pub use rows::{ROWS, Row};
 pub use schema::schema;
 pub use types::*;
 

@@ -26,6 +26,10 @@ pub enum Slot {
     Kubeconfig,
     /// CA certificate and key of the CSR signer.
     Signer,
+    /// What kube-apiserver shows to itself; made at its start, in no file.
+    Loopback,
+    /// What kube-apiserver trusts itself by.
+    LoopbackCa,
 }
 
 const FIRST: Version = Version::new(15, 0);
@@ -125,7 +129,7 @@ pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
         Slot::EtcdClient | Slot::Peer => HANDSHAKE,
         Slot::KubeletClient => &KUBELET_CLIENT,
         Slot::FrontProxyClient => &FRONT_PROXY,
-        Slot::EtcdCa | Slot::Kubeconfig => AT_START,
+        Slot::EtcdCa | Slot::Kubeconfig | Slot::Loopback | Slot::LoopbackCa => AT_START,
         Slot::Signer => &SIGNER,
     }
 }
@@ -151,6 +155,49 @@ static SIGNER: Behaviour<bool> = Behaviour {
             until: Some(Version::new(18, 0)),
             value: false,
             evidence: "1.16 reads the CA when the controller starts",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// Whole days that the certificate lives which kube-apiserver makes for its connection to itself.
+pub static LOOPBACK_DAYS: Behaviour<i64> = Behaviour {
+    name: "life of kube-apiserver's loopback certificate",
+    rules: &[
+        Rule {
+            from: Version::new(33, 0),
+            until: None,
+            value: 3 * 365 + 1,
+            evidence: "apiserver/pkg/server/options/serving_with_loopback.go maxAge, in 0.33.0 and not in 0.32.0; \
+                       kubernetes#130047",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(33, 0)),
+            value: 365,
+            evidence: "client-go/util/cert/cert.go GenerateSelfSignedCertKey of 0.15.12 and 0.28.15",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// `/livez` fails when the loopback certificate's time is over, so that the kubelet restarts kube-apiserver.
+pub static LOOPBACK_LIVENESS: Behaviour<bool> = Behaviour {
+    name: "the health check loopback-serving-certificate",
+    rules: &[
+        Rule {
+            from: Version::new(36, 0),
+            until: None,
+            value: true,
+            evidence: "serving_with_loopback.go addLoopbackServingCertificateHealthCheck of 0.36.3; kubernetes#136477",
+            not_checked_after: Some(Version::new(35, 4)),
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(36, 0)),
+            value: false,
+            evidence: "absent in 0.35.4",
             not_checked_after: None,
         },
     ],

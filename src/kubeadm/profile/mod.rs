@@ -2,7 +2,9 @@
 //!
 //! Any version from 1.15 on is composed from these facts, never from a "nearest" version.
 
+pub mod bindings;
 pub mod components;
+pub mod etcd;
 pub mod kubelet;
 pub mod upgrade;
 

@@ -144,99 +144,6 @@ pub static FRAME: Behaviour<Frame> = Behaviour {
     ],
 };
 
-/// etcd's image tag that kubeadm's own version brings (`K/constants/constants.go`).
-pub static ETCD_TAG: Behaviour<&str> = Behaviour {
-    name: "etcd version of kubeadm",
-    rules: &[
-        rule(
-            Version::new(37, 0),
-            None,
-            "3.7.0-0",
-            "DefaultEtcdVersion of 1.37.2",
-        ),
-        rule(
-            Version::new(36, 0),
-            Some(Version::new(37, 0)),
-            "3.6.8-0",
-            "DefaultEtcdVersion of 1.36.3",
-        ),
-        rule(
-            Version::new(35, 0),
-            Some(Version::new(36, 0)),
-            "3.6.6-0",
-            "DefaultEtcdVersion of 1.35.4",
-        ),
-        rule(
-            Version::new(34, 0),
-            Some(Version::new(35, 0)),
-            "3.6.5-0",
-            "DefaultEtcdVersion of 1.34.4",
-        ),
-        rule(
-            Version::new(33, 0),
-            Some(Version::new(34, 0)),
-            "3.5.21-0",
-            "DefaultEtcdVersion of 1.33.0",
-        ),
-        rule(
-            Version::new(32, 0),
-            Some(Version::new(33, 0)),
-            "3.5.16-0",
-            "DefaultEtcdVersion of 1.32.0",
-        ),
-        rule(
-            Version::new(31, 0),
-            Some(Version::new(32, 0)),
-            "3.5.15-0",
-            "DefaultEtcdVersion of 1.31.0",
-        ),
-        rule(
-            Version::new(30, 0),
-            Some(Version::new(31, 0)),
-            "3.5.12-0",
-            "DefaultEtcdVersion of 1.30.0",
-        ),
-        rule(
-            Version::new(29, 0),
-            Some(Version::new(30, 0)),
-            "3.5.10-0",
-            "DefaultEtcdVersion of 1.29.0",
-        ),
-        Rule {
-            from: Version::new(28, 15),
-            until: Some(Version::new(29, 0)),
-            value: "3.5.15-0",
-            evidence: "DefaultEtcdVersion of 1.28.15",
-            not_checked_after: Some(Version::new(28, 0)),
-        },
-        Rule {
-            from: Version::new(28, 0),
-            until: Some(Version::new(28, 15)),
-            value: "3.5.9-0",
-            evidence: "DefaultEtcdVersion of 1.28.0",
-            not_checked_after: Some(Version::new(17, 17)),
-        },
-        rule(
-            Version::new(17, 0),
-            Some(Version::new(28, 0)),
-            "3.4.3-0",
-            "DefaultEtcdVersion of 1.17.17",
-        ),
-        rule(
-            Version::new(16, 0),
-            Some(Version::new(17, 0)),
-            "3.3.15-0",
-            "DefaultEtcdVersion of 1.16.15",
-        ),
-        rule(
-            V15,
-            Some(Version::new(16, 0)),
-            "3.3.10",
-            "DefaultEtcdVersion of 1.15.12",
-        ),
-    ],
-};
-
 /// Where images come from by default.
 pub static REGISTRY: Behaviour<&str> = Behaviour {
     name: "default image registry",
@@ -341,5 +248,7 @@ pub static KUBELET_LOCAL: Behaviour<bool> = Behaviour {
 /// All version differences of this file that a run depends on.
 #[must_use]
 pub fn uncertainties(version: Version) -> Vec<String> {
-    ETCD_TAG.uncertainty(version).into_iter().collect()
+    super::etcd::etcd_tag_uncertainty(version)
+        .into_iter()
+        .collect()
 }

@@ -1,0 +1,149 @@
+//! Switches for the mechanisms that a row of the documentation rests on.
+//!
+//! A scenario shows a row only if it turns red where the row's mechanism is missing. Tests switch one
+//! mechanism off and play the row's scenarios again; nothing else uses this.
+
+use std::collections::BTreeSet;
+
+use super::node::PKI;
+use super::world::World;
+use crate::fs::Tree;
+use crate::kubeadm::CommandOutput;
+use crate::time::{SignedDuration, Timestamp, shift};
+
+/// Declares the mechanisms: what each is, its word and the rows that rest on it.
+macro_rules! mechanisms {
+    ($($(#[doc = $doc:literal])* $name:ident, $word:literal, [$($row:literal),*];)*) => {
+        /// Something the world does because real clusters do it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Mechanism {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Mechanism {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name in the output of tests.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// Rows of the documentation that rest on it.
+            #[must_use]
+            pub fn rows(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($row),*],)* }
+            }
+        }
+    };
+}
+
+mechanisms! {
+    /// Certificates are refused after their NotAfter.
+    Expiry, "expiry", ["D1"];
+    /// `check-expiration` counts from the node's clock.
+    ResidualTime, "residual-time", ["D4"];
+    /// The kubelet asks for a new client certificate at 70 to 90 % of the life of its old one.
+    KubeletRotation, "kubelet-rotation", ["D6"];
+    /// A kubelet does not start with a kubelet.conf whose certificate has ended.
+    KubeletStartRule, "kubelet-start-rule", ["D7", "D8"];
+    /// `kubeadm init` of 1.17 and later points kubelet.conf at the rotated file.
+    KubeletFinalize, "kubelet-finalize", ["D8"];
+    /// `kubeadm upgrade` renews certificates.
+    UpgradeRenews, "upgrade-renews", ["D9"];
+    /// `--certificate-renewal=false` is obeyed.
+    RenewalFlag, "renewal-flag", ["D10"];
+    /// `upgrade node` before 1.17 does not renew unless it is told to.
+    NodeRenewalDefault, "node-renewal-default", ["D11"];
+    /// `certs renew` writes new certificates.
+    Renewal, "renewal", ["D12"];
+    /// A process keeps what it has read until it starts again, except for what its version reloads.
+    StaleMemory, "stale-memory", ["D13"];
+    /// kube-apiserver takes its whole grace period to stop.
+    SlowStop, "slow-stop", ["D14"];
+    /// A renewal reaches the node it runs on, and no other.
+    OneNode, "one-node", ["D15"];
+    /// `certs renew` copies name and SANs from the certificate, not from the configuration.
+    IdentityFromCertificate, "identity-from-certificate", ["D16"];
+}
+
+impl World {
+    /// Switches a mechanism off for good. For tests.
+    pub fn disable(&mut self, mechanism: Mechanism) {
+        self.disabled.insert(mechanism);
+        if mechanism == Mechanism::Expiry {
+            self.verifications.ignore_time();
+        }
+    }
+
+    /// Whether some mechanism is off.
+    pub(super) fn lacks_any(&self) -> bool {
+        !self.disabled.is_empty()
+    }
+
+    /// What a command takes for the time.
+    pub(super) fn wall_for_commands(&self, node: usize) -> Timestamp {
+        if self.has(Mechanism::ResidualTime) {
+            self.wall(node)
+        } else {
+            shift(self.wall(node), SignedDuration::from_hours(24 * 3))
+        }
+    }
+
+    /// Runs a kubeadm command where something is off.
+    pub(super) fn kubeadm_lacking(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        let renews = args.iter().any(|word| word == "renew");
+        let before =
+            (renews && !self.has(Mechanism::Renewal)).then(|| self.nodes[node].tree.clone());
+        let output = self.run_engine(node, args);
+        if let Some(tree) = before {
+            self.nodes[node].tree = tree;
+        }
+        if renews && !self.has(Mechanism::OneNode) && node == 0 {
+            for other in 1..self.nodes.len() {
+                if self.nodes[other].control_plane {
+                    self.run_engine(other, args);
+                }
+            }
+        }
+        if renews && !self.has(Mechanism::IdentityFromCertificate) {
+            self.issue_from_configuration(node);
+        }
+        output
+    }
+
+    /// What `certs renew` would do if it took names from the ConfigMap.
+    fn issue_from_configuration(&mut self, node: usize) {
+        const FILE: &str = "/from-configuration.yaml";
+        let own = self.nodes[node]
+            .tree
+            .read("/kubeadm.yaml")
+            .unwrap_or_default();
+        let own = String::from_utf8_lossy(&own).into_owned();
+        let cluster = self
+            .config_maps
+            .get("kubeadm-config")
+            .and_then(|data| data.get("ClusterConfiguration"))
+            .cloned()
+            .unwrap_or_default();
+        let first = own.split("---\n").next().unwrap_or_default();
+        let tree = &mut self.nodes[node].tree;
+        // What cannot be written makes the test fail, which is all that is needed.
+        let _ = tree.write(FILE, format!("{first}---\n{cluster}").as_bytes(), 0o600);
+        for name in ["apiserver.crt", "apiserver.key"] {
+            let _ = tree.remove(&format!("{PKI}/{name}"));
+        }
+        let args = ["init", "phase", "certs", "apiserver", "--config", FILE].map(str::to_owned);
+        self.run_engine(node, &args);
+    }
+
+    /// Whether a mechanism is on.
+    pub(super) fn has(&self, mechanism: Mechanism) -> bool {
+        !self.disabled.contains(&mechanism)
+    }
+}
+
+/// Mechanisms that are off.
+pub(super) type Disabled = BTreeSet<Mechanism>;

@@ -1,0 +1,110 @@
+//! Which etcd a kubeadm brings: its image tag decides whether an upgrade changes etcd's manifest, and with
+//! that whether etcd's certificates are renewed.
+
+use crate::kubeadm::Version;
+
+/// `DefaultEtcdVersion` of `K/constants/constants.go`, read in each of these versions (minor, patch).
+const KNOWN: &[(u16, u16, &str)] = &[
+    (15, 12, "3.3.10"),
+    (16, 15, "3.3.15-0"),
+    (17, 17, "3.4.3-0"),
+    (18, 20, "3.4.3-0"),
+    (19, 16, "3.4.13-0"),
+    (20, 15, "3.4.13-0"),
+    (21, 14, "3.4.13-0"),
+    (22, 17, "3.5.6-0"),
+    (23, 17, "3.5.6-0"),
+    (24, 17, "3.5.6-0"),
+    (25, 16, "3.5.9-0"),
+    (26, 3, "3.5.6-0"),
+    (26, 4, "3.5.6-0"),
+    (26, 15, "3.5.10-0"),
+    (27, 16, "3.5.12-0"),
+    (28, 0, "3.5.9-0"),
+    (28, 15, "3.5.15-0"),
+    (29, 0, "3.5.10-0"),
+    (29, 6, "3.5.12-0"),
+    (29, 15, "3.5.16-0"),
+    (30, 0, "3.5.12-0"),
+    (30, 4, "3.5.12-0"),
+    (30, 14, "3.5.15-0"),
+    (31, 0, "3.5.15-0"),
+    (31, 14, "3.5.24-0"),
+    (32, 0, "3.5.16-0"),
+    (32, 2, "3.5.16-0"),
+    (32, 13, "3.5.24-0"),
+    (33, 0, "3.5.21-0"),
+    (33, 4, "3.5.21-0"),
+    (33, 6, "3.5.24-0"),
+    (33, 13, "3.5.24-0"),
+    (34, 4, "3.6.5-0"),
+    (35, 4, "3.6.6-0"),
+    (36, 3, "3.6.8-0"),
+    (37, 2, "3.7.0-0"),
+];
+
+/// The tag of etcd's image.
+///
+/// A version that was not looked at has the tag of the last one before it in the same minor version, else of
+/// the first one after it; see [`etcd_tag_uncertainty`].
+#[must_use]
+pub fn etcd_tag(version: Version) -> &'static str {
+    let (below, above) = neighbours(version);
+    let same_minor = |known: &&(u16, u16, &'static str)| known.0 == version.minor;
+    below
+        .filter(same_minor)
+        .or(above)
+        .or(below)
+        .map_or("", |known| known.2)
+}
+
+/// A sentence where the tag of a version was not looked up and its neighbours differ.
+#[must_use]
+pub fn etcd_tag_uncertainty(version: Version) -> Option<String> {
+    let (below, above) = neighbours(version);
+    let exact = below.is_some_and(|known| (known.0, known.1) == (version.minor, version.patch));
+    if exact || below.map(|known| known.2) == above.map(|known| known.2) {
+        return None;
+    }
+    Some(format!(
+        "etcd's image of kubeadm {version} was not looked up (taken: {}); it decides whether an upgrade renews \
+         etcd's certificates",
+        etcd_tag(version)
+    ))
+}
+
+type Known = Option<&'static (u16, u16, &'static str)>;
+
+/// The last known version up to this one, and the first after it.
+fn neighbours(version: Version) -> (Known, Known) {
+    let wanted = (version.minor, version.patch);
+    let after = KNOWN.partition_point(|known| (known.0, known.1) <= wanted);
+    (
+        after.checked_sub(1).and_then(|index| KNOWN.get(index)),
+        KNOWN.get(after),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_known_versions_are_certain() {
+        assert!(KNOWN.is_sorted_by_key(|known| (known.0, known.1)));
+        for known in KNOWN {
+            let version = Version::new(known.0, known.1);
+            assert_eq!(etcd_tag(version), known.2);
+            assert_eq!(etcd_tag_uncertainty(version), None);
+        }
+    }
+
+    #[test]
+    fn a_version_in_between_says_when_it_is_a_guess() {
+        assert_eq!(etcd_tag(Version::new(34, 1)), "3.6.5-0");
+        assert!(etcd_tag_uncertainty(Version::new(34, 1)).is_some());
+        assert_eq!(etcd_tag(Version::new(30, 2)), "3.5.12-0");
+        assert_eq!(etcd_tag_uncertainty(Version::new(30, 2)), None);
+        assert!(etcd_tag_uncertainty(Version::new(28, 9)).is_some());
+    }
+}
