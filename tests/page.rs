@@ -107,7 +107,7 @@ fn chromium() -> Option<PathBuf> {
         .is_ok_and(|list| list.split(',').any(|one| one == "chromium"));
     assert!(
         found.is_some() || !required,
-        "CERTDRILL_REQUIRE says chromium, and there is none: ci/chromium.sh installs it"
+        "CERTDRILL_REQUIRE says chromium, and there is none: ci/tools.sh installs it"
     );
     if found.is_none() {
         eprintln!("skipped: there is no Chromium here (CERTDRILL_CHROMIUM names one)");

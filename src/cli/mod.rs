@@ -45,8 +45,8 @@ enum Command {
     List(list::Args),
     /// Look for mistakes in scenarios without playing them.
     Lint(lint::Args),
-    /// Print the JSON Schema of the scenario format.
-    Schema,
+    /// Print the JSON Schema of the scenario format, or of a report.
+    Schema(schema::Args),
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
     /// The real kubeadm binaries on this machine.
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args, &mut output),
         Command::List(args) => list::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
-        Command::Schema => schema::run(&mut output),
+        Command::Schema(args) => schema::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Engines(action) => engines::run(action, &mut output),
         // The exit code is kubeadm's own.

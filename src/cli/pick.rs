@@ -28,6 +28,60 @@ pub(super) struct Selection {
         value_delimiter = ';'
     )]
     exclude: Vec<String>,
+    /// Only every Nth run, from the Ith on: `2/8`. `auto/8` takes the index of a Kubernetes Indexed Job
+    /// (JOB_COMPLETION_INDEX) or of a GitLab parallel job (CI_NODE_INDEX).
+    #[arg(long, value_name = "I/N", env = "CERTDRILL_SHARD")]
+    shard: Option<Shard>,
+}
+
+/// A share of the runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shard {
+    /// From 1.
+    index: usize,
+    count: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (index, count) = text
+            .split_once('/')
+            .ok_or("write I/N, for example 1/4, or auto/4")?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|&count| count > 0)
+            .ok_or_else(|| format!("`{count}` is no number of shares"))?;
+        let index = if index == "auto" {
+            automatic_index()?
+        } else {
+            index
+                .parse()
+                .map_err(|_| format!("`{index}` is no number of a share"))?
+        };
+        if index == 0 || index > count {
+            return Err(format!("share {index} is not between 1 and {count}"));
+        }
+        Ok(Self { index, count })
+    }
+}
+
+/// The index that the environment gives, from 1.
+fn automatic_index() -> Result<usize, String> {
+    let number = |name: &str| {
+        std::env::var(name).ok().map(|text| {
+            text.parse::<usize>()
+                .map_err(|_| format!("{name} is `{text}`, which is no number"))
+        })
+    };
+    // Kubernetes counts from 0, GitLab from 1.
+    match (number("JOB_COMPLETION_INDEX"), number("CI_NODE_INDEX")) {
+        (Some(index), _) => index.map(|index| index + 1),
+        (None, Some(index)) => index,
+        (None, None) => Err("neither JOB_COMPLETION_INDEX nor CI_NODE_INDEX is set".to_owned()),
+    }
 }
 
 /// A run that was selected, and its file.
@@ -66,7 +120,23 @@ impl Selection {
             self.explain(&all);
             return Err(Exit::NothingSelected);
         }
-        Ok(picked)
+        let Some(shard) = self.shard else {
+            return Ok(picked);
+        };
+        let total = picked.len();
+        let share: Vec<_> = picked
+            .into_iter()
+            .skip(shard.index - 1)
+            .step_by(shard.count)
+            .collect();
+        if share.is_empty() {
+            output::complain(&format!(
+                "error: share {} of {} is empty: {total} runs are selected\n  help: use at most {total} shares",
+                shard.index, shard.count
+            ));
+            return Err(Exit::NothingSelected);
+        }
+        Ok(share)
     }
 
     fn explain(&self, all: &[Picked<'_>]) {

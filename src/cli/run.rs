@@ -10,9 +10,9 @@ use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::reports::ReportArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
-use super::{Exit, Output, output};
+use super::{Exit, Output, output, reports};
 use crate::report::human::{self, Layout};
-use crate::report::{Case, RunTrace, jsonl, replay_command};
+use crate::report::{Case, RunTrace, Style, github, jsonl, replay_command, tap};
 use crate::run::trace::{Entry, Header, Verdict};
 use crate::scenario::Backend;
 
@@ -58,6 +58,10 @@ enum Format {
     Human,
     /// The trace, one JSON record a line.
     Json,
+    /// Annotations for GitHub Actions; every finding also goes to the step's summary.
+    Github,
+    /// A TAP stream, version 14.
+    Tap,
 }
 
 /// One selected run and what became of it.
@@ -132,7 +136,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         outcomes.push(outcome);
     });
     summary(&outcomes, elsewhere.len(), took, args, output);
-    if !report(args, &outcomes, &elsewhere) {
+    if !report(args, &outcomes, &elsewhere, output) {
         return Exit::ReportNotWritten;
     }
     match exit(&outcomes) {
@@ -186,6 +190,19 @@ fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
     };
     match args.format {
         Format::Json => output.write(|mut out| jsonl::write(&run.records, &mut out)),
+        Format::Github => {
+            if let Some(trace) = RunTrace::new(&run.records) {
+                let layout = Layout {
+                    style: Style::Plain,
+                    width: output.width(),
+                    verbose: false,
+                };
+                let text = human::verdict(trace, None, &layout);
+                output.text(text.split_inclusive('\n').next().unwrap_or_default());
+            }
+        }
+        // Its plan comes first, and with it the number of runs.
+        Format::Tap => {}
         Format::Human => {
             if let Some(trace) = RunTrace::new(&run.records) {
                 let layout = Layout {
@@ -277,13 +294,18 @@ fn summary(
         text.push_str(&format!("  {}\n", replay_command(header)));
     }
     match args.format {
-        Format::Human => output.text(&text),
-        Format::Json => output::complain(text.trim_end()),
+        Format::Human | Format::Github => output.text(&text),
+        Format::Json | Format::Tap => output::complain(text.trim_end()),
     }
 }
 
 /// Writes the reports. Says whether all could be.
-fn report(args: &Args, outcomes: &[Outcome<'_>], elsewhere: &[NotPlayed<'_>]) -> bool {
+fn report(
+    args: &Args,
+    outcomes: &[Outcome<'_>],
+    elsewhere: &[NotPlayed<'_>],
+    output: &mut Output,
+) -> bool {
     let ids: Vec<String> = outcomes
         .iter()
         .map(|outcome| outcome.picked)
@@ -315,7 +337,16 @@ fn report(args: &Args, outcomes: &[Outcome<'_>], elsewhere: &[NotPlayed<'_>]) ->
             },
         })
         .collect();
-    args.reports.write(&cases)
+    let mut all = args.reports.write(&cases);
+    match args.format {
+        Format::Human | Format::Json => {}
+        Format::Github => {
+            output.text(&github::annotations(&cases));
+            all &= reports::append_step_summary(&cases);
+        }
+        Format::Tap => output.text(&tap::report(&cases)),
+    }
+    all
 }
 
 /// The worst of what happened.

@@ -2,11 +2,15 @@
 //! them only to show the line a failure is about.
 
 mod failure;
+pub mod github;
 pub mod html;
 pub mod human;
 pub mod jsonl;
 pub mod junit;
 mod paint;
+pub mod sarif;
+pub mod summary;
+pub mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -67,6 +71,19 @@ impl<'r> RunTrace<'r> {
                 Entry::Verdict(verdict) => Some(verdict),
                 _ => None,
             })
+    }
+
+    /// Why it did not pass, in a sentence.
+    fn reason(&self) -> String {
+        let first = self.failures().next().map(|(_, judgement)| judgement);
+        self.verdict_entry()
+            .and_then(|entry| entry.reason.clone())
+            .or_else(|| {
+                first.map(|judgement| {
+                    format!("expected {}, seen {}", judgement.expected, judgement.seen)
+                })
+            })
+            .unwrap_or_else(|| "the trace breaks off before its end".to_owned())
     }
 
     /// Expectations that do not hold.
