@@ -337,6 +337,11 @@ fn one(difference: &Difference, sides: [&str; 2]) -> String {
         for line in second.iter().filter(|line| !first.contains(line)) {
             text.push_str(&format!("    {:width$} {line}\n", sides[1]));
         }
+        if first.iter().all(|line| second.contains(line))
+            && second.iter().all(|line| first.contains(line))
+        {
+            text.push_str("    the same lines in another order or number\n");
+        }
     } else {
         text.push_str(&format!("    {:width$} {}\n", sides[0], difference.first));
         text.push_str(&format!("    {:width$} {}\n", sides[1], difference.second));
