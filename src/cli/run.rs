@@ -45,8 +45,14 @@ pub(super) struct Args {
     #[arg(long, short, env = "CERTDRILL_VERBOSE")]
     verbose: bool,
     /// Start no more runs after the first that does not pass.
-    #[arg(long, env = "CERTDRILL_FAIL_FAST")]
+    #[arg(long, env = "CERTDRILL_FAIL_FAST", conflicts_with = "max_fail")]
     fail_fast: bool,
+    /// Start no more runs after this many that do not pass.
+    #[arg(long, value_name = "N", env = "CERTDRILL_MAX_FAIL")]
+    max_fail: Option<NonZeroUsize>,
+    /// List the N runs that took longest.
+    #[arg(long, value_name = "N", env = "CERTDRILL_SLOWEST", num_args = 0..=1, default_missing_value = "10")]
+    slowest: Option<usize>,
     /// One line for a run that passes, instead of its timeline.
     #[arg(long, env = "CERTDRILL_FAILURES_ONLY")]
     failures_only: bool,
@@ -68,6 +74,7 @@ enum Format {
 struct Outcome<'f> {
     picked: Picked<'f>,
     played: Played,
+    took: Duration,
 }
 
 /// A run that is not played, and why.
@@ -78,7 +85,8 @@ struct NotPlayed<'f> {
     demanded: bool,
 }
 
-const FAILED_BEFORE: &str = "another run did not pass before it (--fail-fast)";
+const FAILED_BEFORE: &str = "others did not pass before it (--fail-fast, --max-fail)";
+const INTERRUPTED: &str = "it was interrupted";
 
 /// Plays what is selected.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
@@ -114,23 +122,30 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             Exit::NothingSelected
         };
     }
+    let interrupt = match stage::prepare_to_stop(planned.iter().map(|one| &one.stage)) {
+        Ok(interrupt) => interrupt,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Infrastructure;
+        }
+    };
     let options = Options {
+        interrupt: Some(interrupt),
         seed: args.seed,
         jobs: args
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
-        fail_fast: args.fail_fast,
+        failures_max: args
+            .max_fail
+            .or(args.fail_fast.then_some(NonZeroUsize::MIN)),
         check_determinism: args.check_determinism,
     };
     let mut outcomes = Vec::with_capacity(planned.len());
-    if let Err(message) = stage::prepare(planned.iter().map(|one| &one.stage)) {
-        output::complain(&message);
-        return Exit::Infrastructure;
-    }
-    let took = play::all(&planned, options, |index, played| {
+    let took = play::all(&planned, options, |index, played, took| {
         let outcome = Outcome {
             picked: planned[index].picked,
             played,
+            took,
         };
         show(&outcome, args, output);
         outcomes.push(outcome);
@@ -138,6 +153,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     summary(&outcomes, elsewhere.len(), took, args, output);
     if !report(args, &outcomes, &elsewhere, output) {
         return Exit::ReportNotWritten;
+    }
+    if let Some(signal) = interrupt.signal() {
+        return Exit::Interrupted(signal);
     }
     match exit(&outcomes) {
         Exit::Success if demanded => Exit::Infrastructure,
@@ -261,7 +279,8 @@ fn summary(
             )
             .count()
     };
-    let left_out = count(|played| matches!(played, Played::LeftOut)) + elsewhere;
+    let left_out =
+        count(|played| matches!(played, Played::LeftOut | Played::Interrupted)) + elsewhere;
     let mut parts = vec![format!("{} passed", verdicts(Verdict::Passed))];
     for (count, what) in [
         (verdicts(Verdict::Failed), "failed"),
@@ -293,10 +312,31 @@ fn summary(
     for header in bad {
         text.push_str(&format!("  {}\n", replay_command(header)));
     }
+    if let Some(most) = args.slowest {
+        text.push_str(&slowest(outcomes, most));
+    }
     match args.format {
         Format::Human | Format::Github => output.text(&text),
         Format::Json | Format::Tap => output::complain(text.trim_end()),
     }
+}
+
+/// The runs that took longest.
+fn slowest(outcomes: &[Outcome<'_>], most: usize) -> String {
+    let mut played: Vec<&Outcome<'_>> = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.played, Played::Done(_) | Played::Unsteady(..)))
+        .collect();
+    played.sort_by_key(|outcome| std::cmp::Reverse(outcome.took));
+    let mut text = "slowest:\n".to_owned();
+    for outcome in played.iter().take(most) {
+        text.push_str(&format!(
+            "  {:>8.3} s  {}\n",
+            outcome.took.as_secs_f64(),
+            outcome.picked.scenario.id()
+        ));
+    }
+    text
 }
 
 /// Writes the reports. Says whether all could be.
@@ -315,9 +355,13 @@ fn report(
     let played = outcomes.iter().map(|outcome| {
         let trace = match &outcome.played {
             Played::Done(run) | Played::Unsteady(run, _) => RunTrace::new(&run.records),
-            Played::LeftOut => None,
+            Played::LeftOut | Played::Interrupted => None,
         };
-        (outcome.picked, trace, FAILED_BEFORE)
+        let why = match &outcome.played {
+            Played::Interrupted => INTERRUPTED,
+            _ => FAILED_BEFORE,
+        };
+        (outcome.picked, trace, why)
     });
     let not_played = elsewhere
         .iter()

@@ -118,7 +118,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         jobs: args
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
-        fail_fast: false,
+        failures_max: None,
+        interrupt: None,
         check_determinism: false,
     };
     let sides = [first.word(), second.word()];
@@ -130,7 +131,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain(&message);
         return Exit::Infrastructure;
     }
-    let took = play::all(&planned, options, |index, played| {
+    let took = play::all(&planned, options, |index, played, _| {
         let (Played::Done(run) | Played::Unsteady(run, _)) = played else {
             return;
         };
