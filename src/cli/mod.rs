@@ -1,9 +1,11 @@
 //! The command line: one file per sub-command.
 
 mod coverage;
+mod doctor;
 mod engines;
 mod exit;
 mod files;
+mod init;
 mod kubeadm;
 mod lint;
 mod list;
@@ -14,6 +16,8 @@ mod replay;
 mod reports;
 mod run;
 mod schema;
+mod shell;
+mod show;
 mod stage;
 mod verify;
 mod warp;
@@ -29,7 +33,7 @@ use output::Output;
 
 /// Rehearse certificate rotation of kubeadm clusters on a clock that you control.
 #[derive(Debug, Parser)]
-#[command(name = "certdrill", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "certdrill", version = env!("CERTDRILL_LONG_VERSION"), after_help = exit::HELP, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +43,10 @@ struct Cli {
 enum Command {
     /// Play scenarios and judge what is seen.
     Run(run::Args),
+    /// Write a scenario to start from, or a copy of one of the library.
+    Init(init::Args),
+    /// Show a scenario as it is understood, or a trace as a timeline.
+    Show(show::Args),
     /// Repeat a recorded run and compare it record by record.
     Replay(replay::Args),
     /// List the runs that scenarios and their matrices make.
@@ -49,6 +57,8 @@ enum Command {
     Schema(schema::Args),
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
+    /// Say what works on this machine, what is missing, and how to get it.
+    Doctor(doctor::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -56,6 +66,10 @@ enum Command {
     Kubeadm(kubeadm::KubeadmArgs),
     /// Run any command at another time, or move a running process.
     Warp(warp::WarpArgs),
+    /// Print completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Print or write man pages.
+    Man(shell::ManArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -77,6 +91,11 @@ pub fn main() -> ExitCode {
     let mut output = Output::new();
     let exit = match &cli.command {
         Command::Run(args) => run::run(args, &mut output),
+        Command::Init(args) => init::run(args, &mut output),
+        Command::Show(args) => show::run(args, &mut output),
+        Command::Doctor(args) => doctor::run(args, &mut output),
+        Command::Completions(args) => shell::completions(args, &mut output),
+        Command::Man(args) => shell::man(args, &mut output),
         Command::Replay(args) => replay::run(args, &mut output),
         Command::List(args) => list::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),

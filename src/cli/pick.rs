@@ -162,7 +162,8 @@ impl Selection {
     }
 }
 
-fn matches(scenario: &Scenario, pattern: &str) -> bool {
+/// Whether a run has a name, id or tag.
+pub(super) fn matches(scenario: &Scenario, pattern: &str) -> bool {
     let tags = scenario.tags.iter().map(String::as_str);
     glob(pattern, &scenario.id())
         || glob(pattern, &scenario.name)
@@ -170,7 +171,7 @@ fn matches(scenario: &Scenario, pattern: &str) -> bool {
 }
 
 /// Whether the whole text fits a pattern in which `*` stands for any characters.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

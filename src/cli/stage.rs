@@ -124,7 +124,7 @@ pub(super) fn lacks(scenario: &Scenario, engines: &Engines) -> Option<(String, S
 }
 
 /// Every version of kubeadm that a scenario runs.
-fn versions(scenario: &Scenario) -> BTreeSet<Version> {
+pub(super) fn versions(scenario: &Scenario) -> BTreeSet<Version> {
     let upgrades = scenario.steps.iter().filter_map(|step| match &step.action {
         Action::Upgrade(upgrade) => Some(upgrade.to),
         _ => None,
