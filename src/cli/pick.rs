@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::files::ScenarioFile;
 use super::{Exit, files, output};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Values};
 
 /// Paths and filters, shared by the sub-commands that select runs.
 #[derive(Debug, clap::Args)]
@@ -28,10 +28,25 @@ pub(super) struct Selection {
         value_delimiter = ';'
     )]
     exclude: Vec<String>,
+    /// Play the matrix with other values: `--set version=v1.34.4,v1.36.3`. Can be repeated.
+    #[arg(long, value_name = "KEY=VALUES", env = "CERTDRILL_SET", value_delimiter = ';', value_parser = setting)]
+    set: Vec<(String, Vec<String>)>,
+    /// Other values for the matrix from a YAML file: a mapping of keys to lists. `--set` wins.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_VALUES")]
+    values: Option<PathBuf>,
     /// Only every Nth run, from the Ith on: `2/8`. `auto/8` takes the index of a Kubernetes Indexed Job
     /// (JOB_COMPLETION_INDEX) or of a GitLab parallel job (CI_NODE_INDEX).
     #[arg(long, value_name = "I/N", env = "CERTDRILL_SHARD")]
     shard: Option<Shard>,
+}
+
+/// `key=value,value`.
+fn setting(text: &str) -> Result<(String, Vec<String>), String> {
+    let (key, values) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, for example version=v1.36.3")?;
+    let values = values.split(',').map(|one| one.trim().to_owned()).collect();
+    Ok((key.trim().to_owned(), values))
 }
 
 /// A share of the runs.
@@ -94,7 +109,47 @@ pub(super) struct Picked<'f> {
 impl Selection {
     /// Reads the files.
     pub(super) fn load(&self) -> Result<Vec<ScenarioFile>, Exit> {
-        files::load(&self.paths)
+        let values = self.values()?;
+        let files = files::load(&self.paths, &values)?;
+        let keys = || {
+            files
+                .iter()
+                .flat_map(|file| &file.scenarios)
+                .flat_map(|scenario| scenario.variant.keys())
+                .map(String::as_str)
+        };
+        for key in values.keys() {
+            if !keys().any(|known| known == key) {
+                let help = crate::scenario::nearest(key, keys()).map_or_else(
+                    || "`certdrill list` shows the runs with the keys of their matrix".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                output::complain(&format!(
+                    "error: no scenario here has `{key}` in its matrix\n  help: {help}"
+                ));
+                return Err(Exit::Usage);
+            }
+        }
+        Ok(files)
+    }
+
+    /// What is given for keys of matrices.
+    fn values(&self) -> Result<Values, Exit> {
+        let mut values = Values::new();
+        if let Some(path) = &self.values {
+            let name = path.display().to_string();
+            let text = files::read(path).map_err(|reason| {
+                output::complain(&format!("error: {name} {reason}"));
+                Exit::Usage
+            })?;
+            values = crate::scenario::values(&name, &text).map_err(|errors| {
+                let rendered = errors.render(output::stderr_style(), output::width());
+                output::complain(&rendered);
+                Exit::Invalid
+            })?;
+        }
+        values.extend(self.set.iter().cloned());
+        Ok(values)
     }
 
     /// The runs that the filters leave, in the order of files and variants.

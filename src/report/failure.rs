@@ -22,8 +22,13 @@ pub fn replay_command(header: &Header) -> String {
         "sim" => String::new(),
         other => format!(" --backend {other}"),
     };
+    let set: String = header
+        .set
+        .iter()
+        .map(|(key, value)| format!(" --set {}", quoted(&format!("{key}={value}"))))
+        .collect();
     format!(
-        "certdrill run {}{backend} --seed {} --include {}",
+        "certdrill run {}{backend}{set} --seed {} --include {}",
         quoted(&header.file),
         header.seed,
         quoted(&crate::scenario::run_id(&header.scenario, &header.variant)),

@@ -95,6 +95,7 @@ fn sample() -> Vec<Record> {
             file: "scenarios/incidents/kubelet-conf.yaml".to_owned(),
             reference: Some("https://github.com/kubernetes/kubeadm/issues/1753".to_owned()),
             variant: BTreeMap::from([("version".to_owned(), "v1.17.17".to_owned())]),
+            set: BTreeMap::new(),
             backend: "sim".to_owned(),
             seed: 7,
             version: "v1.17.17".to_owned(),

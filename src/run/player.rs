@@ -215,6 +215,7 @@ impl<'a> Player<'a> {
             file: scenario.file.clone(),
             reference: scenario.reference.clone(),
             variant: scenario.variant.clone(),
+            set: scenario.set.clone(),
             backend: self.world.backend().to_owned(),
             seed: self.world.spec.seed,
             version: version.to_string(),

@@ -62,6 +62,9 @@ pub struct Header {
     pub reference: Option<String>,
     /// Values of the matrix.
     pub variant: BTreeMap<String, String>,
+    /// Those of them that were given from outside and do not stand in the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
     /// `sim`, `kubeadm` or `kind`.
     pub backend: String,
     /// Seed of every random stream.

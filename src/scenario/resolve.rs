@@ -81,6 +81,7 @@ pub(super) fn scenario(
             .map(|tag| tag.value)
             .collect(),
         file: file.to_owned(),
+        set: BTreeMap::new(),
         variant: values.clone(),
         backends,
         compared_min: spec.compared_at_least.map_or(1, |least| least.value),
