@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+mod config;
 mod coverage;
 mod doctor;
 mod engines;
@@ -25,7 +26,7 @@ mod warp;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -66,6 +67,9 @@ enum Command {
     Kubeadm(kubeadm::KubeadmArgs),
     /// Run any command at another time, or move a running process.
     Warp(warp::WarpArgs),
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(config::Action),
     /// Print completions for a shell.
     Completions(shell::CompletionsArgs),
     /// Print or write man pages.
@@ -76,7 +80,24 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(internal_error));
-    let cli = match Cli::try_parse() {
+    let config = match config::Config::of_this_directory() {
+        Ok(config) => config,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Invalid.into();
+        }
+    };
+    let mut command = match config.apply(Cli::command()) {
+        Ok(command) => command,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Invalid.into();
+        }
+    };
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version end here too; where nobody reads them, there is nothing to tell.
@@ -94,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args, &mut output),
         Command::Show(args) => show::run(args, &mut output),
         Command::Doctor(args) => doctor::run(args, &mut output),
+        Command::Config(action) => config::run(action, &command, &config, &mut output),
         Command::Completions(args) => shell::completions(args, &mut output),
         Command::Man(args) => shell::man(args, &mut output),
         Command::Replay(args) => replay::run(args, &mut output),
@@ -163,8 +185,39 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_an_environment_variable() {
+        // Dangerous when they are forgotten in the environment, or of one call only.
+        const WITHOUT: [&str; 6] = [
+            "help",
+            "version",
+            "allow-real-root",
+            "seed",
+            "backend",
+            "pid",
+        ];
+        let mut seen = 0;
+        let mut left: Vec<(String, clap::Command)> = vec![(String::new(), Cli::command())];
+        while let Some((path, command)) = left.pop() {
+            for arg in command.get_arguments() {
+                let Some(long) = arg.get_long() else { continue };
+                let Some(name) = arg.get_env() else {
+                    let excused = WITHOUT.contains(&long) || path.contains(" warp ");
+                    assert!(excused, "{path} --{long} has no environment variable");
+                    continue;
+                };
+                let wanted = format!("CERTDRILL_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(name, wanted.as_str(), "{path}");
+                seen += 1;
+            }
+            for one in command.get_subcommands() {
+                left.push((format!("{path} {} ", one.get_name()), one.clone()));
+            }
+        }
+        assert!(seen > 40, "{seen}");
     }
 
     #[test]
