@@ -1,5 +1,10 @@
 //! Puts into the binary: the library of scenarios (`certdrill init --from`), and in a release the commit.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads and writes files"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
