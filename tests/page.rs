@@ -65,7 +65,7 @@ const PROBE: &str = "
   for (const tab of document.querySelectorAll('.side:first-child [data-tab]')) {
     tab.click();
     const seen = [];
-    for (const value of [0, 5300, 10000]) {
+    for (const value of [0, 1, 5300, 10000]) {
       slider.value = value;
       slider.dispatchEvent(new Event('input'));
       await frame();
@@ -210,7 +210,10 @@ fn the_page_loads_scrubs_and_says_what_kubeadm_says() {
             "check-expiration",
             "Events",
         ] {
-            assert_eq!(said["tabs"][tab], 3, "scrubbing changes {tab}: {said}");
+            assert!(
+                said["tabs"][tab].as_u64().unwrap() >= 3,
+                "scrubbing changes {tab}: {said}"
+            );
         }
         assert!(said["tabs"]["CSRs"].as_u64().unwrap() >= 2, "{said}");
         let cursor = said["cursor"].as_array().unwrap();

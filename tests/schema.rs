@@ -19,7 +19,7 @@ fn the_schema_knows_every_step_and_form() {
     let forms = schema["definitions"]["Expectation"]["anyOf"]
         .as_array()
         .unwrap();
-    assert_eq!(forms.len(), 11);
+    assert_eq!(forms.len(), 12);
     for form in forms {
         assert_eq!(form["additionalProperties"], false, "{form}");
     }

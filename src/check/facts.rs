@@ -1,11 +1,12 @@
 //! Expectations about certificates, processes, files, commands, etcd, Nodes and requests.
 
-use super::{Marks, Seen, all, processes, select, targets};
-use crate::cluster::{RequestState, World};
+use super::{Marks, Seen, all, processes, requests, select, targets};
+use crate::cluster::World;
 use crate::fs::{FileType, Tree};
 use crate::scenario::{Component, Matcher, Nodes};
 
 const DAY_S: f64 = 86_400.0;
+const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
 const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen {
@@ -50,10 +51,10 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
             }
         }),
         Matcher::Etcd { quorum, members } => etcd(world, *quorum, *members),
-        Matcher::Requests {
-            pending,
-            issued_min,
-        } => requests(world, *pending, *issued_min),
+        Matcher::Requests { .. } => requests::look(world, matcher),
+        Matcher::Verify { nodes, .. } => each(world, nodes, "the file", |world, node| {
+            requests::verify(world, matcher, node)
+        }),
         Matcher::Edge { .. } | Matcher::AllEdges { .. } => {
             unreachable!("edges are judged elsewhere")
         }
@@ -66,6 +67,7 @@ pub fn certificate_path(name: &str) -> String {
     match name {
         _ if name.starts_with('/') => name.to_owned(),
         "kubelet" | "kubelet-client-current.pem" => KUBELET_CURRENT.to_owned(),
+        "kubelet-server" => SERVING_CURRENT.to_owned(),
         "user" => "/root/.kube/config".to_owned(),
         "etcd-ca" => "/etc/kubernetes/pki/etcd/ca.crt".to_owned(),
         _ if name.ends_with(".conf") => format!("/etc/kubernetes/{name}"),
@@ -147,6 +149,10 @@ fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> 
             say(there).to_owned(),
         );
     }
+    let dated_prefix = match name.as_str() {
+        "kubelet-server" => "kubelet-server-2",
+        _ => "kubelet-client-2",
+    };
     if let Some(wanted) = count {
         let dated = machine
             .tree
@@ -154,7 +160,7 @@ fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> 
             .unwrap_or_default()
             .iter()
             .filter(|entry| {
-                entry.file_type == FileType::File && entry.name.starts_with("kubelet-client-2")
+                entry.file_type == FileType::File && entry.name.starts_with(dated_prefix)
             })
             .count() as u64;
         conditions.add(
@@ -470,34 +476,6 @@ fn etcd(world: &World, quorum: Option<bool>, members: Option<u32>) -> Seen {
         );
     }
     conditions.done("etcd".to_owned())
-}
-
-fn requests(world: &World, pending: Option<u32>, issued_min: Option<u32>) -> Seen {
-    let count = |wanted: &[RequestState]| {
-        world
-            .requests
-            .iter()
-            .filter(|request| wanted.contains(&request.state))
-            .count() as u32
-    };
-    let mut conditions = Conditions::default();
-    if let Some(wanted) = pending {
-        let open = count(&[RequestState::Pending, RequestState::Approved]);
-        conditions.add(
-            open == wanted,
-            format!("{wanted} open requests"),
-            format!("{open} open requests"),
-        );
-    }
-    if let Some(min) = issued_min {
-        let issued = count(&[RequestState::Issued]);
-        conditions.add(
-            issued >= min,
-            format!("at least {min} issued requests"),
-            format!("{issued} issued requests"),
-        );
-    }
-    conditions.done("certificate signing requests".to_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 mod edges;
 mod facts;
+pub mod invariants;
 mod processes;
+mod requests;
 mod select;
 
 use std::collections::BTreeMap;

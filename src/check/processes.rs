@@ -3,6 +3,7 @@
 use super::facts::Conditions;
 use super::{Marks, Seen};
 use crate::cluster::{KubeletState, PodState, World};
+use crate::fs::Tree;
 use crate::scenario::{Component, Matcher, ProcessState};
 
 pub(super) fn look(
@@ -97,9 +98,14 @@ pub(super) fn look(
         );
     }
     if let Some((path, wanted)) = loaded_is_on_disk {
+        // The kubelet's are symlinks to dated files.
+        let real = machine
+            .tree
+            .read_link(path)
+            .unwrap_or_else(|_| path.clone());
         let disk = machine
             .on_disk
-            .get(path)
+            .get(&real)
             .map(|entry| entry.certificate.serial_hex());
         let loaded = loaded_serial(world, component, node, path);
         let same = disk.is_some() && disk == loaded;
@@ -127,11 +133,13 @@ pub(super) fn look(
 fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -> Option<String> {
     let machine = &world.nodes[node];
     if component == Component::Kubelet {
-        return machine
-            .kubelet
-            .current
-            .as_ref()
-            .map(|pair| pair.certificate.serial_hex());
+        let serves = path.ends_with("/kubelet.crt") || path.contains("/kubelet-server-");
+        let held = if serves {
+            &machine.kubelet.serving.current
+        } else {
+            &machine.kubelet.current
+        };
+        return held.as_ref().map(|pair| pair.certificate.serial_hex());
     }
     let process = machine.process(component)?;
     process.loaded.values().find_map(|loaded| match loaded {

@@ -2,12 +2,14 @@
 
 use super::mechanism::Mechanism;
 use super::node::{
-    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, STATIC_PODS, USER_CONF,
+    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS,
+    USER_CONF,
 };
 use super::topology::{API_PORT, LOAD_BALANCER};
 use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::manifests;
+use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::upgrade::{
     CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
 };
@@ -130,13 +132,14 @@ impl World {
             "kubelet-config".to_owned(),
             format!("kubelet-config-1.{}", self.spec.version.minor),
         ] {
-            let data = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n";
+            let data = self.kubelet_configuration();
             self.config_maps
-                .insert(name, [("kubelet".to_owned(), data.to_owned())].into());
+                .insert(name, [("kubelet".to_owned(), data)].into());
         }
         self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
         self.write_instance_config(0)?;
+        self.write_kubelet_config(0)?;
         self.note_created(0, "kubeadm init");
         self.nodes[0].ready = Some(false);
         self.connect_nodes();
@@ -149,6 +152,15 @@ impl World {
         self.wait_for(0, "the kubelet's own certificate", |world| {
             world.nodes[0].kubelet.server_healthy
         })?;
+        if self.spec.server_tls_bootstrap {
+            // kubeadm takes long enough for the kubelet to ask before it is restarted (measured: two requests).
+            self.wait_for(0, "the kubelet's request", |world| {
+                world
+                    .requests
+                    .iter()
+                    .any(|request| request.signer == super::csr::KUBELET_SERVING)
+            })?;
+        }
         self.finalize(0)
     }
 
@@ -220,6 +232,7 @@ impl World {
         self.bootstrap_kubelet(node)?;
         self.list_api_servers();
         self.write_instance_config(node)?;
+        self.write_kubelet_config(node)?;
         self.note_created(node, "kubeadm join");
         self.nodes[node].ready = Some(false);
         if control_plane {
@@ -283,6 +296,27 @@ impl World {
         self.put(node, "/var/lib/kubelet/instance-config.yaml", text, 0o644)
     }
 
+    /// The KubeletConfiguration of the cluster, as far as certificates depend on it.
+    fn kubelet_configuration(&self) -> String {
+        let mut text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n".to_owned();
+        if self.spec.server_tls_bootstrap {
+            text += "serverTLSBootstrap: true\n";
+        }
+        text
+    }
+
+    /// What the `kubelet-config` ConfigMap says goes to the node's `/var/lib/kubelet/config.yaml`
+    /// (`K/phases/kubelet/config.go`).
+    pub(super) fn write_kubelet_config(&mut self, node: usize) -> Result<(), ClusterError> {
+        let text = self
+            .config_maps
+            .get(&Profile::of(self.nodes[node].version).kubelet_config_name())
+            .and_then(|data| data.get("kubelet"))
+            .cloned()
+            .unwrap_or_else(|| self.kubelet_configuration());
+        self.put(node, KUBELET_CONFIG, &text, 0o644)
+    }
+
     /// `ClusterStatus` of the `kubeadm-config` ConfigMap, in versions that have it.
     fn list_api_servers(&mut self) {
         let version = self.spec.version;
@@ -309,7 +343,11 @@ impl World {
         let version = self.nodes[node].version;
         let address = self.nodes[node].address.to_string();
         for component in STATIC_PODS {
-            let manifest = manifests::static_pod(component, version, &address);
+            let options = manifests::Options {
+                external_ca: !self.nodes[node].tree.exists("/etc/kubernetes/pki/ca.key"),
+                controller_manager_args: &self.spec.controller_manager_args,
+            };
+            let manifest = manifests::static_pod(component, version, &address, options);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
         }
         Ok(())
@@ -371,6 +409,20 @@ impl World {
                 }
                 cluster += &format!("{name}: {}s\n", value.as_secs());
             }
+        }
+        if !self.spec.controller_manager_args.is_empty() {
+            // v1beta4 has a list of names and values where older formats have a map.
+            cluster += "controllerManager:\n  extraArgs:\n";
+            for (name, value) in &self.spec.controller_manager_args {
+                cluster += &if newest {
+                    format!("  - name: {name}\n    value: {value:?}\n")
+                } else {
+                    format!("    {name}: {value:?}\n")
+                };
+            }
+        }
+        if self.spec.server_tls_bootstrap {
+            cluster = format!("{}---\n{cluster}", self.kubelet_configuration());
         }
         Ok(format!(
             "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: {API_PORT}\nnodeRegistration:\n  name: {}\n---\n{cluster}",

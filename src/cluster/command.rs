@@ -38,7 +38,13 @@ impl World {
     }
 
     /// Writes a command down and lets the second pass that it takes.
-    fn command_ran(&mut self, node: usize, program: &str, line: &str, output: &CommandOutput) {
+    pub(super) fn command_ran(
+        &mut self,
+        node: usize,
+        program: &str,
+        line: &str,
+        output: &CommandOutput,
+    ) {
         let subject = format!("{program}@{}", self.nodes[node].name);
         let weight = if output.exit_code == 0 {
             Weight::Normal

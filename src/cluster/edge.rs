@@ -117,6 +117,15 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Whether a certificate is what the failure is about.
+    #[must_use]
+    pub fn is_about_certificates(self) -> bool {
+        matches!(
+            self,
+            FailureClass::ServerCertificate | FailureClass::ClientCertificate
+        )
+    }
+
     /// The word in traces.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -1,8 +1,12 @@
 //! Leader election of controller-manager and scheduler, and what a leader's absence hides.
 
+use std::sync::Arc;
+
 use super::edge::EdgeId;
-use super::node::KubeletState;
+use super::node::{KubeletState, Loaded, PodState};
 use super::world::{Timer, World};
+use crate::kubeadm::profile::components::Slot;
+use crate::kubeadm::profile::signing::START_FAILURE;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::SignedDuration;
@@ -85,6 +89,9 @@ impl World {
             return;
         };
         self.leaders.insert(component, (node, process));
+        if component == Component::ControllerManager && !self.start_controllers(node, process) {
+            return;
+        }
         let subject = format!("{}@{}", component.name(), self.nodes[node].name);
         self.record(
             EventKind::LeaderChanged,
@@ -94,6 +101,39 @@ impl World {
             format!("{} leads", component.name()),
             None,
         );
+    }
+
+    /// A controller-manager that leads starts its controllers. One that cannot be started ends it
+    /// (`controllermanager.go`), and the lease has to run out. Says whether they run.
+    fn start_controllers(&mut self, node: usize, process: u64) -> bool {
+        let component = Component::ControllerManager;
+        let Some(running) = self.nodes[node].process(component) else {
+            return false;
+        };
+        let (flags, version) = (Arc::clone(&running.flags), running.version);
+        match self.read_signer(node, &flags, version) {
+            Ok(signer) => {
+                self.leading_since = Some(self.clock.ticks());
+                if let Some(pod) = self.nodes[node].pods.get_mut(&component)
+                    && let PodState::Running(running) | PodState::Stopping(running) = &mut pod.state
+                    && let Some(signer) = signer
+                {
+                    running.loaded.insert(Slot::Signer, Loaded::Pair(signer));
+                }
+                true
+            }
+            Err(error) => {
+                let failure = START_FAILURE.at(version);
+                let error = format!("{}: {error}", failure.prefix);
+                let line = match failure.message {
+                    Some(message) => format!("{message:?} err={error:?}"),
+                    None => format!("error starting controllers: {error}"),
+                };
+                debug_assert_eq!(self.nodes[node].process_id(component), Some(process));
+                self.leader_fails(node, component, &line);
+                false
+            }
+        }
     }
 
     /// A Node becomes NotReady only when a controller-manager is there to mark it.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::csr::RequestState;
 use super::edge::{EdgeId, FailureClass, Outcome};
 use super::engine::Model;
 use super::node::{KubeletState, Loaded, PKI, PodState, STATIC_PODS, files_of};
-use super::requests::RequestState;
 use super::settle::path_of;
 use super::world::World;
 use crate::fs::Tree as _;
@@ -30,7 +30,9 @@ pub(super) struct Ledger {
     loaded: BTreeMap<(usize, Component, Slot), Loaded>,
     processes: BTreeMap<(usize, Component), (&'static str, Option<u64>)>,
     edges: BTreeMap<EdgeId, (EdgeClass, EdgeClass)>,
-    requests: Vec<RequestState>,
+    /// How many requests were seen, and those that are not deleted yet.
+    requests_seen: usize,
+    requests: BTreeMap<usize, RequestState>,
     /// What decides what `check-expiration` says: files, and whether the API server answers.
     expiration: BTreeMap<usize, Basis>,
 }
@@ -179,6 +181,20 @@ impl World {
             ledger,
             change,
         );
+        // Without serverTLSBootstrap it is a certificate that the kubelet signed itself.
+        let serving = machine.kubelet.serving.current.as_ref();
+        let serving = serving.filter(|_| state == "running");
+        let path = serving.map_or(super::node::SERVING_CURRENT, |pair| pair.file.as_str());
+        let loaded = serving.map(|pair| Loaded::Pair(Arc::clone(pair)));
+        let slot = (Slot::Serving, path);
+        self.note_loaded(
+            node,
+            Component::Kubelet,
+            slot,
+            loaded.as_ref(),
+            ledger,
+            change,
+        );
     }
 
     fn note_process(
@@ -263,19 +279,30 @@ impl World {
     }
 
     fn note_requests(&self, ledger: &mut Ledger, change: &mut StateChange) {
-        for (index, request) in self.requests.iter().enumerate() {
-            if ledger.requests.get(index) == Some(&request.state) {
-                continue;
-            }
-            ledger.requests.truncate(index);
+        // Deleted objects keep their places, and there may be many: only new and living ones are looked at.
+        let new = ledger.requests_seen..self.requests.len();
+        ledger.requests_seen = self.requests.len();
+        let living: Vec<usize> = ledger.requests.keys().copied().chain(new).collect();
+        for index in living {
+            let request = &self.requests[index];
+            let state = if request.deleted {
+                ledger.requests.remove(&index);
+                "Deleted".to_owned()
+            } else {
+                let state = request.state();
+                if ledger.requests.insert(index, state) == Some(state) {
+                    continue;
+                }
+                format!("{state:?}")
+            };
             change.requests.push(CsrState {
                 request: request.name.clone(),
-                username: request.username.clone(),
-                state: format!("{:?}", request.state),
+                username: request.requestor.username.clone(),
+                signer: request.signer.clone(),
+                state,
                 created: request.created,
             });
         }
-        ledger.requests = self.requests.iter().map(|one| one.state).collect();
     }
 
     fn note_expiration(&mut self, node: usize, ledger: &mut Ledger, change: &mut StateChange) {

@@ -67,6 +67,14 @@ mechanisms! {
     OneNode, "one-node", ["D15"];
     /// `certs renew` copies name and SANs from the certificate, not from the configuration.
     IdentityFromCertificate, "identity-from-certificate", ["D16"];
+    /// The signer keeps to its flags: how long, with which file, whether at all.
+    SignerFlags, "signer-flags", ["D18"];
+    /// Nobody approves serving certificates unless someone installs an approver.
+    ServingApproval, "serving-approval", ["D20", "D22"];
+    /// A kubelet reads its own node's configuration file, not the ConfigMap.
+    KubeletConfigFile, "kubelet-config-file", ["D21"];
+    /// A strict approver compares DNS names and IP addresses with the node's.
+    ApproverNames, "approver-names", ["D23"];
 }
 
 impl World {

@@ -8,9 +8,11 @@ mod bootstrap;
 mod clock;
 mod command;
 mod connections;
+pub mod csr;
 mod edge;
 mod engine;
 mod files;
+pub mod kubectl;
 mod kubelet;
 mod leader;
 mod ledger;
@@ -20,7 +22,6 @@ mod node;
 mod pods;
 mod random;
 mod rbac;
-mod requests;
 mod settle;
 mod surroundings;
 mod texts;
@@ -30,15 +31,16 @@ mod world;
 
 pub use bootstrap::ClusterError;
 pub use clock::Clock;
+pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{
     DiskCertificate, Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
-pub use requests::{Request, RequestState};
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};
 pub use world::{Spec, World};

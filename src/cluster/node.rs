@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::csr::flags::Flags;
 use super::files::{ClientConfig, Credential, Roots};
 use crate::fs::MemoryTree;
 use crate::kubeadm::Version;
@@ -19,6 +20,10 @@ pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 pub const KUBELET_PKI: &str = "/var/lib/kubelet/pki";
 /// The symlink to the kubelet's client certificate.
 pub const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/// The symlink to the kubelet's serving certificate, with `serverTLSBootstrap: true`.
+pub const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+/// The kubelet's configuration file.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// The kubelet's kubeconfig.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 /// The kubeconfig a node joins with.
@@ -117,6 +122,8 @@ pub struct Process {
     pub version: Version,
     /// Files it has read.
     pub loaded: BTreeMap<Slot, Loaded>,
+    /// kube-controller-manager's flags.
+    pub flags: Arc<Flags>,
 }
 
 /// Something a process has read.
@@ -147,12 +154,31 @@ pub struct Kubelet {
     pub deadline: Option<Timestamp>,
     /// What the certificate manager is doing.
     pub rotation: Rotation,
+    /// How often it began to ask for a certificate.
+    pub rotations: u32,
+    /// What port 10250 is served with.
+    pub serving: Serving,
     /// What the certificate manager believes of the API server.
     pub server_healthy: bool,
     /// It has been without a valid certificate; the five minutes run or are over.
     pub stranded: Stranded,
     /// The bootstrap token of a join that is still to be used.
     pub bootstrapping: bool,
+}
+
+/// What a kubelet serves with, and the manager of that certificate.
+#[derive(Debug)]
+pub struct Serving {
+    /// `serverTLSBootstrap`: the certificate comes from the cluster.
+    pub bootstrap: bool,
+    /// The certificate, as long as there is one.
+    pub current: Option<Arc<Credential>>,
+    /// When it rotates, on the node's wall clock.
+    pub deadline: Option<Timestamp>,
+    /// What its manager is doing.
+    pub rotation: Rotation,
+    /// How often that began to ask for a certificate.
+    pub rotations: u32,
 }
 
 /// Whether a kubelet runs.
@@ -186,6 +212,10 @@ pub enum Rotation {
     Waiting {
         /// Index of the request.
         request: usize,
+        /// Requests posted so far in this rotation.
+        attempts: u32,
+        /// The API server is out of reach: the next attempt is on the clock and will fail.
+        blocked: bool,
     },
     /// The request could not be made; it tries again.
     Retrying {
@@ -216,6 +246,14 @@ impl Node {
                 current: None,
                 deadline: None,
                 rotation: Rotation::Idle,
+                rotations: 0,
+                serving: Serving {
+                    bootstrap: false,
+                    current: None,
+                    deadline: None,
+                    rotation: Rotation::Idle,
+                    rotations: 0,
+                },
                 server_healthy: false,
                 stranded: Stranded::No,
                 bootstrapping: false,
@@ -340,18 +378,16 @@ pub fn files_of(component: Component) -> &'static [(Slot, FileSource)] {
                 Roots("/etc/kubernetes/pki/front-proxy-ca.crt"),
             ),
         ],
-        Component::ControllerManager => &[
-            (
-                Slot::Kubeconfig,
-                Config("/etc/kubernetes/controller-manager.conf"),
-            ),
-            (
-                Slot::Signer,
-                Pair("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"),
-            ),
-        ],
+        Component::ControllerManager => &[(
+            Slot::Kubeconfig,
+            Config("/etc/kubernetes/controller-manager.conf"),
+        )],
         Component::Scheduler => &[(Slot::Kubeconfig, Config("/etc/kubernetes/scheduler.conf"))],
-        Component::Kubelet | Component::Admin | Component::User | Component::Extension => &[],
+        Component::Kubelet
+        | Component::Admin
+        | Component::User
+        | Component::Extension
+        | Component::MetricsServer => &[],
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Lengths of time are those measured on real clusters of 1.36.
 
+use std::sync::Arc;
+
+use super::csr::flags::Flags;
 use super::mechanism::Mechanism;
 use super::node::{KubeletState, MANIFESTS, PodState, Process, STATIC_PODS, files_of};
 use super::settle::path_of;
@@ -267,7 +270,9 @@ impl World {
                     .get(&component)
                     .is_some_and(|pod| matches!(pod.state, PodState::Crashed));
                 if !crashed
+                    || self.flags(node, component).is_err()
                     || self.loaded_files(node, component).is_err()
+                    || !self.may_lead_or_wait(node, component)
                     || !self.etcd_ready(node, component)
                 {
                     continue;
@@ -311,6 +316,7 @@ impl World {
                 started: self.now(),
                 version: self.nodes[node].version,
                 loaded,
+                flags: Arc::default(),
             };
             self.quorum != Some(false)
                 && self
@@ -330,8 +336,6 @@ impl World {
                 Ok(value) => {
                     loaded.insert(slot, value);
                 }
-                // With an external CA kubeadm starts the controller-manager without signing files.
-                Err(_) if slot == Slot::Signer => {}
                 Err(error) => {
                     return Err(format!("failed to load {}: {error}", path_of(source)));
                 }
@@ -341,12 +345,14 @@ impl World {
     }
 
     fn new_process(&mut self, node: usize, component: Component) -> Result<Process, Unready> {
+        let flags = self.flags(node, component).map_err(Unready::Fatal)?;
         let loaded = self.loaded_files(node, component).map_err(Unready::Fatal)?;
         let process = Process {
             id: self.process_number(),
             started: self.now(),
             version: self.manifest_version(node, component),
             loaded,
+            flags: Arc::new(flags),
         };
         if component == Component::ApiServer {
             if self.quorum == Some(false) {
@@ -363,6 +369,41 @@ impl World {
                 })?;
         }
         Ok(process)
+    }
+
+    /// The flags of kube-controller-manager's manifest.
+    fn flags(&self, node: usize, component: Component) -> Result<Flags, String> {
+        let manifest = self.nodes[node]
+            .pods
+            .get(&component)
+            .and_then(|pod| pod.manifest.as_deref());
+        match manifest {
+            Some(manifest) if component == Component::ControllerManager => {
+                if !self.has(Mechanism::SignerFlags) {
+                    return Ok(Flags::of_kubeadm());
+                }
+                Flags::read(manifest, self.manifest_version(node, component))
+            }
+            _ => Ok(Flags::default()),
+        }
+    }
+
+    /// A controller-manager whose signer cannot start ends when it begins to lead. Until then, behind another
+    /// leader, it waits and runs.
+    fn may_lead_or_wait(&self, node: usize, component: Component) -> bool {
+        if component != Component::ControllerManager || self.leaders.contains_key(&component) {
+            return true;
+        }
+        let Ok(flags) = self.flags(node, component) else {
+            return false;
+        };
+        let version = self.manifest_version(node, component);
+        self.read_signer(node, &flags, version).is_ok()
+    }
+
+    /// A leader's controllers do not start: it ends.
+    pub(super) fn leader_fails(&mut self, node: usize, component: Component, line: &str) {
+        self.pod_crashed(node, component, line);
     }
 
     /// The version a manifest's image tag says; etcd's tag follows kubeadm's version.

@@ -45,6 +45,16 @@ impl Streams {
             .collect()
     }
 
+    /// As [`Streams::suffix`], from a stream that is drawn from only once.
+    #[must_use]
+    pub fn suffix_once(&self, stream: &str, len: usize) -> String {
+        Self {
+            seed: self.seed,
+            open: BTreeMap::new(),
+        }
+        .suffix(stream, len)
+    }
+
     fn bits(&mut self, stream: &str) -> u64 {
         let seed = self.seed;
         if !self.open.contains_key(stream) {

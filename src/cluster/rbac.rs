@@ -45,6 +45,8 @@ pub enum Permission {
     SelfNodeClient,
     /// `create certificatesigningrequests/nodeclient`.
     NodeClient,
+    /// `create certificatesigningrequests`. Nodes may by the node authorizer.
+    CreateRequests,
     /// Everything: what kubectl needs for the commands that are modelled.
     Everything,
     /// `get nodes/proxy`: what kube-apiserver needs on a kubelet for logs and exec.
@@ -63,6 +65,7 @@ impl Permission {
                 "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
                 "cluster-admin",
             ],
+            Self::CreateRequests => &["system:node-bootstrapper", "cluster-admin"],
             Self::Everything => &["cluster-admin"],
             Self::KubeletApi => &["system:kubelet-api-admin", "cluster-admin"],
         }

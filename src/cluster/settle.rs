@@ -20,6 +20,7 @@ const ROUNDS_MAX: u32 = 32;
 impl World {
     /// Brings everything that needs no time into agreement.
     pub(super) fn settle(&mut self) {
+        self.catch_up();
         for round in 0.. {
             debug_assert!(round < ROUNDS_MAX, "the world does not come to rest");
             if round >= ROUNDS_MAX {
@@ -67,7 +68,10 @@ impl World {
             if !node.powered {
                 continue;
             }
-            if let Some(current) = &node.kubelet.current {
+            for current in [&node.kubelet.current, &node.kubelet.serving.current]
+                .into_iter()
+                .flatten()
+            {
                 consider(index, &current.certificate);
             }
             for component in STATIC_PODS {
@@ -262,13 +266,17 @@ impl World {
                     taken.push((slot, source, loaded));
                 }
             }
-            if taken.is_empty() {
-                continue;
-            }
-            let files: Vec<&str> = taken
+            let mut files: Vec<&str> = taken
                 .iter()
                 .map(|(_, source, _)| path_of(*source))
                 .collect();
+            let signer = self.reloaded_signer(node, component);
+            if signer.is_some() {
+                files.push("the signer's CA");
+            }
+            if files.is_empty() {
+                continue;
+            }
             let text = format!("takes into use without a restart: {}", files.join(", "));
             let subject = format!("{}@{}", component.name(), self.nodes[node].name);
             self.record(
@@ -285,8 +293,30 @@ impl World {
                 for (slot, _, loaded) in taken {
                     process.loaded.insert(slot, loaded);
                 }
+                if let Some(signer) = signer {
+                    process.loaded.insert(components::Slot::Signer, signer);
+                }
             }
         }
+    }
+
+    /// The signer's CA as its files are now, where a running controller-manager takes it into use. Files that do not
+    /// belong together are passed over; several certificates are not, and fail when something is to be signed.
+    fn reloaded_signer(&self, node: usize, component: Component) -> Option<Loaded> {
+        let process = self.nodes[node]
+            .process(component)
+            .filter(|_| component == Component::ControllerManager)?;
+        let held = process.pair(components::Slot::Signer)?;
+        if !*components::reloads(components::Slot::Signer).at(process.version) {
+            return None;
+        }
+        let flags = &process.flags;
+        let tree = &self.nodes[node].tree;
+        let pair = self
+            .files
+            .pair(tree, &flags.cert_file, &flags.key_file)
+            .ok()?;
+        (!Arc::ptr_eq(&pair, held)).then_some(Loaded::Pair(pair))
     }
 
     /// Reads what a slot names.
@@ -364,7 +394,7 @@ impl World {
     fn follow_kubelets(&mut self) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].powered && self.nodes[node].kubelet.state == KubeletState::Running {
-                self.follow_certificate_manager(node);
+                self.follow_certificate_managers(node);
             }
         }
     }

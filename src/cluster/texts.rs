@@ -152,6 +152,44 @@ pub fn etcd_behind(client: Component, quorum: bool) -> String {
     }
 }
 
+/// What a kubelet logs that has nothing to show (`pkg/kubelet/kubelet.go`).
+pub const NO_SERVING_CERTIFICATE: &str = "no serving certificate available for the kubelet";
+
+/// A kubelet ends the handshake because it has no certificate to show.
+#[must_use]
+pub fn kubelet_without_certificate(client: Component, node: &str, authority: &str) -> String {
+    let alert = "remote error: tls: internal error";
+    match client {
+        Component::MetricsServer => scrape(node, authority, alert),
+        _ => format!("Error from server: Get \"https://{authority}/containerLogs\": {alert}"),
+    }
+}
+
+/// What a metrics-server logs that cannot ask a kubelet (`metrics-server/pkg/scraper`).
+#[must_use]
+pub fn scrape(node: &str, authority: &str, reason: &str) -> String {
+    let error = format!("Get \"https://{authority}/metrics/resource\": {reason}");
+    format!("\"Failed to scrape node\" err={error:?} node={node:?}")
+}
+
+/// A kubelet could not have the metrics-server's token reviewed.
+#[must_use]
+pub fn scrape_unauthorized(node: &str) -> String {
+    let error = "request failed, status: \"401 Unauthorized\"";
+    format!("\"Failed to scrape node\" err={error:?} node={node:?}")
+}
+
+/// A connection that is not taken, in the words of Go's net package.
+#[must_use]
+pub fn refused(authority: &str, powered: bool) -> String {
+    let reason = if powered {
+        "connection refused"
+    } else {
+        "no route to host"
+    };
+    format!("dial tcp {authority}: connect: {reason}")
+}
+
 /// An etcd member refuses a peer whose certificate does not carry the address it came from
 /// (`etcd client/pkg/transport/listener_tls.go`).
 #[must_use]

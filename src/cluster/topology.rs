@@ -90,6 +90,20 @@ impl World {
         for &node in &members {
             ids.push(api(Component::Kubelet, node));
         }
+        if self.spec.metrics_server.is_some()
+            && let Some(runs_on) = self.metrics_server_node()
+        {
+            // A worker that joins later takes the Pod over from the first control plane.
+            self.edges.retain(|edge| {
+                edge.id.client != Component::MetricsServer || edge.id.client_node == runs_on
+            });
+            ids.extend(members.iter().map(|&node| EdgeId {
+                client: Component::MetricsServer,
+                client_node: runs_on,
+                server: Component::Kubelet,
+                server_node: Some(node),
+            }));
+        }
         // etcd first: what stands behind an API server decides what it can answer.
         ids.sort_by_key(|id| {
             let rank = match (id.client, id.server) {
@@ -147,6 +161,9 @@ impl World {
             }
             (Component::ApiServer, Component::Kubelet, Some(node)) => {
                 self.pair_outcome(id, self.api_to_kubelet(id.client_node, node))
+            }
+            (Component::MetricsServer, Component::Kubelet, Some(node)) => {
+                self.pair_outcome(id, self.scrape(id.client_node, node))
             }
             (Component::ApiServer, Component::Extension, None) => {
                 self.pair_outcome(id, self.aggregator(id.client_node))
@@ -298,8 +315,20 @@ impl World {
         }
     }
 
-    /// A request of an API client to one API server.
+    /// A request of an API client to one API server, for its ordinary work.
     pub(super) fn request(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
+        self.handshake(client, node)?;
+        self.authorize(&client.side)?;
+        self.behind(node, client.side.component)
+    }
+
+    /// As [`World::request`], for something that is not its ordinary work: what it may do is not asked.
+    pub(super) fn reach(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
+        self.handshake(client, node)?;
+        self.behind(node, client.side.component)
+    }
+
+    fn handshake(&self, client: &ApiClient, node: usize) -> Result<(), Failure> {
         let Some(server) = self.api_server_side(node) else {
             let authority = format!("{}:{API_PORT}", client.config.host);
             return Err(Failure::new(
@@ -307,9 +336,7 @@ impl World {
                 texts::unreachable(client.side.component, &authority, self.nodes[node].powered),
             ));
         };
-        connect(&self.verifications, &client.side, &server)?;
-        self.authorize(&client.side)?;
-        self.behind(node, client.side.component)
+        connect(&self.verifications, &client.side, &server)
     }
 
     /// RBAC and the node authorizer of an API server, for an authenticated client.
@@ -382,8 +409,7 @@ impl World {
         }
         Some(ServerSide {
             component: Component::Kubelet,
-            // kubeadm sets no --kubelet-certificate-authority: nobody checks what a kubelet shows.
-            credential: None,
+            credential: self.shown_by_kubelet(node),
             client_roots: machine.kubelet.client_ca.clone(),
             client_name: None,
             at: self.wall(node),
@@ -473,18 +499,13 @@ impl World {
 
     fn api_to_kubelet(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
         let process = self.nodes[client].process(Component::ApiServer)?;
-        let Some(kubelet) = self.kubelet_side(server) else {
-            return Some(Err(Failure::new(
-                FailureClass::Unreachable,
-                texts::unreachable(
-                    Component::Extension,
-                    &format!("{}:10250", self.nodes[server].address),
-                    self.nodes[server].powered,
-                ),
-            )));
+        let kubelet = match self.kubelet_serves(Component::ApiServer, server) {
+            Ok(kubelet) => kubelet,
+            Err(failure) => return Some(Err(failure)),
         };
         let side = ClientSide {
             component: Component::ApiServer,
+            // kubeadm sets no --kubelet-certificate-authority: kube-apiserver takes whatever a kubelet shows.
             roots: None,
             credential: process.pair(Slot::KubeletClient).cloned(),
             name: self.nodes[server].address.to_string(),
@@ -492,6 +513,107 @@ impl World {
         };
         let result = connect(&self.verifications, &side, &kubelet);
         Some(result.and_then(|()| self.authorize_at_kubelet(&side)))
+    }
+
+    /// A kubelet's side of a handshake on port 10250.
+    fn kubelet_serves(&self, client: Component, server: usize) -> Result<ServerSide, Failure> {
+        let authority = format!("{}:10250", self.nodes[server].address);
+        let Some(kubelet) = self.kubelet_side(server) else {
+            let text = match client {
+                Component::MetricsServer => texts::scrape(
+                    &self.nodes[server].name,
+                    &authority,
+                    &texts::refused(&authority, self.nodes[server].powered),
+                ),
+                _ => {
+                    texts::unreachable(Component::Extension, &authority, self.nodes[server].powered)
+                }
+            };
+            return Err(Failure::new(FailureClass::Unreachable, text));
+        };
+        if kubelet.credential.is_none() {
+            return Err(Failure {
+                class: FailureClass::ServerCertificate,
+                text: texts::kubelet_without_certificate(
+                    client,
+                    &self.nodes[server].name,
+                    &authority,
+                ),
+                server_log: Some(texts::NO_SERVING_CERTIFICATE.to_owned()),
+            });
+        }
+        Ok(kubelet)
+    }
+
+    /// The machine that the metrics-server's Pod runs on: the first worker, else the first control plane.
+    fn metrics_server_node(&self) -> Option<usize> {
+        let member = |node: &usize| self.nodes[*node].ready.is_some();
+        let mut members = (0..self.nodes.len()).filter(member);
+        let first = members.next()?;
+        Some(
+            (0..self.nodes.len())
+                .filter(member)
+                .find(|&node| !self.nodes[node].control_plane)
+                .unwrap_or(first),
+        )
+    }
+
+    /// A metrics-server asks a kubelet. It shows a token, which the kubelet has the API server review; it checks
+    /// the kubelet's certificate with the cluster's CA unless it runs with `--kubelet-insecure-tls`.
+    fn scrape(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
+        let verifies = self.spec.metrics_server?;
+        if !self.nodes[client].powered
+            || self.nodes[client].kubelet.state != super::node::KubeletState::Running
+        {
+            return None;
+        }
+        let kubelet = match self.kubelet_serves(Component::MetricsServer, server) {
+            Ok(kubelet) => kubelet,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let name = &self.nodes[server].name;
+        let address = self.nodes[server].address.to_string();
+        let roots = verifies
+            .then(|| {
+                self.files
+                    .roots(&self.nodes[0].tree, "/etc/kubernetes/pki/ca.crt")
+                    .ok()
+            })
+            .flatten();
+        let handshake = connect(
+            &self.verifications,
+            &ClientSide {
+                component: Component::MetricsServer,
+                roots,
+                credential: None,
+                name: address.clone(),
+                at: self.wall(client),
+            },
+            &ServerSide {
+                client_roots: None,
+                ..kubelet
+            },
+        );
+        let authority = format!("{address}:10250");
+        Some(match handshake {
+            Err(failure) => Err(Failure {
+                text: texts::scrape(name, &authority, &failure.text),
+                ..failure
+            }),
+            Ok(()) if !self.edge_works(super::kubelet::kubelet_edge(server)) => Err(Failure::new(
+                FailureClass::Backend,
+                texts::scrape_unauthorized(name),
+            )),
+            Ok(()) => Ok(()),
+        })
+    }
+
+    /// Whether an API server answers requests.
+    pub(super) fn some_api_server_works(&self) -> bool {
+        (0..self.nodes.len()).any(|node| {
+            self.nodes[node].process(Component::ApiServer).is_some()
+                && self.behind(node, Component::Admin).is_ok()
+        })
     }
 
     /// The aggregator towards an extension API server that trusts what kube-apiserver published.
@@ -514,6 +636,72 @@ impl World {
                 at: self.now(),
             },
         ))
+    }
+
+    /// Client certificates that an edge shows right now.
+    #[must_use]
+    pub fn client_certificates(&self, id: EdgeId) -> Vec<crate::pki::Certificate> {
+        if id.server == Component::ApiServer && id.client == Component::ApiServer {
+            return Vec::new();
+        }
+        if id.server == Component::ApiServer {
+            let client = self.api_client(id.client, id.client_node).ok().flatten();
+            return client
+                .and_then(|client| client.side.credential)
+                .map(|shown| shown.certificate.clone())
+                .into_iter()
+                .collect();
+        }
+        self.shown_on(id)
+            .into_iter()
+            .map(|(_, shown)| shown.certificate.clone())
+            .collect()
+    }
+
+    /// Everything both ends of an edge show right now: node, file, certificate.
+    #[must_use]
+    pub fn shown_certificates(&self, id: EdgeId) -> Vec<(usize, String, crate::pki::Certificate)> {
+        let mut shown = self.shown_on(id);
+        let serving = |node: usize, component, slot| {
+            self.nodes[node]
+                .process(component)
+                .and_then(|process| process.pair(slot).cloned())
+                .map(|pair| (node, pair))
+        };
+        match (id.server, id.server_node) {
+            (Component::ApiServer, None) => {
+                if let Ok(Some(client)) = self.api_client(id.client, id.client_node) {
+                    let backends = self.backends(&client.config.host);
+                    shown.extend(
+                        backends
+                            .into_iter()
+                            .filter_map(|node| serving(node, Component::ApiServer, Slot::Serving)),
+                    );
+                }
+            }
+            // A kubelet that waits for its serving certificate shows none.
+            (Component::Kubelet, Some(node))
+                if self.nodes[node]
+                    .kubelet
+                    .serving
+                    .current
+                    .as_ref()
+                    .is_none_or(|current| self.wall(node) > current.not_after()) =>
+            {
+                return Vec::new();
+            }
+            (Component::Etcd, Some(node)) if id.client == Component::Etcd => {
+                shown.extend(serving(node, Component::Etcd, Slot::Peer));
+            }
+            (Component::Etcd, Some(node)) => {
+                shown.extend(serving(node, Component::Etcd, Slot::Serving));
+            }
+            _ => {}
+        }
+        shown
+            .into_iter()
+            .map(|(node, pair)| (node, pair.file.clone(), pair.certificate.clone()))
+            .collect()
     }
 
     /// Certificates that decide about an edge right now: for boundaries and explanations.
@@ -558,6 +746,7 @@ impl World {
                     process_pair(from, Component::ApiServer, Slot::KubeletClient).as_ref(),
                 );
             }
+            (Component::MetricsServer, _) => {}
             (Component::ApiServer, Component::Extension) => {
                 add(
                     id.client_node,

@@ -137,6 +137,9 @@ impl World {
         if self.nodes[node].control_plane {
             self.upgrade_static_pods(node, options, lines)?;
         }
+        // The kubelet's configuration comes anew from the ConfigMap; the kubelet reads it when it next starts.
+        self.write_kubelet_config(node)
+            .map_err(|error| format!("error: {error}"))?;
         if options.apply {
             self.set_cluster_version(to);
             self.bindings_of_upgrade(to);
@@ -147,8 +150,14 @@ impl World {
 
     /// Upgrade talks to the API server and to etcd: it cannot rescue a cluster that has already ended.
     fn cluster_answers(&self, node: usize) -> Result<(), String> {
+        // A worker has no admin.conf: there kubeadm takes the kubelet's.
+        let component = if self.nodes[node].control_plane {
+            Component::Admin
+        } else {
+            Component::Kubelet
+        };
         let client = self
-            .api_client(Component::Admin, node)
+            .api_client(component, node)
             .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
             .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
         let backends = self.backends(&client.config.host);
@@ -179,7 +188,12 @@ impl World {
             .certificate_renewal
             .filter(|_| self.has(Mechanism::RenewalFlag));
         let renew = given.unwrap_or(default) && self.has(Mechanism::UpgradeRenews);
-        let fresh = |component| manifests::static_pod(component, to, &address);
+        let args = self.spec.controller_manager_args.clone();
+        let made_with = manifests::Options {
+            external_ca: !self.nodes[node].tree.exists("/etc/kubernetes/pki/ca.key"),
+            controller_manager_args: &args,
+        };
+        let fresh = |component| manifests::static_pod(component, to, &address, made_with);
         let differs = |world: &World, component| {
             world.nodes[node]
                 .tree

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Clock;
+use super::csr::Request;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
+use super::kubelet::Due;
 use super::ledger::Ledger;
 use super::node::{Node, PodState};
 use super::random::Streams;
 use super::rbac::RoleBinding;
-use super::requests::Request;
 use crate::kubeadm::Version;
 use crate::pki::{KeyAlgorithm, PoolKeys};
 use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
-use crate::scenario::Component;
+use crate::scenario::{ApproverPolicy, Component};
 use crate::time::{Queue, SignedDuration, Timestamp, shift};
 
 /// What a world starts from.
@@ -34,6 +35,14 @@ pub struct Spec {
     pub certificate_validity: Option<SignedDuration>,
     /// `caCertificateValidityPeriod`, where it is set.
     pub ca_validity: Option<SignedDuration>,
+    /// `controllerManager.extraArgs` of the configuration, in the order given.
+    pub controller_manager_args: Vec<(String, String)>,
+    /// `serverTLSBootstrap` of the kubelets' configuration.
+    pub server_tls_bootstrap: bool,
+    /// A metrics-server runs; whether it verifies kubelets (no `--kubelet-insecure-tls`).
+    pub metrics_server: Option<bool>,
+    /// The approver of serving certificates that is installed from the start.
+    pub serving_approver: Option<ApproverPolicy>,
     /// Seed of every random stream.
     pub seed: u64,
 }
@@ -79,6 +88,14 @@ pub struct World {
     pub(super) leases_running_out: BTreeMap<Component, u64>,
     pub(super) elections: BTreeSet<Component>,
     pub(super) conditions_due: Vec<(u64, Option<bool>)>,
+    /// Requests of which something may become.
+    pub(super) open_requests: Vec<usize>,
+    /// The installed approver of serving certificates.
+    pub(super) serving_approver: Option<ApproverPolicy>,
+    /// When the leading controller-manager began to lead, on the axis of timers.
+    pub(super) leading_since: Option<Timestamp>,
+    /// The cleaner's last look that was played.
+    pub(super) cleaned_at: Option<Timestamp>,
     watcher: Option<Watcher>,
     /// What reports were told of the state.
     pub(super) ledger: Ledger,
@@ -101,11 +118,13 @@ pub(super) enum Timer {
     /// systemd starts a kubelet.
     KubeletStart { node: usize, id: u64 },
     /// A certificate manager's deadline or next attempt.
-    Rotate { node: usize, id: u64 },
+    Rotate(Due),
     /// A kubelet has been without certificate for five minutes.
     KubeletStranded { node: usize, id: u64 },
     /// The controller-manager approves a request.
     Approve { request: usize },
+    /// An installed approver decides about a request.
+    Decide { request: usize },
     /// The controller-manager signs a request.
     Issue { request: usize },
     /// A kubelet receives its certificate.
@@ -175,6 +194,10 @@ impl World {
             nodes,
             edges: Vec::new(),
             requests: Vec::new(),
+            open_requests: Vec::new(),
+            serving_approver: spec.serving_approver,
+            leading_since: None,
+            cleaned_at: None,
             config_maps: BTreeMap::new(),
             role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -243,6 +266,7 @@ impl World {
 
     /// Steps every wall clock; timers do not notice: the movements `jump` and `stepBack`.
     pub fn step_clocks(&mut self, by: SignedDuration) {
+        self.catch_up();
         self.clock.step(by);
         let what = if by.is_negative() { "back" } else { "forward" };
         let text = format!(
@@ -417,9 +441,10 @@ impl World {
                     self.start_kubelet(node);
                 }
             }
-            Timer::Rotate { node, id } => self.rotate(node, id),
+            Timer::Rotate(due) => self.rotate(due),
             Timer::KubeletStranded { node, id } => self.kubelet_stranded(node, id),
             Timer::Approve { request } => self.approve_automatically(request),
+            Timer::Decide { request } => self.decide(request),
             Timer::Issue { request } => self.issue(request),
             Timer::Deliver { request } => self.deliver(request),
             Timer::PodUp {

@@ -8,9 +8,24 @@ use super::profile::etcd::etcd_tag;
 use super::profile::upgrade::REGISTRY;
 use crate::scenario::Component;
 
+/// What the configuration and the node decide about manifests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The CA's key is elsewhere: the controller-manager is given no files to sign with
+    /// (`K/phases/controlplane/manifests.go`).
+    pub external_ca: bool,
+    /// `controllerManager.extraArgs`.
+    pub controller_manager_args: &'a [(String, String)],
+}
+
 /// The manifest of a static Pod as kubeadm of a version writes it.
 #[must_use]
-pub fn static_pod(component: Component, version: Version, address: &str) -> String {
+pub fn static_pod(
+    component: Component,
+    version: Version,
+    address: &str,
+    options: Options<'_>,
+) -> String {
     let name = component.name();
     let registry = REGISTRY.at(version);
     let tag = match component {
@@ -53,6 +68,19 @@ pub fn static_pod(component: Component, version: Version, address: &str) -> Stri
             "--leader-elect=true",
         ],
     };
+    let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+    if component == Component::ControllerManager {
+        if options.external_ca {
+            flags[0] = "--cluster-signing-cert-file=".to_owned();
+            flags[1] = "--cluster-signing-key-file=".to_owned();
+        }
+        for (name, value) in options.controller_manager_args {
+            let prefix = format!("--{name}=");
+            flags.retain(|flag| !flag.starts_with(&prefix));
+            flags.push(format!("{prefix}{value}"));
+        }
+        flags.sort();
+    }
     let command: String = flags.iter().map(|flag| format!("    - {flag}\n")).collect();
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  annotations:\n    kubeadm.kubernetes.io/{name}.advertise-address.endpoint: {address}\n  labels:\n    component: {name}\n    tier: control-plane\n  name: {name}\n  namespace: kube-system\nspec:\n  containers:\n  - command:\n    - {name}\n{command}    image: {registry}/{name}:{tag}\n    name: {name}\n  hostNetwork: true\n"
@@ -80,8 +108,14 @@ mod tests {
 
     #[test]
     fn equal_versions_make_equal_manifests_and_patches_differ_where_the_tag_does() {
-        let manifest =
-            |component, patch| static_pod(component, Version::new(36, patch), "10.0.0.10");
+        let manifest = |component, patch| {
+            static_pod(
+                component,
+                Version::new(36, patch),
+                "10.0.0.10",
+                Options::default(),
+            )
+        };
         assert_eq!(
             manifest(Component::ApiServer, 3),
             manifest(Component::ApiServer, 3)
@@ -94,13 +128,53 @@ mod tests {
     }
 
     #[test]
+    fn extra_arguments_replace_and_are_sorted_in() {
+        let args = [
+            ("controllers".to_owned(), "csrsigning".to_owned()),
+            ("cluster-signing-duration".to_owned(), "24h".to_owned()),
+        ];
+        let manifest = static_pod(
+            Component::ControllerManager,
+            Version::new(36, 3),
+            "10.0.0.10",
+            Options {
+                external_ca: true,
+                controller_manager_args: &args,
+            },
+        );
+        let flags: Vec<&str> = manifest
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- --"))
+            .collect();
+        assert_eq!(
+            flags[..4],
+            [
+                "cluster-signing-cert-file=",
+                "cluster-signing-duration=24h",
+                "cluster-signing-key-file=",
+                "controllers=csrsigning",
+            ]
+        );
+    }
+
+    #[test]
     fn the_version_is_read_back() {
-        let manifest = static_pod(Component::Scheduler, Version::new(36, 3), "10.0.0.10");
+        let manifest = static_pod(
+            Component::Scheduler,
+            Version::new(36, 3),
+            "10.0.0.10",
+            Options::default(),
+        );
         assert_eq!(
             image_version(manifest.as_bytes()),
             Some(Version::new(36, 3))
         );
-        let etcd = static_pod(Component::Etcd, Version::new(36, 3), "10.0.0.10");
+        let etcd = static_pod(
+            Component::Etcd,
+            Version::new(36, 3),
+            "10.0.0.10",
+            Options::default(),
+        );
         assert_eq!(image_version(etcd.as_bytes()), None);
     }
 }

@@ -32,4 +32,5 @@ pub use api::{ApiError, ClusterReader, CommandOutput, Machine};
 pub use cmd::run;
 pub use config::ClusterConfiguration;
 pub use profile::uncertainties;
+pub use text::human_duration;
 pub use version::{Version, VersionError};

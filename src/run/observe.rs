@@ -230,6 +230,14 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
             });
         }
     }
+    let served = world.shown_by_kubelet(node);
+    let end = served.map(|pair| pair.not_after().to_string());
+    facts.push(Fact::exact(
+        "loaded",
+        kubelet.clone(),
+        "servingNotAfter",
+        json!(end),
+    ));
     let state = format!("{:?}", machine.kubelet.state).to_lowercase();
     facts.push(Fact::exact("process", kubelet, "state", json!(state)));
     for component in STATIC_PODS {
@@ -261,11 +269,16 @@ fn cluster(world: &World, facts: &mut Vec<Fact>) {
         ));
     }
     let count = |wanted: RequestState| {
-        let found = world.requests.iter().filter(|one| one.state == wanted);
+        let found = world.requests.iter().filter(|one| {
+            one.state() == wanted && (wanted == RequestState::Issued || !one.deleted)
+        });
         json!(found.count())
     };
     for (aspect, state) in [
         ("pending", RequestState::Pending),
+        ("approved", RequestState::Approved),
+        ("denied", RequestState::Denied),
+        ("failed", RequestState::Failed),
         ("issued", RequestState::Issued),
     ] {
         facts.push(Fact::exact(

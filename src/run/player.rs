@@ -8,7 +8,7 @@ use super::Run;
 use super::observe::Observer;
 use super::trace::{Entry, FORMAT, Header, StepEntry, Verdict, VerdictEntry};
 use super::watch::Watch;
-use crate::check::Seen;
+use crate::check::{Seen, invariants};
 use crate::cluster::{Engine, EngineError, Spec, World};
 use crate::kubeadm;
 use crate::scenario::{Action, Expectation, Scenario};
@@ -31,6 +31,10 @@ impl<'a> Player<'a> {
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
+            controller_manager_args: cluster.controller_manager_args.clone(),
+            server_tls_bootstrap: cluster.server_tls_bootstrap,
+            metrics_server: cluster.metrics_server,
+            serving_approver: cluster.serving_approver,
             seed,
         };
         let world = World::with(spec, engine);
@@ -58,11 +62,9 @@ impl<'a> Player<'a> {
         self.world.note_state();
         self.mark_processes();
         self.mark_serials();
-        if self.watch.borrow().looks() {
-            let watch = Rc::clone(&self.watch);
-            self.world
-                .watch(move |world| watch.borrow_mut().follow(world));
-        }
+        let watch = Rc::clone(&self.watch);
+        self.world
+            .watch(move |world| watch.borrow_mut().follow(world));
         for (index, step) in self.scenario.steps.iter().enumerate() {
             if !matches!(
                 step.action,
@@ -74,7 +76,12 @@ impl<'a> Player<'a> {
                     text: step.action.describe(),
                 }));
             }
+            self.watch.borrow_mut().begin(step);
+            let before = renews(&step.action).then(|| invariants::identities(&self.world));
             let taken = self.take(step);
+            if let Some(before) = before {
+                self.watch.borrow_mut().renewed(&mut self.world, &before);
+            }
             if let Some(broken) = self.world.broken.take() {
                 return self.end_broken(&broken);
             }
@@ -251,6 +258,15 @@ impl<'a> Player<'a> {
             records: self.world.records,
             verdict,
         }
+    }
+}
+
+/// Whether a step runs a renewal.
+fn renews(action: &Action) -> bool {
+    match action {
+        Action::Renew { .. } | Action::Upgrade(_) => true,
+        Action::Kubeadm { args, .. } => args.iter().any(|word| word == "renew"),
+        _ => false,
     }
 }
 

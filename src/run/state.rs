@@ -147,7 +147,9 @@ pub struct CsrState {
     pub request: String,
     /// Who asks.
     pub username: String,
-    /// `Pending`, `Approved`, `Issued`, ...
+    /// `spec.signerName`.
+    pub signer: String,
+    /// `Pending`, `Approved`, `Issued`, ..., `Deleted`.
     pub state: String,
     /// When it was made.
     pub created: Timestamp,

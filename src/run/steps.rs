@@ -2,11 +2,11 @@
 
 use super::player::Player;
 use crate::check::{select, targets};
-use crate::cluster::{PodState, UpgradeOptions, World};
+use crate::cluster::{PodState, RequestState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step,
-    Target, Upgrade,
+    Action, Change, Component, Edit, Expectation, KubectlCommand, Matcher, MoveManifests, Nodes,
+    Passage, Step, Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -93,6 +93,32 @@ impl Player<'_> {
                     self.world.exec(node, run, &self.scenario.file);
                     self.expect_exit(&own, node, *exit_code);
                 }
+            }
+            Action::Kubectl {
+                nodes,
+                command,
+                line,
+                exit_code,
+            } => {
+                for node in self.nodes(nodes)? {
+                    self.world.kubectl(node, command, line);
+                    self.expect_exit(&own, node, *exit_code);
+                }
+            }
+            Action::Decide {
+                approve,
+                of,
+                signer,
+            } => self.decide(*approve, of.as_ref(), signer.as_deref(), &own)?,
+            Action::RequestCertificate(request) => {
+                for node in self.nodes(&request.node)? {
+                    self.world.request_by_hand(node, request);
+                    self.expect_exit(&own, node, request.exit_code);
+                }
+            }
+            Action::ServingApprover(policy) => self.world.install_approver(*policy),
+            Action::EditConfigMap { name, key, change } => {
+                self.edit_config_map(name, key, change, &own)?;
             }
             Action::Restart(target) => self.restart(target, &own)?,
             Action::Stop(target) => self.stop(target, &own)?,
@@ -350,6 +376,29 @@ impl Player<'_> {
                     made.and_then(|()| tree.write(&edit.path, content.as_bytes(), 0o600))
                 }
                 Change::Mode(mode) => tree.set_mode(&edit.path, *mode),
+                Change::Replace(texts) => match tree.read(&edit.path) {
+                    Err(error) => Err(error),
+                    Ok(bytes) => {
+                        let mode = tree.metadata(&edit.path).map_or(0o600, |file| file.mode);
+                        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+                        let missing = texts.iter().find(|(old, _)| !text.contains(old.as_str()));
+                        for (old, new) in texts {
+                            text = text.replace(old.as_str(), new);
+                        }
+                        let result = tree.write(&edit.path, text.as_bytes(), mode);
+                        if let Some((old, _)) = missing {
+                            let expected = format!("{} contains {old:?}", edit.path);
+                            let seen = "it does not".to_owned();
+                            self.require(own, &edit.path, expected, seen, false);
+                        }
+                        result
+                    }
+                },
+                Change::Append(text) => tree.read(&edit.path).and_then(|mut bytes| {
+                    let mode = tree.metadata(&edit.path)?.mode;
+                    append(&mut bytes, text);
+                    tree.write(&edit.path, &bytes, mode)
+                }),
                 Change::SetLines(lines) => match tree.read(&edit.path) {
                     Err(error) => Err(error),
                     Ok(bytes) => {
@@ -373,6 +422,104 @@ impl Player<'_> {
             result.map_err(|error| self.refused(node, &error))?;
             self.changed(node, &edit.path, "edited");
         }
+        Ok(())
+    }
+
+    /// `approve:` and `deny:`: kubectl on the first control plane, with the names of what is pending.
+    fn decide(
+        &mut self,
+        approve: bool,
+        of: Option<&Nodes>,
+        signer: Option<&str>,
+        own: &Expectation,
+    ) -> Result<(), String> {
+        let nodes = of.map(|nodes| self.nodes(nodes)).transpose()?;
+        self.world.touched();
+        let names: Vec<String> = self
+            .world
+            .listed_requests()
+            .into_iter()
+            .filter(|request| {
+                request.state() == RequestState::Pending
+                    && nodes
+                        .as_ref()
+                        .is_none_or(|nodes| nodes.contains(&request.node()))
+                    && signer.is_none_or(|signer| request.signer == signer)
+            })
+            .map(|request| request.name.clone())
+            .collect();
+        if names.is_empty() {
+            let expected = "a pending request".to_owned();
+            self.require(own, "requests", expected, "there is none".to_owned(), false);
+            return Ok(());
+        }
+        let word = if approve { "approve" } else { "deny" };
+        let line = format!("certificate {word} {}", names.join(" "));
+        let command = KubectlCommand::Decide { names, approve };
+        self.world.kubectl(0, &command, &line);
+        self.expect_exit(own, 0, 0);
+        Ok(())
+    }
+
+    fn edit_config_map(
+        &mut self,
+        name: &str,
+        key: &str,
+        change: &Change,
+        own: &Expectation,
+    ) -> Result<(), String> {
+        // The kubelet's has the minor version in its name where kubeadm is old; the world keeps both.
+        let maps: Vec<String> = self
+            .world
+            .config_maps
+            .keys()
+            .filter(|known| {
+                known.as_str() == name
+                    || (name == "kubelet-config" && known.starts_with("kubelet-config-"))
+            })
+            .cloned()
+            .collect();
+        let mut found = false;
+        for map in maps {
+            let Some(value) = self
+                .world
+                .config_maps
+                .get_mut(&map)
+                .and_then(|data| data.get_mut(key))
+            else {
+                continue;
+            };
+            found = true;
+            match change {
+                Change::Content(content) => content.clone_into(value),
+                Change::SetLines(lines) => {
+                    let (changed, missing) = set_lines(value, lines);
+                    *value = changed;
+                    found &= missing.is_none();
+                }
+                Change::Append(text) => {
+                    let mut bytes = std::mem::take(value).into_bytes();
+                    append(&mut bytes, text);
+                    *value = String::from_utf8_lossy(&bytes).into_owned();
+                }
+                Change::Mode(_) | Change::Replace(_) => {
+                    return Err("a ConfigMap is edited by lines".to_owned());
+                }
+            }
+        }
+        let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");
+        if !found {
+            self.require(own, name, expected, "it has none".to_owned(), false);
+        }
+        use super::trace::{EventKind, Weight};
+        self.world.record(
+            EventKind::Note,
+            Weight::Normal,
+            None,
+            name,
+            format!("ConfigMap {name} edited: {key}"),
+            None,
+        );
         Ok(())
     }
 
@@ -475,6 +622,15 @@ fn all_pods(
             .iter()
             .all(|&component| holds(world, node, component))
     })
+}
+
+/// Adds lines at the end of a text.
+fn append(bytes: &mut Vec<u8>, text: &str) {
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        bytes.push(b'\n');
+    }
+    bytes.extend_from_slice(text.trim_end().as_bytes());
+    bytes.push(b'\n');
 }
 
 /// Replaces lines by their key, keeping their indentation. Says which key was not there.

@@ -1,9 +1,12 @@
 //! What is looked at all the time: `always`, `eventually`, `sometimes`, and the list of what was judged.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::trace::{Entry, Judgement};
+use crate::check::invariants::{self, Identity, Invariants};
 use crate::check::{Marks, Seen, look};
 use crate::cluster::World;
-use crate::scenario::{Expectation, Scenario};
+use crate::scenario::{Action, Expectation, Invariant, Matcher, Position, Scenario, Step};
 use crate::time::{Timestamp, shift};
 
 /// Expectations that are judged after every event, and the judgements so far.
@@ -16,6 +19,12 @@ pub(super) struct Watch {
     eventually: Vec<(Expectation, Timestamp)>,
     /// Must hold at least once, and whether they did.
     sometimes: Vec<(Expectation, bool)>,
+    invariants: Invariants,
+    opt_out: BTreeMap<Invariant, String>,
+    /// Each invariant is reported once.
+    reported: BTreeSet<Invariant>,
+    /// The step that is being taken.
+    step: Position,
     judged: u32,
     first_failure: Option<String>,
 }
@@ -38,14 +47,51 @@ impl Watch {
                 .iter()
                 .map(|expectation| (expectation.clone(), false))
                 .collect(),
+            invariants: Invariants::default(),
+            opt_out: scenario.opt_out.clone(),
+            reported: BTreeSet::new(),
+            step: Position::default(),
             judged: 0,
             first_failure: None,
         }
     }
 
-    /// Whether there is anything to look at after every event.
-    pub fn looks(&self) -> bool {
-        !(self.always.is_empty() && self.eventually.is_empty() && self.sometimes.is_empty())
+    /// A step begins.
+    pub fn begin(&mut self, step: &Step) {
+        self.step = step.at;
+        self.invariants.rolling = matches!(
+            step.action,
+            Action::Renew { .. }
+                | Action::Restart(_)
+                | Action::MoveManifests(_)
+                | Action::Upgrade(_)
+                | Action::Kubeadm { .. }
+                | Action::Exec { .. }
+        );
+    }
+
+    /// A renewal is over: nothing may have got another identity.
+    pub fn renewed(&mut self, world: &mut World, before: &BTreeMap<(usize, String), Identity>) {
+        let broken = invariants::identity_kept(world, before);
+        self.report(world, broken);
+    }
+
+    /// Writes broken invariants down, each once.
+    fn report(&mut self, world: &mut World, broken: Vec<(Invariant, Seen)>) {
+        for (invariant, mut seen) in broken {
+            if self.opt_out.contains_key(&invariant) || !self.reported.insert(invariant) {
+                continue;
+            }
+            seen.expected = format!("{} (invariant {})", seen.expected, invariant.word());
+            let own = Expectation {
+                at: self.step,
+                matcher: Matcher::Etcd {
+                    quorum: None,
+                    members: None,
+                },
+            };
+            self.judge(world, &own, "invariant", seen, None);
+        }
     }
 
     /// How many expectations were judged.
@@ -64,6 +110,8 @@ impl Watch {
 
     /// Looks once. An `always` that fails is judged and not looked at again.
     pub fn follow(&mut self, world: &mut World) {
+        let broken = self.invariants.follow(world);
+        self.report(world, broken);
         for expectation in std::mem::take(&mut self.always) {
             let seen = self.look(world, &expectation);
             if seen.holds {

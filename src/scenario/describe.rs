@@ -60,6 +60,35 @@ impl Action {
                 };
                 format!("exec {first}{more} on {nodes}{}", exits(*exit_code))
             }
+            Self::Kubectl {
+                nodes,
+                line,
+                exit_code,
+                ..
+            } => format!("kubectl {line} on {nodes}{}", exits(*exit_code)),
+            Self::Decide {
+                approve,
+                of,
+                signer,
+            } => {
+                let word = if *approve { "approve" } else { "deny" };
+                let signer = signer
+                    .as_ref()
+                    .map_or_else(String::new, |signer| format!(" for {signer}"));
+                let of = of
+                    .as_ref()
+                    .map_or_else(String::new, |nodes| format!(" of {nodes}"));
+                format!("{word} pending requests{signer}{of}")
+            }
+            Self::RequestCertificate(request) => request.describe(),
+            Self::ServingApprover(None) => "remove the approver of serving certificates".to_owned(),
+            Self::ServingApprover(Some(policy)) => {
+                format!(
+                    "install a {} approver of serving certificates",
+                    policy.word()
+                )
+            }
+            Self::EditConfigMap { name, key, .. } => format!("edit {key} of ConfigMap {name}"),
             Self::Restart(target) => format!("restart {target}"),
             Self::Stop(target) => format!("stop {target}"),
             Self::Start(target) => format!("start {target}"),
@@ -96,6 +125,38 @@ fn exits(code: i32) -> String {
         String::new()
     } else {
         format!(", which exits {code}")
+    }
+}
+
+impl super::ApproverPolicy {
+    /// The word of the format.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Strict => "strict",
+            Self::Denying => "denying",
+        }
+    }
+}
+
+impl super::RequestCertificate {
+    fn describe(&self) -> String {
+        let addresses = self.ip_addresses.iter().map(ToString::to_string);
+        let names: Vec<String> = self.dns_names.iter().cloned().chain(addresses).collect();
+        let names = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" for {}", names.join(", "))
+        };
+        format!(
+            "request a certificate of {} as {}{names} with {}:{}{}",
+            self.signer,
+            self.common_name,
+            self.node,
+            self.kubeconfig,
+            exits(self.exit_code)
+        )
     }
 }
 
@@ -148,6 +209,11 @@ impl Edit {
                 format!("set {} in {path} on {nodes}", keys.join(", "))
             }
             Change::Mode(mode) => format!("chmod {mode:04o} {path} on {nodes}"),
+            Change::Replace(texts) => {
+                let old: Vec<_> = texts.iter().map(|(old, _)| old.as_str()).collect();
+                format!("replace {:?} in {path} on {nodes}", old.join(", "))
+            }
+            Change::Append(text) => format!("append {:?} to {path} on {nodes}", text.trim_end()),
         }
     }
 }
@@ -318,15 +384,61 @@ impl Matcher {
                 )
             }
             Self::Requests {
+                of,
+                signer,
                 pending,
+                approved,
+                denied,
+                failed,
+                issued,
                 issued_min,
-            } => clause(
-                &"the CSR API",
-                [
-                    pending.map(|count| format!("has {count} pending requests")),
-                    issued_min.map(|count| format!("has issued at least {count}")),
-                ],
-            ),
+                listed_min,
+                listed_max,
+                message,
+            } => {
+                let of = of
+                    .as_ref()
+                    .map_or_else(String::new, |nodes| format!(" for {nodes}"));
+                let signer = signer
+                    .as_ref()
+                    .map_or_else(String::new, |signer| format!(" and {signer}"));
+                let count = |count: &Option<u32>, what: &str| {
+                    count.map(|count| format!("has {count} {what} requests"))
+                };
+                clause(
+                    &format!("the CSR API{of}{signer}"),
+                    [
+                        count(pending, "pending"),
+                        count(approved, "approved and unsigned"),
+                        count(denied, "denied"),
+                        count(failed, "failed"),
+                        count(issued, "issued"),
+                        issued_min.map(|count| format!("has issued at least {count}")),
+                        listed_min.map(|count| format!("lists at least {count}")),
+                        listed_max.map(|count| format!("lists at most {count}")),
+                        message.as_ref().map(|text| format!("says {text:?}")),
+                    ],
+                )
+            }
+            Self::Verify {
+                nodes,
+                path,
+                server,
+                name,
+                accepted,
+                text,
+                ..
+            } => {
+                let who = if *server { "server" } else { "client" };
+                let name = name
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!(" {name}"));
+                let word = if *accepted { "accepted" } else { "refused" };
+                let with = text
+                    .as_ref()
+                    .map_or_else(String::new, |text| format!(" with {text:?}"));
+                format!("{path} on {nodes} is {word} as that of {who}{name}{with}")
+            }
         }
     }
 }

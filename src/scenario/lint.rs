@@ -175,6 +175,7 @@ impl Linter<'_> {
             | Action::CheckExpiration { nodes }
             | Action::Kubeadm { nodes, .. }
             | Action::Exec { nodes, .. }
+            | Action::Kubectl { nodes, .. }
             | Action::Reboot(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),
@@ -217,7 +218,15 @@ impl Linter<'_> {
                     "this instant is not after the cluster's start",
                 );
             }
-            Action::Walk(_)
+            Action::Decide { of, .. } => {
+                if let Some(nodes) = of {
+                    self.nodes(at, nodes);
+                }
+            }
+            Action::RequestCertificate(request) => self.nodes(at, &request.node),
+            Action::ServingApprover(_)
+            | Action::EditConfigMap { .. }
+            | Action::Walk(_)
             | Action::Jump(_)
             | Action::StepBack(_)
             | Action::Init
@@ -245,8 +254,14 @@ impl Linter<'_> {
             | Matcher::Output { nodes, .. }
             | Matcher::Residual { nodes, .. }
             | Matcher::File { nodes, .. }
+            | Matcher::Verify { nodes, .. }
             | Matcher::Node { nodes, .. } => self.nodes(at, nodes),
-            Matcher::AllEdges { .. } | Matcher::Etcd { .. } | Matcher::Requests { .. } => {}
+            Matcher::Requests { of, .. } => {
+                if let Some(nodes) = of {
+                    self.nodes(at, nodes);
+                }
+            }
+            Matcher::AllEdges { .. } | Matcher::Etcd { .. } => {}
         }
     }
 
@@ -276,7 +291,9 @@ impl Linter<'_> {
         self.nodes(at, &target.nodes);
         let everywhere = matches!(
             target.component,
-            Some(Component::Kubelet | Component::Admin | Component::User)
+            Some(
+                Component::Kubelet | Component::Admin | Component::User | Component::MetricsServer
+            )
         );
         let (control_planes, workers) = self.size();
         let on_worker = target
@@ -319,16 +336,27 @@ fn is_red(matcher: &Matcher) -> bool {
         Matcher::Residual { rows, .. } => rows.values().any(|time| time == "<invalid>"),
         Matcher::Etcd { quorum, .. } => *quorum == Some(false),
         Matcher::Node { ready, .. } => !ready,
-        Matcher::File { .. } | Matcher::Requests { .. } => false,
+        Matcher::Requests {
+            pending,
+            approved,
+            denied,
+            failed,
+            ..
+        } => [pending, approved, denied, failed]
+            .iter()
+            .any(|count| count.is_some_and(|count| count > 0)),
+        Matcher::Verify { accepted, .. } => !accepted,
+        Matcher::File { .. } => false,
     }
 }
 
 const EDGES_TEXT: &str = "kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; \
-     apiserver -> etcd, kubelet, extension; etcd -> etcd";
+     apiserver -> etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet";
 
 fn is_edge(client: Option<Component>, server: Option<Component>) -> bool {
     use Component::{
-        Admin, ApiServer, ControllerManager, Etcd, Extension, Kubelet, Scheduler, User,
+        Admin, ApiServer, ControllerManager, Etcd, Extension, Kubelet, MetricsServer, Scheduler,
+        User,
     };
     matches!(
         (client, server),
@@ -337,5 +365,6 @@ fn is_edge(client: Option<Component>, server: Option<Component>) -> bool {
             Some(ApiServer)
         ) | (Some(ApiServer), Some(Etcd | Kubelet | Extension))
             | (Some(Etcd), Some(Etcd))
+            | (Some(MetricsServer), Some(Kubelet))
     )
 }

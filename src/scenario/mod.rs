@@ -25,6 +25,7 @@
 
 mod decode;
 mod describe;
+mod kubectl;
 mod lint;
 mod node;
 mod problem;
@@ -40,6 +41,7 @@ mod types;
 
 use std::collections::BTreeMap;
 
+pub use kubectl::{KubectlCommand, MODELLED as KUBECTL_MODELLED};
 pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
 pub use rows::{ROWS, Row};

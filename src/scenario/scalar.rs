@@ -2,7 +2,7 @@
 
 mod words;
 
-pub(crate) use words::{AllEdges, ApiVersion, Kind};
+pub(crate) use words::{AllEdges, ApiVersion, Approver, Kind, MetricsServer, Pending, ShownBy};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -408,7 +408,7 @@ impl Scalar for Range {
 pub(crate) struct CertificateName(pub(crate) String);
 
 /// Certificates that kubeadm and the kubelet keep, by kubeadm's names.
-pub(super) const CERTIFICATES: [&str; 16] = [
+pub(super) const CERTIFICATES: [&str; 17] = [
     "admin.conf",
     "apiserver",
     "apiserver-etcd-client",
@@ -425,6 +425,7 @@ pub(super) const CERTIFICATES: [&str; 16] = [
     "etcd-ca",
     "front-proxy-ca",
     "kubelet",
+    "kubelet-server",
 ];
 
 impl Scalar for CertificateName {

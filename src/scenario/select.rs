@@ -45,7 +45,8 @@ impl SelectError {
     }
 }
 
-const NAMES: [(&str, Component); 12] = [
+const NAMES: [(&str, Component); 13] = [
+    ("metrics-server", Component::MetricsServer),
     ("etcd", Component::Etcd),
     ("kube-apiserver", Component::ApiServer),
     ("apiserver", Component::ApiServer),
@@ -65,7 +66,7 @@ const CONTROL_PLANE: &str = "control-plane";
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
@@ -74,6 +75,7 @@ impl Component {
         Self::Admin,
         Self::User,
         Self::Extension,
+        Self::MetricsServer,
     ];
 
     /// Its name as Kubernetes writes it.
@@ -88,6 +90,7 @@ impl Component {
             Self::Admin => "admin",
             Self::User => "user",
             Self::Extension => "extension",
+            Self::MetricsServer => "metrics-server",
         }
     }
 }
@@ -183,7 +186,10 @@ pub(super) fn process(text: &str) -> Result<Target, SelectError> {
         Err(error) => error,
     })?;
     let component = component(name.trim())?;
-    if matches!(component, Some(Component::Admin | Component::User)) {
+    if matches!(
+        component,
+        Some(Component::Admin | Component::User | Component::MetricsServer)
+    ) {
         return Err(SelectError::NotProcess(name.trim().to_owned()));
     }
     Ok(Target {

@@ -91,6 +91,17 @@ fn every_key_of_the_format_is_read() {
         "upgrade cp* to v1.37.2 --certificate-renewal=false --etcd-upgrade=false, which exits 1",
         "kubeadm certs renew all on cp1",
         "kubeadm kubeconfig user --org system:nodes > /root/new.conf on cp1, which exits 1",
+        "kubectl get csr on cp1",
+        "kubectl delete clusterrolebinding kubeadm:node-autoapprove-certificate-rotation on cp2, which exits 1",
+        "approve pending requests",
+        "approve pending requests for kubernetes.io/kubelet-serving of w1",
+        "deny pending requests",
+        "deny pending requests of w*",
+        "request a certificate of kubernetes.io/kubelet-serving as system:node:w1 for cp1, cp1.example, 10.0.0.10 with w1:/etc/kubernetes/kubelet.conf, which exits 1",
+        "remove the approver of serving certificates",
+        "edit kubelet of ConfigMap kubelet-config",
+        "edit kubelet of ConfigMap kubelet-config",
+        "edit ClusterConfiguration of ConfigMap kubeadm-config",
         "restart kubelet@cp1",
         "stop control-plane@cp1",
         "start control-plane@cp1",
@@ -103,6 +114,8 @@ fn every_key_of_the_format_is_read() {
         "write /etc/motd on cp1",
         "set client-certificate-data in /etc/kubernetes/kubelet.conf on cp1",
         "chmod 0600 /etc/kubernetes/admin.conf on cp1",
+        "replace \"a\" in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
+        "append \"serverTLSBootstrap: true\" to /var/lib/kubelet/config.yaml on w1",
         "remove /etc/kubernetes/pki/apiserver.crt on cp1",
         "copy cp1:/etc/kubernetes/admin.conf to cp2:/root/.kube/config",
         "expect kubelet@cp1 -> kube-apiserver is ok",
@@ -118,6 +131,9 @@ fn every_key_of_the_format_is_read() {
         "expect etcd has a quorum and has 3 members that answer",
         "expect node w1 is Ready",
         "expect the CSR API has 0 pending requests and has issued at least 1",
+        "expect the CSR API for w1 and kubernetes.io/kubelet-serving has 1 approved and unsigned requests and has 2 denied requests and has 3 failed requests and has 4 issued requests and lists at least 5 and lists at most 6 and says \"a\"",
+        "expect /root/mine.pem on w1 is refused as that of client cp1 with \"a\"",
+        "expect metrics-server@w1 -> kubelet@cp1 is ok",
         "expect it to fail that user@cp1 -> kube-apiserver is ok, because \"certificate has expired\"",
     ]
     "#);
@@ -159,7 +175,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     10 |     - expect: { edge: "etcd -> apiserver", is: ok }
        |                 ^^^^^^^^^^^^^^^^^^^^^^^^^
        |
-       = help: edges are kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; apiserver -> etcd, kubelet, extension; etcd -> etcd
+       = help: edges are kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; apiserver -> etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet
 
     warning: the cluster has no node w1 [no-such-node]
       --> x.yaml:11:17

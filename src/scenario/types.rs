@@ -27,6 +27,8 @@ pub struct Scenario {
     pub backends: Vec<Backend>,
     /// Observations that `verify` must compare at least, so that no difference cannot come from comparing nothing.
     pub compared_min: u32,
+    /// Built-in invariants that are broken on purpose, and why.
+    pub opt_out: BTreeMap<Invariant, String>,
     /// The cluster at the start.
     pub cluster: Cluster,
     /// What happens, in order.
@@ -37,6 +39,44 @@ pub struct Scenario {
     pub eventually: Vec<Eventually>,
     /// Must hold at least once over a batch of seeds.
     pub sometimes: Vec<Expectation>,
+}
+
+/// Something that holds in every run unless a scenario says why it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Invariant {
+    /// No edge breaks while the certificates it rests on are valid and are those on disk.
+    ValidEdges,
+    /// No certificate is accepted outside its validity.
+    Validity,
+    /// A renewal changes no name, organisation, SAN or usage.
+    Identity,
+    /// A running kubelet that can have its certificate renewed does not lose it.
+    KubeletCertificate,
+    /// etcd keeps its quorum while steps renew and restart, as long as a majority has valid certificates on disk.
+    EtcdQuorum,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::ValidEdges,
+        Self::Validity,
+        Self::Identity,
+        Self::KubeletCertificate,
+        Self::EtcdQuorum,
+    ];
+
+    /// Its name in scenarios and traces.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ValidEdges => "validEdges",
+            Self::Validity => "validity",
+            Self::Identity => "identity",
+            Self::KubeletCertificate => "kubeletCertificate",
+            Self::EtcdQuorum => "etcdQuorum",
+        }
+    }
 }
 
 /// Where a scenario is played.
@@ -67,8 +107,27 @@ pub struct Cluster {
     pub certificate_validity: Option<SignedDuration>,
     /// `ClusterConfiguration.caCertificateValidityPeriod`, versions with v1beta4.
     pub ca_validity: Option<SignedDuration>,
+    /// `controllerManager.extraArgs` of the configuration.
+    pub controller_manager_args: Vec<(String, String)>,
+    /// `serverTLSBootstrap: true` in the kubelets' configuration at init.
+    pub server_tls_bootstrap: bool,
+    /// A metrics-server runs; whether it verifies the kubelets' certificates.
+    pub metrics_server: Option<bool>,
+    /// The approver of serving certificates that is installed; none unless said otherwise.
+    pub serving_approver: Option<ApproverPolicy>,
     /// `kubeadm init` is left to a step; the nodes are bare.
     pub bare: bool,
+}
+
+/// How an installed approver of kubelet serving certificates decides. Kubernetes has none of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApproverPolicy {
+    /// Approves where the common name is the requestor's, whatever names and addresses are asked for.
+    Naive,
+    /// As naive, and every DNS name and IP address must be the node's.
+    Strict,
+    /// Denies everything.
+    Denying,
 }
 
 /// One step with its place in the file.
@@ -125,6 +184,8 @@ pub enum Component {
     User,
     /// An extension API server behind the aggregator.
     Extension,
+    /// A metrics-server, which asks every kubelet for its metrics.
+    MetricsServer,
 }
 
 /// What a step does.
@@ -179,6 +240,39 @@ pub enum Action {
         /// A file of the node that standard output is written to.
         stdout_to: Option<String>,
     },
+    /// kubectl with `admin.conf`.
+    Kubectl {
+        /// On which nodes.
+        nodes: Nodes,
+        /// What it does.
+        command: super::KubectlCommand,
+        /// What follows `kubectl`, as written.
+        line: String,
+        /// The expected exit code; 0 unless said otherwise.
+        exit_code: i32,
+    },
+    /// `kubectl certificate approve` or `deny` of every pending request, or of some, on the first control plane.
+    Decide {
+        /// `approve`.
+        approve: bool,
+        /// Nodes whose kubelets posted them; everyone's where it is `None`.
+        of: Option<Nodes>,
+        /// Only those for a signer.
+        signer: Option<String>,
+    },
+    /// Someone posts a request of their own.
+    RequestCertificate(Box<RequestCertificate>),
+    /// An approver of kubelet serving certificates is installed, replaced or (`None`) removed.
+    ServingApprover(Option<ApproverPolicy>),
+    /// A ConfigMap in `kube-system` is edited.
+    EditConfigMap {
+        /// Its name; `kubelet-config` stands for the name that the version gives it.
+        name: String,
+        /// The key of its data.
+        key: String,
+        /// What is done to that.
+        change: Change,
+    },
     /// A shell script on real backends, with `kubeadm`, `openssl` and whatever else this machine has.
     Exec {
         /// On which nodes.
@@ -230,6 +324,33 @@ pub enum Action {
     },
     /// A remark in the timeline.
     Note(String),
+}
+
+/// A request that a step posts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestCertificate {
+    /// The node it is posted from.
+    pub node: Nodes,
+    /// The kubeconfig there that it is posted with.
+    pub kubeconfig: String,
+    /// The signer's name.
+    pub signer: String,
+    /// CN.
+    pub common_name: String,
+    /// O.
+    pub organizations: Vec<String>,
+    /// DNS names.
+    pub dns_names: Vec<String>,
+    /// IP addresses.
+    pub ip_addresses: Vec<std::net::IpAddr>,
+    /// Usages as the API has them: `client auth`.
+    pub usages: Vec<String>,
+    /// `spec.expirationSeconds`.
+    pub expiration_seconds: Option<i64>,
+    /// A file of the node that certificate and key are written to when it is issued.
+    pub save_to: Option<String>,
+    /// The expected exit code; 0 unless said otherwise.
+    pub exit_code: i32,
 }
 
 /// How long time passes.
@@ -296,6 +417,10 @@ pub enum Change {
     SetLines(Vec<(String, String)>),
     /// Permission bits.
     Mode(u32),
+    /// Lines added at the end.
+    Append(String),
+    /// Text that is replaced wherever it stands; it must be there.
+    Replace(Vec<(String, String)>),
 }
 
 /// Something that must hold.
@@ -426,10 +551,45 @@ pub enum Matcher {
     },
     /// Certificate signing requests.
     Requests {
-        /// Pending ones.
+        /// Only those that kubelets of these nodes posted, or that were posted from there.
+        of: Option<Nodes>,
+        /// Only those for this signer.
+        signer: Option<String>,
+        /// Pending ones that exist.
         pending: Option<u32>,
-        /// Issued ones since the start.
+        /// Approved ones that exist and are not issued.
+        approved: Option<u32>,
+        /// Denied ones that exist.
+        denied: Option<u32>,
+        /// Failed ones that exist.
+        failed: Option<u32>,
+        /// Issued ones that exist.
+        issued: Option<u32>,
+        /// Issued ones since the start, also those that are deleted.
         issued_min: Option<u32>,
+        /// Least number of those that exist, in any state.
+        listed_min: Option<u32>,
+        /// Largest number of those that exist, in any state.
+        listed_max: Option<u32>,
+        /// Text in the reason or message of a condition of one that exists.
+        message: Option<String>,
+    },
+    /// Whether a client or server would accept a certificate of a file.
+    Verify {
+        /// On which nodes.
+        nodes: Nodes,
+        /// The file.
+        path: String,
+        /// The CA file of the one who verifies.
+        ca: String,
+        /// It is shown by a server; else by a client.
+        server: bool,
+        /// The name or address that is asked for.
+        name: Option<String>,
+        /// Whether it is accepted.
+        accepted: bool,
+        /// Text that must be part of the refusal.
+        text: Option<String>,
     },
 }
 

@@ -8,6 +8,15 @@ mod validate;
 use std::net::IpAddr;
 
 pub(super) use fields::parse_duration;
+
+/// Go's `time.ParseDuration`.
+///
+/// # Errors
+/// With Go's text.
+pub fn go_duration(text: &str) -> std::result::Result<SignedDuration, String> {
+    parse_duration(text).map_err(|failure| failure.text)
+}
+
 pub(super) use load::{first_address, join_host_port, parse_host_port};
 pub(super) use validate::is_san;
 

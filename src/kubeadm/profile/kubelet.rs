@@ -99,6 +99,34 @@ pub static NO_CERTIFICATE: Behaviour<NoCertificate> = Behaviour {
     ],
 };
 
+/// `client-go/util/certificate/certificate_manager.go`; `{}` is the signer's name.
+pub static UNSIGNED: Behaviour<&'static str> = Behaviour {
+    name: "wording of a kubelet whose request is not signed",
+    rules: &[
+        Rule {
+            from: Version::new(33, 0),
+            until: None,
+            value: "\"Certificate request was not signed\" logger=\"{}\"",
+            evidence: "client-go 0.33.9 and 0.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(22, 0),
+            until: Some(Version::new(33, 0)),
+            value: "{}: certificate request was not signed: timed out waiting for the condition",
+            evidence: "client-go 0.22.17 and 0.32.13",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(15, 0),
+            until: Some(Version::new(22, 0)),
+            value: "certificate request was not signed: timed out waiting for the condition",
+            evidence: "client-go 0.16.15 and 0.21.14",
+            not_checked_after: None,
+        },
+    ],
+};
+
 /// All version differences of this file that a run depends on.
 #[must_use]
 pub fn uncertainties(version: Version) -> Vec<String> {

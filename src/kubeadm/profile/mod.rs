@@ -6,6 +6,7 @@ pub mod bindings;
 pub mod components;
 pub mod etcd;
 pub mod kubelet;
+pub mod signing;
 pub mod upgrade;
 
 use super::Version;

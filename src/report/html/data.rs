@@ -224,7 +224,8 @@ impl Writer {
                         self.text(&one.request),
                         self.text(&one.username),
                         self.text(&one.state),
-                        self.millis(one.created)
+                        self.millis(one.created),
+                        self.text(&one.signer)
                     ])
                 })
                 .collect(),

@@ -5,7 +5,11 @@
 const certdrill = (() => {
   const DAY = 86400000, HOUR = 3600000;
   const PKI = '/etc/kubernetes/pki/', KUBELET = '/var/lib/kubelet/pki/';
-  const CURRENT = KUBELET + 'kubelet-client-current.pem';
+  // Dated files are generations of one certificate.
+  const DATED = /kubelet-(client|server)-\d.*\.pem$/;
+  const undated = path => path.replace(DATED, 'kubelet-$1-current.pem');
+  // A kubelet's client certificate may be in its kubeconfig; its own server's has another name.
+  const heldAs = (process, slot, path) => process.startsWith('kubelet@') && slot === 'Kubeconfig' ? KUBELET + 'kubelet-client-current.pem' : undated(path);
   const short = path => path.replace(PKI, '').replace('/etc/kubernetes/', '').replace(KUBELET, '');
   const escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
   const esc = text => String(text).replace(/[&<>"']/g, c => escapes[c]);
@@ -164,9 +168,8 @@ const certdrill = (() => {
         for (const [n, pathIndex, c] of row.c || []) {
           const node = S(n), path = S(pathIndex), certificate = c === null ? null : certificates[c];
           delta.disk.push([node + ':' + path, certificate && Object.assign({ node, path }, certificate)]);
-          const dated = /kubelet-client-\d.*\.pem$/.test(path);
-          if (dated && !certificate) continue;
-          const of = lane(node, dated ? CURRENT : path, dated ? 'kubelet-client (current)' : short(path), 'certificate');
+          if (DATED.test(path) && !certificate) continue;
+          const of = lane(node, undated(path), short(undated(path)), 'certificate');
           if (!certificate) { strip(of, 'disk').set(p, null); of.busy++; of.marks.push({ p, cls: 'm-bad', tip: `${short(path)} on ${node} is gone` }); continue; }
           const turn = (generation.get(of.id) ?? -1) + 1;
           generation.set(of.id, turn);
@@ -177,8 +180,7 @@ const certdrill = (() => {
         for (const [pr, slot, pathIndex, c] of row.l || []) {
           const process = S(pr), path = S(pathIndex), node = process.split('@')[1], certificate = c === null ? null : certificates[c];
           delta.loaded.push([process + ':' + S(slot), certificate && { process, slot: S(slot), path, certificate }]);
-          const kubelet = process.startsWith('kubelet@');
-          const of = lane(node, kubelet ? CURRENT : path, kubelet ? 'kubelet-client (current)' : short(path), 'certificate');
+          const key = heldAs(process, S(slot), path), of = lane(node, key, short(key), 'certificate');
           strip(of, process + ' ' + S(slot)).set(p, certificate && { certificate, held: true, ahead: (ahead.get(node) || 0) * 1000, head: `${process} holds (${S(slot)})` });
         }
         for (const [pr, st, number] of row.p || []) {
@@ -202,11 +204,12 @@ const certdrill = (() => {
           paint('fresh', state.fresh); paint('held', state.held);
           if ([state.fresh.is, state.held.is].some(is => is === 'failing' || is === 'partial')) of.bad = true;
         }
-        for (const [r, user, st, created] of row.q || []) {
+        for (const [r, user, st, created, signer] of row.q || []) {
           const name = S(r), state = S(st);
-          delta.requests.push([name, { user: S(user), state, created }]);
+          delta.requests.push([name, state === 'Deleted' ? null : { user: S(user), signer: S(signer), state, created }]);
+          if (state === 'Deleted') continue;
           const done = state === 'Issued';
-          lane('cluster', 'csr', 'CSRs', 'csr').marks.push({ p, cls: done ? 'm-good' : state === 'Denied' ? 'm-bad' : 'm-note', tip: `${name} of ${S(user)}: ${state}` });
+          lane('cluster', 'csr', 'CSRs', 'csr').marks.push({ p, cls: done ? 'm-good' : state === 'Denied' || state === 'Failed' ? 'm-bad' : 'm-note', tip: `${name} of ${S(user)}: ${state}\n${S(signer)}` });
         }
         for (const [n, code, long, out, err] of row.k || []) delta.expiration.push([S(n), { code, long, stdout: S(out), stderr: S(err) }]);
       }
@@ -512,15 +515,15 @@ const certdrill = (() => {
     Certificates(run, world, p, at) {
       const held = new Map();
       for (const one of world.loaded.values()) {
-        const node = one.process.split('@')[1], key = one.process.startsWith('kubelet@') ? node + ':' + CURRENT : node + ':' + one.path;
+        const node = one.process.split('@')[1], key = node + ':' + heldAs(one.process, one.slot, one.path);
         held.set(key, [...(held.get(key) || []), one]);
       }
       const disk = [...world.disk.values()].sort((a, b) => a.node.localeCompare(b.node, 'en', { numeric: true }) || a.path.localeCompare(b.path));
-      const newest = new Map(disk.filter(one => /kubelet-client-\d/.test(one.path)).map(one => [one.node, one]));
+      const newest = new Map(disk.filter(one => DATED.test(one.path)).map(one => [one.node + ':' + undated(one.path), one]));
       return table(['node', 'file', 'subject', 'valid until', 'left', 'serial', 'in memory of'], disk.map(one => {
         const ahead = (world.nodes.get(one.node)?.ahead || 0) * 1000, left = one.na + 1000 - at - ahead;
         const state = left <= 0 ? ['ended', 'bad'] : at + ahead < one.nb ? ['not yet valid', 'unsure'] : [span(left), left < 30 * DAY ? 'unsure' : ''];
-        const users = held.get(one.node + ':' + one.path) || (newest.get(one.node) === one ? held.get(one.node + ':' + CURRENT) : []) || [];
+        const users = held.get(one.node + ':' + one.path) || (newest.get(one.node + ':' + undated(one.path)) === one ? held.get(one.node + ':' + undated(one.path)) : []) || [];
         const in_memory = users.map(user => {
           const same = user.certificate.id === one.id, until = same ? '' : ` <span class="bad">another one, until ${esc(date(run.start + user.certificate.na))}</span>`;
           return esc(user.process.split('@')[0]) + until;
@@ -533,8 +536,8 @@ const certdrill = (() => {
       return table(['connection', 'new', 'open', 'what the client says'], [...world.edges].sort((a, b) => (b[1].fresh.is === 'failing') - (a[1].fresh.is === 'failing')).map(([edge, one]) =>
         `<tr>${cell(edge)}${cell(one.fresh.is, look[one.fresh.is])}${cell(one.held.is, look[one.held.is])}${cell(one.fresh.text || one.held.text || '', 'long')}</tr>`));
     },
-    CSRs: (run, world) => table(['name', 'requestor', 'condition', 'created'], [...world.requests].map(([name, one]) =>
-      `<tr>${cell(name, 'nw')}${cell(one.user)}${cell(one.state, one.state === 'Issued' ? 'good' : one.state === 'Denied' ? 'bad' : 'unsure')}${cell(date(run.start + one.created), 'nw')}</tr>`)),
+    CSRs: (run, world) => table(['name', 'requestor', 'signer', 'condition', 'created'], [...world.requests].map(([name, one]) =>
+      `<tr>${cell(name, 'nw')}${cell(one.user)}${cell(one.signer)}${cell(one.state, one.state === 'Issued' ? 'good' : one.state === 'Denied' || one.state === 'Failed' ? 'bad' : 'unsure')}${cell(date(run.start + one.created), 'nw')}</tr>`)),
     Processes(run, world) {
       const nodes = [...world.nodes].map(([name, one]) => `<tr>${cell(name)}${cell(one.version)}${cell(one.powered ? 'on' : 'off')}${cell(one.ready === null ? 'not joined' : one.ready ? 'Ready' : 'NotReady', one.ready ? 'good' : 'bad')}${cell(one.ahead ? span(one.ahead * 1000) + ' ahead' : 'right')}</tr>`);
       const processes = [...world.processes].sort((a, b) => a[0].split('@')[1].localeCompare(b[0].split('@')[1], 'en', { numeric: true })).map(([name, one]) => `<tr>${cell(name)}${cell(one.state, one.state === 'running' ? 'good' : one.state === 'absent' ? 'skipped' : 'bad')}${cell(one.number || '')}</tr>`);

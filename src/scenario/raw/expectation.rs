@@ -11,7 +11,7 @@ use crate::scenario::decode::{Decode, Fields, Problems, record};
 use crate::scenario::node::{Key, Node};
 use crate::scenario::problem::Problem;
 use crate::scenario::scalar::{
-    AllEdges, At, CertificateName, EdgeText, Mode, NodePath, Range, Scalar,
+    AllEdges, At, CertificateName, EdgeText, Mode, NodePath, Range, Scalar, ShownBy,
 };
 use crate::scenario::{Connection, EdgeExpectation, Nodes, Position, ProcessState, Target, select};
 
@@ -72,6 +72,7 @@ forms! {
     "etcd" Etcd(Etcd),
     "node" Node(NodeReady),
     "csr" Csr(Csr),
+    "verify" Verify(Verify),
 }
 
 /// `kubelet@cp1` as a key.
@@ -383,10 +384,46 @@ record! {
 record! {
     /// Certificate signing requests.
     "csr" pub(crate) struct CsrFacts {
+        /// Only those that kubelets of these nodes posted, or that were posted from there.
+        "of" of: Option<At<Nodes>>,
+        /// Only those for a signer.
+        "signer" signer: Option<At<String>>,
         /// How many are pending.
         "pending" pending: Option<At<u32>>,
+        /// How many are approved and not issued.
+        "approved" approved: Option<At<u32>>,
+        /// How many are denied.
+        "denied" denied: Option<At<u32>>,
+        /// How many failed.
+        "failed" failed: Option<At<u32>>,
+        /// How many are issued and not deleted.
+        "issued" issued: Option<At<u32>>,
+        /// How many there are in any state: ">= 90", "<= 100" or "90..100".
+        "listed" listed: Option<At<Range>>,
+        /// Text in the reason or message of a condition.
+        "message" message: Option<At<String>>,
         /// How many were issued since the start, at least.
         "issuedMin" issued_min: Option<At<u32>>,
+    }
+}
+
+record! {
+    /// Whether someone who verifies accepts a certificate.
+    "a `verify` expectation" pub(crate) struct Verify {
+        /// The file that holds it.
+        "verify" path: At<NodePath>,
+        /// On which nodes.
+        "nodes" nodes: At<Nodes>,
+        /// Who shows it: server or client; server unless said otherwise.
+        "as" shown_by: Option<At<ShownBy>>,
+        /// The DNS name or IP address that is asked for.
+        "name" name: Option<At<String>>,
+        /// The CA file of the one who verifies; /etc/kubernetes/pki/ca.crt unless said otherwise.
+        "ca" ca: Option<At<NodePath>>,
+        /// Whether it is accepted.
+        "accepted" accepted: At<bool>,
+        /// Text that must be part of the refusal.
+        "text" text: Option<At<String>>,
     }
 }
 

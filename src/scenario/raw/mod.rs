@@ -11,14 +11,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
 pub(super) use shape::{Empty, OneOrMany, Short};
-pub(super) use step::{ActionRaw, Edit, Exec, Kubeadm, MoveManifests, Renew, Step, Upgrade};
+pub(super) use step::{
+    ActionRaw, Decide, Edit, EditConfigMap, Exec, Kubeadm, Kubectl, Lines, MoveManifests, Renew,
+    RequestCertificate, Step, Upgrade,
+};
 pub(super) use when::{When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
-use super::scalar::{ApiVersion, At, Forward, Kind};
-use super::{Backend, Position};
+use super::scalar::{ApiVersion, Approver, At, Forward, Kind, MetricsServer};
+use super::{Backend, Invariant, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
 use crate::time::Timestamp;
@@ -62,6 +65,8 @@ record! {
         "matrix" matrix: Option<Matrix>,
         /// Observations that `certdrill verify` must compare at least; fewer is a failure. 1 unless said otherwise.
         "comparedAtLeast" compared_at_least: Option<At<u32>>,
+        /// Built-in invariants that this scenario breaks on purpose.
+        "optOut" opt_out: Option<Vec<OptOut>>,
         /// The cluster at the start.
         "cluster" cluster: Cluster,
         /// What happens, in order.
@@ -90,8 +95,72 @@ record! {
         "certificateValidity" certificate_validity: Option<At<Forward>>,
         /// `caCertificateValidityPeriod` of the kubeadm configuration (1.31 and later).
         "caValidity" ca_validity: Option<At<Forward>>,
+        /// Extra arguments of components, as `extraArgs` of the kubeadm configuration.
+        "extraArgs" extra_args: Option<ExtraArgs>,
+        /// `serverTLSBootstrap: true` for the kubelets.
+        "serverTLSBootstrap" server_tls_bootstrap: Option<At<bool>>,
+        /// The approver of kubelet serving certificates: naive, strict, denying or none.
+        "servingApprover" serving_approver: Option<At<Approver>>,
+        /// A metrics-server that asks every kubelet: verify, or insecure (--kubelet-insecure-tls).
+        "metricsServer" metrics_server: Option<At<MetricsServer>>,
         /// Start with bare nodes: an `init` step makes the cluster.
         "bare" bare: Option<At<bool>>,
+    }
+}
+
+record! {
+    /// A built-in invariant that is broken on purpose.
+    "an item of optOut" pub(crate) struct OptOut {
+        /// Which.
+        "invariant" invariant: At<Invariant>,
+        /// Why it does not hold here.
+        "because" because: At<String>,
+    }
+}
+
+record! {
+    /// Extra arguments of components.
+    "extraArgs" pub(crate) struct ExtraArgs {
+        /// Of kube-controller-manager: flag without dashes, and its value.
+        "controllerManager" controller_manager: Option<Arguments>,
+    }
+}
+
+/// Flags and their values, in the order written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arguments(pub(crate) Vec<(String, String)>);
+
+impl Decode for Arguments {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, "a mapping of flags to values", problems)?;
+        let before = problems.len();
+        let mut arguments = Vec::new();
+        for (key, value) in fields.entries() {
+            if key.text.starts_with('-') {
+                problems.push::<()>(
+                    Problem::new(key.at, format!("`{}` begins with a dash", key.text))
+                        .help("extraArgs are written without dashes"),
+                );
+            }
+            if let Some(value) = At::<String>::decode(value, problems) {
+                arguments.push((key.text.clone(), value.value));
+            }
+        }
+        (problems.len() == before).then_some(Self(arguments))
+    }
+}
+
+impl JsonSchema for Arguments {
+    fn schema_name() -> Cow<'static, str> {
+        "Arguments".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+            "examples": [{ "cluster-signing-duration": "24h" }],
+        })
     }
 }
 

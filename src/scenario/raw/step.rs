@@ -9,7 +9,7 @@ use crate::kubeadm::Version;
 use crate::scenario::decode::{Decode, Fields, Problems, record};
 use crate::scenario::node::{Key, Node, Value};
 use crate::scenario::problem::Problem;
-use crate::scenario::scalar::{At, Forward, Mode, NodePath, Place};
+use crate::scenario::scalar::{Approver, At, Forward, Mode, NodePath, Pending, Place};
 use crate::scenario::{Component, Nodes, Passage, Position, Target};
 use crate::time::SignedDuration;
 
@@ -75,6 +75,19 @@ actions! {
     "upgrade" Upgrade(Short<At<Version>, Upgrade>),
     /// Any kubeadm command line, literally; on cp1 unless said otherwise.
     "kubeadm" Kubeadm(Short<At<String>, Kubeadm>),
+    /// kubectl with admin.conf: get csr, certificate approve, delete clusterrolebinding and a few others; on cp1
+    /// unless said otherwise.
+    "kubectl" Kubectl(Short<At<String>, Kubectl>),
+    /// kubectl certificate approve, of every pending request or of some.
+    "approve" Approve(Short<At<Pending>, Decide>),
+    /// kubectl certificate deny, of every pending request or of some.
+    "deny" Deny(Short<At<Pending>, Decide>),
+    /// Post a certificate signing request with a kubeconfig of a node.
+    "requestCertificate" RequestCertificate(Box<RequestCertificate>),
+    /// Install an approver of kubelet serving certificates: naive, strict, denying; none removes it.
+    "servingApprover" ServingApprover(At<Approver>),
+    /// Edit a ConfigMap in kube-system.
+    "editConfigMap" EditConfigMap(EditConfigMap),
     /// A shell script of your own, on real backends: kubeadm and openssl at the node's time, the scenario's
     /// directory under /scenario; on cp1 unless said otherwise.
     "exec" Exec(Short<At<String>, Exec>),
@@ -242,6 +255,70 @@ record! {
 }
 
 record! {
+    /// A kubectl command.
+    "kubectl" pub(crate) struct Kubectl {
+        /// Which nodes; cp1 unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// What follows `kubectl`: text that is split at blanks, or a list.
+        "args" args: OneOrMany<At<String>>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// Pending requests to decide about.
+    "this step" pub(crate) struct Decide {
+        /// Nodes whose kubelets posted them; everyone's unless said otherwise.
+        "of" of: Option<At<Nodes>>,
+        /// Only those for a signer: kubernetes.io/kubelet-serving.
+        "signer" signer: Option<At<String>>,
+    }
+}
+
+record! {
+    /// A certificate signing request.
+    "requestCertificate" pub(crate) struct RequestCertificate {
+        /// The kubeconfig it is posted with: w1:/etc/kubernetes/kubelet.conf.
+        "with" with: At<Place>,
+        /// The signer.
+        "signer" signer: At<String>,
+        /// CN of the subject.
+        "commonName" common_name: At<String>,
+        /// O of the subject; or a list.
+        "organizations" organizations: Option<OneOrMany<At<String>>>,
+        /// DNS names; or a list.
+        "dnsNames" dns_names: Option<OneOrMany<At<String>>>,
+        /// IP addresses; or a list.
+        "ipAddresses" ip_addresses: Option<OneOrMany<At<String>>>,
+        /// Usages: client auth; or a list.
+        "usages" usages: OneOrMany<At<String>>,
+        /// spec.expirationSeconds.
+        "expirationSeconds" expiration_seconds: Option<At<u32>>,
+        /// A file of the node that certificate and key go to when it is issued.
+        "saveTo" save_to: Option<At<NodePath>>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// A change to a ConfigMap: give `content`, `setLines` or `append`.
+    "editConfigMap" pub(crate) struct EditConfigMap {
+        /// Its name: kubelet-config, kubeadm-config.
+        "name" name: At<String>,
+        /// The key of its data.
+        "key" key: At<String>,
+        /// The whole new content.
+        "content" content: Option<At<String>>,
+        /// Lines by the key they begin with, and what the line becomes.
+        "setLines" set_lines: Option<Lines>,
+        /// Lines to add at the end.
+        "append" append: Option<At<String>>,
+    }
+}
+
+record! {
     /// A shell script of your own.
     "exec" pub(crate) struct Exec {
         /// Which nodes; cp1 unless said otherwise.
@@ -272,7 +349,7 @@ record! {
 }
 
 record! {
-    /// A change to a file: give `content`, `setLines` or `mode`.
+    /// A change to a file: give `content`, `setLines`, `replace`, `append` or `mode`.
     "edit" pub(crate) struct Edit {
         /// On which nodes.
         "nodes" nodes: At<Nodes>,
@@ -282,6 +359,10 @@ record! {
         "content" content: Option<At<String>>,
         /// Lines by the key they begin with, and what the line becomes.
         "setLines" set_lines: Option<Lines>,
+        /// Text to replace, and what takes its place.
+        "replace" replace: Option<Lines>,
+        /// Lines to add at the end.
+        "append" append: Option<At<String>>,
         /// Permission bits, in octal and in quotes.
         "mode" mode: Option<At<Mode>>,
     }

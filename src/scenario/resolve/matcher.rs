@@ -106,10 +106,47 @@ pub(super) fn matcher(body: Body, at: Position, problems: &mut Problems) -> Opti
             nodes: node.nodes.value,
             ready: node.ready.value,
         },
-        Body::Csr(csr) => Matcher::Requests {
-            pending: plain(csr.facts.pending),
-            issued_min: plain(csr.facts.issued_min),
-        },
+        Body::Csr(csr) => {
+            let facts = csr.facts;
+            let listed = facts.listed.map_or(Range::default(), |listed| listed.value);
+            let bound = |bound: Option<f64>| bound.map(|number| number as u32);
+            Matcher::Requests {
+                of: plain(facts.of),
+                signer: plain(facts.signer),
+                pending: plain(facts.pending),
+                approved: plain(facts.approved),
+                denied: plain(facts.denied),
+                failed: plain(facts.failed),
+                issued: plain(facts.issued),
+                issued_min: plain(facts.issued_min),
+                listed_min: bound(listed.min),
+                listed_max: bound(listed.max),
+                message: plain(facts.message),
+            }
+        }
+        Body::Verify(verify) => {
+            let accepted = verify.accepted.value;
+            if let Some(text) = verify.text.as_ref().filter(|_| accepted) {
+                return problems.push(
+                    Problem::new(
+                        text.at,
+                        "`text` is the text of a refusal, but none is expected",
+                    )
+                    .help("remove `text`, or write `accepted: false`"),
+                );
+            }
+            Matcher::Verify {
+                nodes: verify.nodes.value,
+                path: verify.path.value.0,
+                ca: verify
+                    .ca
+                    .map_or_else(|| "/etc/kubernetes/pki/ca.crt".to_owned(), |ca| ca.value.0),
+                server: verify.shown_by.is_none_or(|shown| shown.value.0),
+                name: plain(verify.name),
+                accepted,
+                text: plain(verify.text),
+            }
+        }
     };
     match missing_facts(&matcher) {
         Some(facts) => problems.push(
@@ -178,9 +215,20 @@ fn missing_facts(matcher: &Matcher) -> Option<&'static str> {
             members: None,
         } => Some("`quorum`, `members`"),
         Matcher::Requests {
+            of: _,
+            signer: _,
             pending: None,
+            approved: None,
+            denied: None,
+            failed: None,
+            issued: None,
             issued_min: None,
-        } => Some("`pending`, `issuedMin`"),
+            listed_min: None,
+            listed_max: None,
+            message: None,
+        } => Some(
+            "`pending`, `approved`, `denied`, `failed`, `issued`, `issuedMin`, `listed`, `message`",
+        ),
         Matcher::Residual { rows, .. } if rows.is_empty() => Some("a row such as `\"*\": 364d`"),
         _ => None,
     }

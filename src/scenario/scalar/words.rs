@@ -5,7 +5,9 @@ use schemars::{Schema, json_schema};
 use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::KeyAlgorithm;
 use crate::scenario::problem::{listed, nearest};
-use crate::scenario::{Backend, Component, Connection, EdgeExpectation, ProcessState};
+use crate::scenario::{
+    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, Invariant, ProcessState,
+};
 
 /// Declares how the values of an enum are written.
 macro_rules! words {
@@ -50,12 +52,52 @@ pub(crate) struct Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AllEdges;
 
+/// `servingApprover:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Approver(pub(crate) Option<ApproverPolicy>);
+
+/// `metricsServer:`; whether it verifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricsServer(pub(crate) bool);
+
+/// `approve: pending`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pending;
+
+/// `as:` of a verification; whether a server shows the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShownBy(pub(crate) bool);
+
 words! {
+    Approver, "an approver of serving certificates": {
+        "naive" => Self(Some(ApproverPolicy::Naive)),
+        "strict" => Self(Some(ApproverPolicy::Strict)),
+        "denying" => Self(Some(ApproverPolicy::Denying)),
+        "none" => Self(None),
+    }
+    MetricsServer, "a way to run a metrics-server": {
+        "verify" => Self(true),
+        "insecure" => Self(false),
+    }
+    Pending, "a set of requests": {
+        "pending" => Self,
+    }
+    ShownBy, "one who shows a certificate": {
+        "server" => Self(true),
+        "client" => Self(false),
+    }
     ApiVersion, "the format that this certdrill reads": {
         "certdrill/v1" => Self,
     }
     Kind, "a kind of file that certdrill reads": {
         "Scenario" => Self,
+    }
+    Invariant, "a built-in invariant": {
+        "validEdges" => Self::ValidEdges,
+        "validity" => Self::Validity,
+        "identity" => Self::Identity,
+        "kubeletCertificate" => Self::KubeletCertificate,
+        "etcdQuorum" => Self::EtcdQuorum,
     }
     AllEdges, "a set of edges": {
         "all" => Self,
