@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Exit, Output};
+use super::{Exit, Output, output};
 
 /// Arguments of `certdrill schema`.
 #[derive(Debug, clap::Args)]
@@ -10,6 +10,9 @@ pub(super) struct Args {
     /// Which schema.
     #[arg(value_enum, default_value = "scenario")]
     of: Of,
+    /// A page of Markdown that tells every field, instead of the schema. Of scenarios only.
+    #[arg(long, env = "CERTDRILL_MARKDOWN")]
+    markdown: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,7 +25,12 @@ enum Of {
 
 /// Prints the schema.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if args.markdown && matches!(args.of, Of::Report) {
+        output::complain("error: there is no page for reports\n  help: certdrill schema report");
+        return Exit::Usage;
+    }
     output.text(&match args.of {
+        Of::Scenario if args.markdown => crate::scenario::reference(),
         Of::Scenario => crate::scenario::schema(),
         Of::Report => crate::report::summary::schema(),
     });
