@@ -1,10 +1,5 @@
 //! `certdrill doctor`: what works on this machine, what is missing, and how to get it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "programs of the machine are looked up and started"
-)]
-
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,5 @@
 //! `certdrill init`: a scenario to start from.
 
-#![expect(clippy::disallowed_methods, reason = "a scenario file is written")]
-
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Output, output};
