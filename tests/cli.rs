@@ -351,3 +351,41 @@ fn the_scenario_of_the_readme_passes() {
     expect_exit(&output, 0);
     assert!(stdout(&output).contains("2 passed"), "{}", stdout(&output));
 }
+
+#[test]
+fn explain_says_which_certificate_ended_who_holds_it_and_what_helps() {
+    let scenario = "scenarios/docs/year-long-expiry.yaml";
+    let explain = |rest: &[&str]| {
+        let mut args = vec!["explain", scenario, "--include", "*v1.36.3*"];
+        args.extend_from_slice(rest);
+        certdrill(Path::new(env!("CARGO_MANIFEST_DIR")), &args)
+    };
+    let edge = explain(&[
+        "--at",
+        "366d",
+        "--edge",
+        "controller-manager@cp1 -> apiserver",
+    ]);
+    assert_eq!(edge.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&edge.stdout);
+    for part in [
+        "ended 1d ago",
+        "renew apiserver,",
+        "renew controller-manager.conf,",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let kubelet = explain(&["--at", "day 200", "--kubelet", "w1"]);
+    let text = String::from_utf8_lossy(&kubelet.stdout);
+    assert!(text.contains("drawn between 70 and 90"), "{text}");
+    assert!(
+        text.contains("2026-07-20T00:00:00Z (day 200.000)"),
+        "{text}"
+    );
+    assert_eq!(explain(&["--kubelet", "w9"]).status.code(), Some(4));
+    assert_eq!(
+        explain(&["--at", "soon", "--kubelet", "w1"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(explain(&[]).status.code(), Some(2));
+}

@@ -44,14 +44,11 @@ impl TimeProvider for VirtualClock {
 #[test]
 fn handshakes_agree_with_the_shortcut_on_every_day_that_matters() {
     let mut world = World::new(Spec {
-        version: "v1.36.3".parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
         control_planes: 3,
         workers: 1,
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
         seed: 7,
+        ..Spec::of("v1.36.3".parse().unwrap())
     });
     world.create_cluster().unwrap();
     let mut compared = 0;
@@ -74,14 +71,11 @@ fn handshakes_agree_with_the_shortcut_on_every_day_that_matters() {
 fn handshakes_agree_where_certificates_are_wrong() {
     // A peer certificate of another node, a server certificate without its address, a foreign CA.
     let mut world = World::new(Spec {
-        version: "v1.36.3".parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
         control_planes: 3,
         workers: 0,
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
         seed: 8,
+        ..Spec::of("v1.36.3".parse().unwrap())
     });
     world.create_cluster().unwrap();
     for name in ["apiserver", "etcd/server"] {

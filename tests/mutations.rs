@@ -137,14 +137,11 @@ fn flipping_issuer_usage_name_or_date_flips_the_edge() {
 
 fn cluster() -> World {
     let mut world = World::new(Spec {
-        version: "v1.36.3".parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
         control_planes: 3,
         workers: 0,
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
         seed: 3,
+        ..Spec::of("v1.36.3".parse().unwrap())
     });
     world.create_cluster().unwrap();
     world

@@ -1,6 +1,7 @@
 //! Expectations: whether a world is as a scenario says.
 
 mod edges;
+pub mod explain;
 mod facts;
 pub mod invariants;
 mod processes;

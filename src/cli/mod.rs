@@ -5,6 +5,7 @@ mod coverage;
 mod doctor;
 mod engines;
 mod exit;
+mod explain;
 mod files;
 mod init;
 mod kubeadm;
@@ -52,6 +53,8 @@ enum Command {
     Replay(replay::Args),
     /// List the runs that scenarios and their matrices make.
     List(list::Args),
+    /// Say why a certificate, an edge, a kubelet or a request is as it is at an instant of a run.
+    Explain(explain::Args),
     /// Look for mistakes in scenarios without playing them.
     Lint(lint::Args),
     /// Print the JSON Schema of the scenario format, or of a report.
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => shell::man(args, &mut output),
         Command::Replay(args) => replay::run(args, &mut output),
         Command::List(args) => list::run(args, &mut output),
+        Command::Explain(args) => explain::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
         Command::Schema(args) => schema::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),

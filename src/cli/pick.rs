@@ -107,6 +107,18 @@ pub(super) struct Picked<'f> {
 }
 
 impl Selection {
+    /// One file, and which of its runs.
+    pub(super) fn of(path: PathBuf, include: Option<String>) -> Self {
+        Self {
+            set: Vec::new(),
+            values: None,
+            shard: None,
+            paths: vec![path],
+            include: include.into_iter().collect(),
+            exclude: Vec::new(),
+        }
+    }
+
     /// Reads the files.
     pub(super) fn load(&self) -> Result<Vec<ScenarioFile>, Exit> {
         let values = self.values()?;

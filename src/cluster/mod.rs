@@ -20,6 +20,7 @@ mod loopback;
 mod mechanism;
 mod node;
 mod pods;
+mod port10250;
 mod random;
 mod rbac;
 mod settle;

@@ -47,6 +47,28 @@ pub struct Spec {
     pub seed: u64,
 }
 
+impl Spec {
+    /// One control plane of a version, with kubeadm's defaults, from 2026-01-01T00:00:00Z on.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        Self {
+            version,
+            // 2026-01-01T00:00:00Z.
+            start: Timestamp::constant(1_767_225_600, 0),
+            control_planes: 1,
+            workers: 0,
+            key_algorithm: None,
+            certificate_validity: None,
+            ca_validity: None,
+            controller_manager_args: Vec::new(),
+            server_tls_bootstrap: false,
+            metrics_server: None,
+            serving_approver: None,
+            seed: 0,
+        }
+    }
+}
+
 /// A simulated cluster.
 #[derive(Debug)]
 pub struct World {
@@ -99,8 +121,21 @@ pub struct World {
     watcher: Option<Watcher>,
     /// What reports were told of the state.
     pub(super) ledger: Ledger,
+    probe: Option<Probe>,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
+}
+
+/// Looks at the world once, at an instant.
+struct Probe {
+    at: Timestamp,
+    look: Box<dyn FnOnce(&World)>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Probe({})", self.at)
+    }
 }
 
 /// Looks at the world after every event.
@@ -218,6 +253,7 @@ impl World {
             elections: BTreeSet::new(),
             watcher: None,
             ledger: Ledger::default(),
+            probe: None,
             setting_up: false,
             spec,
         }
@@ -232,6 +268,27 @@ impl World {
     /// Has something look at the world after every event from now on.
     pub fn watch(&mut self, watcher: impl FnMut(&mut World) + 'static) {
         self.watcher = Some(Watcher(Box::new(watcher)));
+    }
+
+    /// Has something look at the world once, when true time reaches an instant.
+    pub fn probe(&mut self, at: Timestamp, look: impl FnOnce(&World) + 'static) {
+        self.probe = Some(Probe {
+            at,
+            look: Box::new(look),
+        });
+    }
+
+    fn probe_if_reached(&mut self, ticks: Timestamp) {
+        let due = self
+            .probe
+            .as_ref()
+            .is_some_and(|probe| self.clock.ticks_at(probe.at) <= ticks);
+        if due && let Some(probe) = self.probe.take() {
+            let at = self.clock.ticks_at(probe.at).max(self.clock.ticks());
+            self.clock.run_to(at);
+            self.settle();
+            (probe.look)(self);
+        }
     }
 
     /// True virtual time.
@@ -412,6 +469,8 @@ impl World {
             if next > target {
                 break;
             }
+            // What comes at that very instant has come.
+            self.probe_if_reached(shift(next, SignedDuration::from_nanos(-1)));
             self.clock.run_to(next.max(self.clock.ticks()));
             self.events += 1;
             self.cause = None;
@@ -422,6 +481,7 @@ impl World {
             self.look();
         }
         self.cause = None;
+        self.probe_if_reached(target);
         self.clock.run_to(target);
         self.settle();
         done(self)

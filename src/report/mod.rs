@@ -14,7 +14,7 @@ pub mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod wrap;
+pub(crate) mod wrap;
 
 pub use failure::replay_command;
 pub use paint::Style;

@@ -8,7 +8,7 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 const COLUMNS_MIN: usize = 24;
 
 /// The lines of a text of at most `width` columns.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     textwrap::wrap(
         text,
         Options::new(width.max(COLUMNS_MIN))

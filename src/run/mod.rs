@@ -3,15 +3,21 @@
 pub mod observe;
 pub mod parity;
 mod player;
+mod requests;
 pub mod state;
 mod steps;
 pub mod trace;
 mod watch;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use trace::{Record, Verdict};
 
+use crate::check::explain::{Explanation, Subject, explain};
 use crate::cluster::{Engine, Mechanism, Model};
 use crate::scenario::Scenario;
+use crate::time::Timestamp;
 
 /// How a scenario is played.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +41,45 @@ pub struct Run {
 #[must_use]
 pub fn play(scenario: &Scenario, options: &PlayOptions) -> Run {
     play_with(scenario, options, Box::new(Model))
+}
+
+/// An answer to a question about a run.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The instant it speaks of.
+    pub at: Timestamp,
+    /// The run reached the instant that was asked for.
+    pub reached: bool,
+    /// What there is to say; empty where the subject names nothing.
+    pub found: Vec<Explanation>,
+}
+
+/// Plays one variant of a scenario and explains a subject at an instant, or at its end.
+#[must_use]
+pub fn ask(
+    scenario: &Scenario,
+    options: &PlayOptions,
+    at: Option<Timestamp>,
+    subject: &Subject,
+) -> Asked {
+    let mut player = player::Player::new(scenario, options.seed, Box::new(Model));
+    let seen = Rc::new(RefCell::new(None));
+    if let Some(at) = at {
+        let (seen, subject) = (Rc::clone(&seen), subject.clone());
+        player.world.probe(at, move |world| {
+            *seen.borrow_mut() = Some(Asked {
+                at: world.now(),
+                reached: true,
+                found: explain(world, &subject),
+            });
+        });
+    }
+    let world = player.play_for_the_world();
+    seen.take().unwrap_or_else(|| Asked {
+        at: world.now(),
+        reached: at.is_none(),
+        found: explain(&world, subject),
+    })
 }
 
 /// Plays one variant of a scenario in a world that lacks a mechanism. For tests: the scenario must fail.

@@ -47,17 +47,29 @@ impl<'a> Player<'a> {
     }
 
     pub fn play(mut self) -> Run {
+        let End {
+            verdict,
+            reason,
+            machine_failed,
+        } = self.go();
+        self.close(verdict, reason, machine_failed)
+    }
+
+    /// Plays, and gives the world as it is at the end.
+    pub fn play_for_the_world(mut self) -> World {
+        self.go();
+        self.world
+    }
+
+    fn go(&mut self) -> End {
         self.write_header();
         if !self.scenario.cluster.bare
             && let Err(error) = self.world.create_cluster()
         {
             if let Some(broken) = self.world.broken.take() {
-                return self.end_broken(&broken);
+                return End::broken(&broken);
             }
-            return self.end(
-                Verdict::Infrastructure,
-                Some(format!("the cluster does not come up: {error}")),
-            );
+            return End::infrastructure(format!("the cluster does not come up: {error}"));
         }
         self.world.note_state();
         self.mark_processes();
@@ -83,10 +95,10 @@ impl<'a> Player<'a> {
                 self.watch.borrow_mut().renewed(&mut self.world, &before);
             }
             if let Some(broken) = self.world.broken.take() {
-                return self.end_broken(&broken);
+                return End::broken(&broken);
             }
             if let Err(error) = taken {
-                return self.end(Verdict::Infrastructure, Some(error));
+                return End::infrastructure(error);
             }
             self.watch.borrow_mut().follow(&mut self.world);
             if !matches!(
@@ -103,7 +115,11 @@ impl<'a> Player<'a> {
         } else {
             Verdict::Failed
         };
-        self.end(verdict, reason)
+        End {
+            verdict,
+            reason,
+            machine_failed: false,
+        }
     }
 
     /// Judges an expectation of a step.
@@ -232,14 +248,6 @@ impl<'a> Player<'a> {
         }));
     }
 
-    fn end(self, verdict: Verdict, reason: Option<String>) -> Run {
-        self.close(verdict, reason, false)
-    }
-
-    fn end_broken(self, error: &EngineError) -> Run {
-        self.close(Verdict::Infrastructure, Some(reason_of(error)), true)
-    }
-
     fn close(mut self, verdict: Verdict, reason: Option<String>, machine_failed: bool) -> Run {
         let virtual_seconds = self
             .world
@@ -257,6 +265,30 @@ impl<'a> Player<'a> {
         Run {
             records: self.world.records,
             verdict,
+        }
+    }
+}
+
+/// How a run ended.
+struct End {
+    verdict: Verdict,
+    reason: Option<String>,
+    machine_failed: bool,
+}
+
+impl End {
+    fn infrastructure(reason: String) -> Self {
+        Self {
+            verdict: Verdict::Infrastructure,
+            reason: Some(reason),
+            machine_failed: false,
+        }
+    }
+
+    fn broken(error: &EngineError) -> Self {
+        Self {
+            machine_failed: true,
+            ..Self::infrastructure(reason_of(error))
         }
     }
 }

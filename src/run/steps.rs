@@ -1,12 +1,13 @@
 //! What each step does to the world.
 
 use super::player::Player;
+use super::requests::append;
 use crate::check::{select, targets};
-use crate::cluster::{PodState, RequestState, UpgradeOptions, World};
+use crate::cluster::{PodState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Change, Component, Edit, Expectation, KubectlCommand, Matcher, MoveManifests, Nodes,
-    Passage, Step, Target, Upgrade,
+    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step,
+    Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -186,7 +187,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn nodes(&self, nodes: &Nodes) -> Result<Vec<usize>, String> {
+    pub(super) fn nodes(&self, nodes: &Nodes) -> Result<Vec<usize>, String> {
         let found = select(&self.world, nodes);
         if found.is_empty() {
             return Err(format!("no node is named by @{}", nodes.0));
@@ -425,104 +426,6 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// `approve:` and `deny:`: kubectl on the first control plane, with the names of what is pending.
-    fn decide(
-        &mut self,
-        approve: bool,
-        of: Option<&Nodes>,
-        signer: Option<&str>,
-        own: &Expectation,
-    ) -> Result<(), String> {
-        let nodes = of.map(|nodes| self.nodes(nodes)).transpose()?;
-        self.world.touched();
-        let names: Vec<String> = self
-            .world
-            .listed_requests()
-            .into_iter()
-            .filter(|request| {
-                request.state() == RequestState::Pending
-                    && nodes
-                        .as_ref()
-                        .is_none_or(|nodes| nodes.contains(&request.node()))
-                    && signer.is_none_or(|signer| request.signer == signer)
-            })
-            .map(|request| request.name.clone())
-            .collect();
-        if names.is_empty() {
-            let expected = "a pending request".to_owned();
-            self.require(own, "requests", expected, "there is none".to_owned(), false);
-            return Ok(());
-        }
-        let word = if approve { "approve" } else { "deny" };
-        let line = format!("certificate {word} {}", names.join(" "));
-        let command = KubectlCommand::Decide { names, approve };
-        self.world.kubectl(0, &command, &line);
-        self.expect_exit(own, 0, 0);
-        Ok(())
-    }
-
-    fn edit_config_map(
-        &mut self,
-        name: &str,
-        key: &str,
-        change: &Change,
-        own: &Expectation,
-    ) -> Result<(), String> {
-        // The kubelet's has the minor version in its name where kubeadm is old; the world keeps both.
-        let maps: Vec<String> = self
-            .world
-            .config_maps
-            .keys()
-            .filter(|known| {
-                known.as_str() == name
-                    || (name == "kubelet-config" && known.starts_with("kubelet-config-"))
-            })
-            .cloned()
-            .collect();
-        let mut found = false;
-        for map in maps {
-            let Some(value) = self
-                .world
-                .config_maps
-                .get_mut(&map)
-                .and_then(|data| data.get_mut(key))
-            else {
-                continue;
-            };
-            found = true;
-            match change {
-                Change::Content(content) => content.clone_into(value),
-                Change::SetLines(lines) => {
-                    let (changed, missing) = set_lines(value, lines);
-                    *value = changed;
-                    found &= missing.is_none();
-                }
-                Change::Append(text) => {
-                    let mut bytes = std::mem::take(value).into_bytes();
-                    append(&mut bytes, text);
-                    *value = String::from_utf8_lossy(&bytes).into_owned();
-                }
-                Change::Mode(_) | Change::Replace(_) => {
-                    return Err("a ConfigMap is edited by lines".to_owned());
-                }
-            }
-        }
-        let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");
-        if !found {
-            self.require(own, name, expected, "it has none".to_owned(), false);
-        }
-        use super::trace::{EventKind, Weight};
-        self.world.record(
-            EventKind::Note,
-            Weight::Normal,
-            None,
-            name,
-            format!("ConfigMap {name} edited: {key}"),
-            None,
-        );
-        Ok(())
-    }
-
     fn targets(&self, target: &Target) -> Result<Vec<(Component, usize)>, String> {
         let found: Vec<_> = targets(&self.world, target)
             .into_iter()
@@ -624,17 +527,8 @@ fn all_pods(
     })
 }
 
-/// Adds lines at the end of a text.
-fn append(bytes: &mut Vec<u8>, text: &str) {
-    if bytes.last().is_some_and(|last| *last != b'\n') {
-        bytes.push(b'\n');
-    }
-    bytes.extend_from_slice(text.trim_end().as_bytes());
-    bytes.push(b'\n');
-}
-
 /// Replaces lines by their key, keeping their indentation. Says which key was not there.
-fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
+pub(super) fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
     let mut missing = None;
     let mut current: Vec<String> = text.lines().map(str::to_owned).collect();
     for (key, replacement) in lines {

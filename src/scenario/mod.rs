@@ -47,6 +47,7 @@ pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
 pub use reference::reference;
 pub use rows::{ROWS, Row};
+pub use scalar::{edge, instant};
 pub use schema::schema;
 pub use types::*;
 

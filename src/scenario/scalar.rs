@@ -280,6 +280,33 @@ impl Scalar for EdgeText {
     }
 }
 
+/// The two ends of an edge written as `kubelet@cp1 -> apiserver`.
+///
+/// # Errors
+/// With a sentence when it is not an edge.
+pub fn edge(text: &str) -> Result<(Target, Target), String> {
+    match EdgeText::parse(text) {
+        Ok(edge) => Ok((edge.client, edge.server)),
+        Err(complaint) => Err(complaint.message),
+    }
+}
+
+/// An instant written as such, as `day 255.5`, or as a length of time after `start`.
+#[must_use]
+pub fn instant(text: &str, start: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(instant) = <Timestamp as Scalar>::parse(text) {
+        return Some(instant);
+    }
+    let passage = Passage::parse(text)
+        .or_else(|_| Passage::parse(&format!("to {text}")))
+        .ok()?;
+    Some(match passage {
+        Passage::For(span) | Passage::SinceStart(span) => crate::time::shift(start, span),
+        Passage::Until(instant) => instant,
+    })
+}
+
 /// An absolute path inside a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodePath(pub(crate) String);

@@ -3,6 +3,7 @@
 //! After `pkg/kubelet/certificate`, `client-go/util/certificate` and
 //! `pkg/kubelet/certificate/bootstrap`.
 
+mod follow;
 mod manager;
 mod serving;
 mod store;

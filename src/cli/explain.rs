@@ -1,0 +1,162 @@
+//! `certdrill explain`: why a certificate, an edge, a kubelet or a request is as it is at an instant of a run.
+
+use std::path::PathBuf;
+
+use super::pick::Selection;
+use super::{Exit, Output, output};
+use crate::check::explain::{Explanation, Subject};
+use crate::run::{Asked, PlayOptions, ask};
+use crate::scenario::{self, Scenario};
+
+/// Arguments of `certdrill explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples\n  \
+    certdrill explain scenarios/docs/year-long-expiry.yaml --at '366d' --edge 'controller-manager@cp1 -> apiserver'\n  \
+    certdrill explain scenarios/docs/year-long-expiry.yaml --at 2026-10-01T00:00:00Z --kubelet w1\n  \
+    certdrill explain scenarios/docs/year-long-expiry.yaml --certificate apiserver@cp1")]
+pub(super) struct Args {
+    /// A scenario file.
+    #[arg(value_name = "SCENARIO")]
+    scenario: PathBuf,
+    /// When: an instant, or how long after the cluster's start (366d). The end of the run unless said otherwise.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// An edge: 'kubelet@cp1 -> apiserver'.
+    #[arg(long, value_name = "EDGE", group = "subject")]
+    edge: Option<String>,
+    /// A certificate: kubeadm's name or a path, and the node: apiserver@cp1.
+    #[arg(long, value_name = "NAME@NODE", group = "subject")]
+    certificate: Option<String>,
+    /// The kubelet of a node: w1.
+    #[arg(long, value_name = "NODE", group = "subject")]
+    kubelet: Option<String>,
+    /// A certificate signing request by its name.
+    #[arg(long, value_name = "NAME", group = "subject")]
+    csr: Option<String>,
+    /// Which run of the scenario's matrix, by name or id; the first one unless said otherwise.
+    #[arg(long, value_name = "PATTERN")]
+    include: Option<String>,
+    /// Seed of every random stream.
+    #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
+    seed: u64,
+}
+
+/// Plays the scenario and explains.
+pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    let subject = match subject(args) {
+        Ok(subject) => subject,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Usage;
+        }
+    };
+    let selection = Selection::of(args.scenario.clone(), args.include.clone());
+    let files = match selection.load() {
+        Ok(files) => files,
+        Err(exit) => return exit,
+    };
+    let picked = match selection.pick(&files) {
+        Ok(picked) => picked,
+        Err(exit) => return exit,
+    };
+    // Picking gives at least one.
+    let Some(first) = picked.first() else {
+        return Exit::NothingSelected;
+    };
+    let scenario: &Scenario = first.scenario;
+    let at = match &args.at {
+        None => None,
+        Some(text) => match scenario::instant(text, scenario.cluster.start) {
+            Some(at) => Some(at),
+            None => {
+                output::complain(&format!(
+                    "error: `{text}` is no time\n  help: write an instant (2027-01-01T00:00:00Z) or a length of \
+                     time after the cluster's start (366d)"
+                ));
+                return Exit::Usage;
+            }
+        },
+    };
+    let options = PlayOptions { seed: args.seed };
+    let Asked { at, reached, found } = ask(scenario, &options, at, &subject);
+    if !reached {
+        output::complain(&format!(
+            "warning: the run ends before the time that was asked for; this is how it stands at its end, {at}"
+        ));
+    }
+    if found.is_empty() {
+        output::complain(&format!(
+            "error: {} names nothing in {} at {at}\n  help: certdrill run {} -v shows what there is",
+            described(&subject),
+            scenario.id(),
+            args.scenario.display()
+        ));
+        return Exit::NothingSelected;
+    }
+    let day = at.duration_since(scenario.cluster.start).as_secs_f64() / 86_400.0;
+    output.text(&format!("{} at {at} (day {day:.3})\n", scenario.id()));
+    for explanation in found {
+        output.text(&text(&explanation, output.width()));
+    }
+    Exit::Success
+}
+
+fn subject(args: &Args) -> Result<Subject, String> {
+    if let Some(edge) = &args.edge {
+        let (client, server) = scenario::edge(edge).map_err(|message| {
+            format!("error: {message}\n  help: write --edge 'kubelet@cp1 -> apiserver'")
+        })?;
+        return Ok(Subject::Edge { client, server });
+    }
+    if let Some(certificate) = &args.certificate {
+        let (name, node) = certificate.rsplit_once('@').ok_or_else(|| {
+            format!("error: `{certificate}` does not say which node\n  help: write --certificate apiserver@cp1")
+        })?;
+        return Ok(Subject::Certificate {
+            name: name.to_owned(),
+            node: node.to_owned(),
+        });
+    }
+    if let Some(node) = &args.kubelet {
+        let node = node.trim_start_matches("kubelet@");
+        return Ok(Subject::Kubelet(node.to_owned()));
+    }
+    if let Some(name) = &args.csr {
+        return Ok(Subject::Request(name.clone()));
+    }
+    Err(
+        "error: nothing to explain\n  help: give one of --edge, --certificate, --kubelet, --csr"
+            .to_owned(),
+    )
+}
+
+fn described(subject: &Subject) -> String {
+    match subject {
+        Subject::Edge { .. } => "the edge".to_owned(),
+        Subject::Certificate { name, node } => format!("{name}@{node}"),
+        Subject::Kubelet(node) => format!("kubelet@{node}"),
+        Subject::Request(name) => name.clone(),
+    }
+}
+
+/// An explanation for a person: headings on the left, text wrapped on the right.
+fn text(explanation: &Explanation, width: usize) -> String {
+    let column = explanation
+        .facts
+        .iter()
+        .map(|(heading, _)| heading.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = format!("\n{}\n", explanation.title);
+    for (heading, fact) in &explanation.facts {
+        let room = width.saturating_sub(column + 4).max(20);
+        for (number, line) in crate::report::wrap::wrap(fact, room)
+            .into_iter()
+            .enumerate()
+        {
+            let heading = if number == 0 { heading.as_str() } else { "" };
+            text.push_str(&format!("  {heading:<column$}  {line}\n"));
+        }
+    }
+    text
+}
