@@ -98,10 +98,11 @@ fn play_all(picked: &[Picked<'_>], backends: &[BackendArg]) -> Result<Tallies, S
     let options = Options {
         seed: 0,
         jobs: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        fail_fast: false,
+        failures_max: None,
+        interrupt: None,
         check_determinism: false,
     };
-    play::all(&planned, options, |index, played| {
+    play::all(&planned, options, |index, played, _| {
         let Planned { picked, stage } = &planned[index];
         let word = match stage {
             Stage::Sim => "sim",

@@ -8,37 +8,52 @@ use std::process::ExitCode;
 /// [`Exit::Internal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[repr(u8)]
 pub enum Exit {
     /// Everything passed.
-    Success = 0,
+    Success,
     /// A bug in certdrill.
-    Internal = 1,
+    Internal,
     /// The command line is wrong.
-    Usage = 2,
+    Usage,
     /// A scenario, a trace or the configuration is invalid.
-    Invalid = 3,
+    Invalid,
     /// Nothing was selected, so nothing was shown. Never green.
-    NothingSelected = 4,
+    NothingSelected,
     /// Two runs with the same seed differ.
-    NonDeterminism = 5,
+    NonDeterminism,
     /// A scenario failed.
-    Failed = 100,
+    Failed,
     /// A time limit was reached.
-    TimeLimit = 102,
+    TimeLimit,
     /// Two backends disagree.
-    Diverged = 103,
+    Diverged,
     /// Something outside the subject is missing or broken; there is no verdict.
-    Infrastructure = 104,
+    Infrastructure,
     /// A report could not be written.
-    ReportNotWritten = 110,
+    ReportNotWritten,
+    /// This signal asked certdrill to stop: 128 and its number, as a shell has it. Reports are written.
+    Interrupted(i32),
 }
 
 impl Exit {
     /// The number.
     #[must_use]
     pub const fn code(self) -> u8 {
-        self as u8
+        match self {
+            Exit::Success => 0,
+            Exit::Internal => 1,
+            Exit::Usage => 2,
+            Exit::Invalid => 3,
+            Exit::NothingSelected => 4,
+            Exit::NonDeterminism => 5,
+            Exit::Failed => 100,
+            Exit::TimeLimit => 102,
+            Exit::Diverged => 103,
+            Exit::Infrastructure => 104,
+            Exit::ReportNotWritten => 110,
+            // Signals that are caught have small numbers.
+            Exit::Interrupted(signal) => 128 + (signal & 0x3f) as u8,
+        }
     }
 }
 
@@ -62,5 +77,6 @@ Exit codes:
   103  two backends disagree
   104  something outside the subject is missing or broken: no verdict
   110  a report could not be written
+  130  interrupted (128 and the number of the signal); the reports hold what was played before
 
 Every option can also be given as an environment variable: --seed as CERTDRILL_SEED.";

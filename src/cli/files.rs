@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Exit, output};
-use crate::scenario::{self, FILE_BYTES_MAX, Scenario};
+use crate::scenario::{self, FILE_BYTES_MAX, Scenario, Values};
 
 /// Directories are searched this deep.
 const DEPTH_MAX: usize = 16;
@@ -32,7 +32,7 @@ pub(super) struct ScenarioFile {
 }
 
 /// Reads every scenario below the paths. Mistakes are told on standard error, all of them.
-pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<ScenarioFile>, Exit> {
+pub(super) fn load(paths: &[PathBuf], values: &Values) -> Result<Vec<ScenarioFile>, Exit> {
     let files = find(paths)?;
     let mut loaded = Vec::new();
     let mut mistakes = 0;
@@ -50,7 +50,7 @@ pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<ScenarioFile>, Exit> {
                 continue;
             }
         };
-        match scenario::load(&name, &text) {
+        match scenario::load_with(&name, &text, values) {
             Ok(scenarios) => loaded.push(ScenarioFile {
                 path: name,
                 text,
@@ -106,9 +106,11 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Exit> {
     for path in given {
         let metadata = fs::metadata(path).map_err(|error| {
             let hint = if paths.is_empty() {
-                ": name the files or directories to play"
+                ": name the files or directories to play".to_owned()
             } else {
-                ""
+                similar(path).map_or_else(String::new, |near| {
+                    format!("\n  help: did you mean `{near}`?")
+                })
             };
             output::complain(&format!("error: {}: {error}{hint}", path.display()));
             Exit::Usage
@@ -129,6 +131,40 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Exit> {
         }
     }
     Ok(once)
+}
+
+/// A file that one may have meant: beside the path, or of that name below `scenarios/`.
+fn similar(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_string_lossy().into_owned();
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut candidates: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| folder.join(entry.file_name()))
+        .collect();
+    // What cannot be searched holds nothing that is meant.
+    let _ = search(Path::new(DEFAULT), 0, &mut candidates);
+    let bare = wanted.trim_end_matches(".yaml");
+    let stem = |path: &PathBuf| {
+        path.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+    };
+    let stems: Vec<String> = candidates.iter().filter_map(stem).collect();
+    let near = scenario::nearest(bare, stems.iter().map(String::as_str))?;
+    let found = candidates
+        .iter()
+        .find(|one| stem(one).as_deref() == Some(near))?;
+    Some(
+        found
+            .strip_prefix(".")
+            .unwrap_or(found)
+            .display()
+            .to_string(),
+    )
 }
 
 /// Adds the scenario files below a directory. Symlinks to directories are not followed: they may lead

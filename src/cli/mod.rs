@@ -1,13 +1,16 @@
 //! The command line: one file per sub-command.
 
 mod capture;
+mod config;
 mod coverage;
+mod doctor;
 mod engines;
 mod exit;
 mod explain;
 mod files;
 mod forecast;
 mod import;
+mod init;
 mod kubeadm;
 mod lint;
 mod list;
@@ -15,8 +18,11 @@ mod output;
 mod pick;
 mod play;
 mod replay;
+mod reports;
 mod run;
 mod schema;
+mod shell;
+mod show;
 mod stage;
 mod verify;
 mod warp;
@@ -24,7 +30,7 @@ mod warp;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -32,7 +38,7 @@ use output::Output;
 
 /// Rehearse certificate rotation of kubeadm clusters on a clock that you control.
 #[derive(Debug, Parser)]
-#[command(name = "certdrill", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "certdrill", version = env!("CERTDRILL_LONG_VERSION"), after_help = exit::HELP, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +48,10 @@ struct Cli {
 enum Command {
     /// Play scenarios and judge what is seen.
     Run(run::Args),
+    /// Write a scenario to start from, or a copy of one of the library.
+    Init(init::Args),
+    /// Show a scenario as it is understood, or a trace as a timeline.
+    Show(show::Args),
     /// Repeat a recorded run and compare it record by record.
     Replay(replay::Args),
     /// List the runs that scenarios and their matrices make.
@@ -50,8 +60,8 @@ enum Command {
     Explain(explain::Args),
     /// Look for mistakes in scenarios without playing them.
     Lint(lint::Args),
-    /// Print the JSON Schema of the scenario format.
-    Schema,
+    /// Print the JSON Schema of the scenario format, or of a report.
+    Schema(schema::Args),
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
     /// Write down the public parts of a cluster's PKI: no key leaves the machine.
@@ -60,6 +70,8 @@ enum Command {
     Forecast(forecast::Args),
     /// Make a scenario of a pasted table of dates.
     Import(import::Args),
+    /// Say what works on this machine, what is missing, and how to get it.
+    Doctor(doctor::Args),
     /// The real kubeadm binaries on this machine.
     #[command(subcommand)]
     Engines(engines::Action),
@@ -67,13 +79,37 @@ enum Command {
     Kubeadm(kubeadm::KubeadmArgs),
     /// Run any command at another time, or move a running process.
     Warp(warp::WarpArgs),
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(config::Action),
+    /// Print completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Print or write man pages.
+    Man(shell::ManArgs),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(internal_error));
-    let cli = match Cli::try_parse() {
+    let config = match config::Config::of_this_directory() {
+        Ok(config) => config,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Invalid.into();
+        }
+    };
+    let mut command = match config.apply(Cli::command()) {
+        Ok(command) => command,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Invalid.into();
+        }
+    };
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version end here too; where nobody reads them, there is nothing to tell.
@@ -88,11 +124,17 @@ pub fn main() -> ExitCode {
     let mut output = Output::new();
     let exit = match &cli.command {
         Command::Run(args) => run::run(args, &mut output),
+        Command::Init(args) => init::run(args, &mut output),
+        Command::Show(args) => show::run(args, &mut output),
+        Command::Doctor(args) => doctor::run(args, &mut output),
+        Command::Config(action) => config::run(action, &command, &config, &mut output),
+        Command::Completions(args) => shell::completions(args, &mut output),
+        Command::Man(args) => shell::man(args, &mut output),
         Command::Replay(args) => replay::run(args, &mut output),
         Command::List(args) => list::run(args, &mut output),
         Command::Explain(args) => explain::run(args, &mut output),
         Command::Lint(args) => lint::run(args, &mut output),
-        Command::Schema => schema::run(&mut output),
+        Command::Schema(args) => schema::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Capture(args) => capture::run(args, &mut output),
         Command::Forecast(args) => forecast::run(args, &mut output),
@@ -159,8 +201,39 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_an_environment_variable() {
+        // Dangerous when they are forgotten in the environment, or of one call only.
+        const WITHOUT: [&str; 6] = [
+            "help",
+            "version",
+            "allow-real-root",
+            "seed",
+            "backend",
+            "pid",
+        ];
+        let mut seen = 0;
+        let mut left: Vec<(String, clap::Command)> = vec![(String::new(), Cli::command())];
+        while let Some((path, command)) = left.pop() {
+            for arg in command.get_arguments() {
+                let Some(long) = arg.get_long() else { continue };
+                let Some(name) = arg.get_env() else {
+                    let excused = WITHOUT.contains(&long) || path.contains(" warp ");
+                    assert!(excused, "{path} --{long} has no environment variable");
+                    continue;
+                };
+                let wanted = format!("CERTDRILL_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(name, wanted.as_str(), "{path}");
+                seen += 1;
+            }
+            for one in command.get_subcommands() {
+                left.push((format!("{path} {} ", one.get_name()), one.clone()));
+            }
+        }
+        assert!(seen > 40, "{seen}");
     }
 
     #[test]

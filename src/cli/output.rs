@@ -139,6 +139,18 @@ pub(super) fn write_file(path: &Path, content: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Appends to a file that others write to as well.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn append_file(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    file.write_all(content.as_bytes())
+}
+
 /// What a newly created file has; the umask takes its part.
 fn permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)

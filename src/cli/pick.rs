@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::files::ScenarioFile;
 use super::{Exit, files, output};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Values};
 
 /// Paths and filters, shared by the sub-commands that select runs.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,75 @@ pub(super) struct Selection {
         value_delimiter = ';'
     )]
     exclude: Vec<String>,
+    /// Play the matrix with other values: `--set version=v1.34.4,v1.36.3`. Can be repeated.
+    #[arg(long, value_name = "KEY=VALUES", env = "CERTDRILL_SET", value_delimiter = ';', value_parser = setting)]
+    set: Vec<(String, Vec<String>)>,
+    /// Other values for the matrix from a YAML file: a mapping of keys to lists. `--set` wins.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_VALUES")]
+    values: Option<PathBuf>,
+    /// Only every Nth run, from the Ith on: `2/8`. `auto/8` takes the index of a Kubernetes Indexed Job
+    /// (JOB_COMPLETION_INDEX) or of a GitLab parallel job (CI_NODE_INDEX).
+    #[arg(long, value_name = "I/N", env = "CERTDRILL_SHARD")]
+    shard: Option<Shard>,
+}
+
+/// `key=value,value`.
+fn setting(text: &str) -> Result<(String, Vec<String>), String> {
+    let (key, values) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, for example version=v1.36.3")?;
+    let values = values.split(',').map(|one| one.trim().to_owned()).collect();
+    Ok((key.trim().to_owned(), values))
+}
+
+/// A share of the runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shard {
+    /// From 1.
+    index: usize,
+    count: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (index, count) = text
+            .split_once('/')
+            .ok_or("write I/N, for example 1/4, or auto/4")?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|&count| count > 0)
+            .ok_or_else(|| format!("`{count}` is no number of shares"))?;
+        let index = if index == "auto" {
+            automatic_index()?
+        } else {
+            index
+                .parse()
+                .map_err(|_| format!("`{index}` is no number of a share"))?
+        };
+        if index == 0 || index > count {
+            return Err(format!("share {index} is not between 1 and {count}"));
+        }
+        Ok(Self { index, count })
+    }
+}
+
+/// The index that the environment gives, from 1.
+fn automatic_index() -> Result<usize, String> {
+    let number = |name: &str| {
+        std::env::var(name).ok().map(|text| {
+            text.parse::<usize>()
+                .map_err(|_| format!("{name} is `{text}`, which is no number"))
+        })
+    };
+    // Kubernetes counts from 0, GitLab from 1.
+    match (number("JOB_COMPLETION_INDEX"), number("CI_NODE_INDEX")) {
+        (Some(index), _) => index.map(|index| index + 1),
+        (None, Some(index)) => index,
+        (None, None) => Err("neither JOB_COMPLETION_INDEX nor CI_NODE_INDEX is set".to_owned()),
+    }
 }
 
 /// A run that was selected, and its file.
@@ -41,6 +110,9 @@ impl Selection {
     /// One file, and which of its runs.
     pub(super) fn of(path: PathBuf, include: Option<String>) -> Self {
         Self {
+            set: Vec::new(),
+            values: None,
+            shard: None,
             paths: vec![path],
             include: include.into_iter().collect(),
             exclude: Vec::new(),
@@ -49,7 +121,47 @@ impl Selection {
 
     /// Reads the files.
     pub(super) fn load(&self) -> Result<Vec<ScenarioFile>, Exit> {
-        files::load(&self.paths)
+        let values = self.values()?;
+        let files = files::load(&self.paths, &values)?;
+        let keys = || {
+            files
+                .iter()
+                .flat_map(|file| &file.scenarios)
+                .flat_map(|scenario| scenario.variant.keys())
+                .map(String::as_str)
+        };
+        for key in values.keys() {
+            if !keys().any(|known| known == key) {
+                let help = crate::scenario::nearest(key, keys()).map_or_else(
+                    || "`certdrill list` shows the runs with the keys of their matrix".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                output::complain(&format!(
+                    "error: no scenario here has `{key}` in its matrix\n  help: {help}"
+                ));
+                return Err(Exit::Usage);
+            }
+        }
+        Ok(files)
+    }
+
+    /// What is given for keys of matrices.
+    fn values(&self) -> Result<Values, Exit> {
+        let mut values = Values::new();
+        if let Some(path) = &self.values {
+            let name = path.display().to_string();
+            let text = files::read(path).map_err(|reason| {
+                output::complain(&format!("error: {name} {reason}"));
+                Exit::Usage
+            })?;
+            values = crate::scenario::values(&name, &text).map_err(|errors| {
+                let rendered = errors.render(output::stderr_style(), output::width());
+                output::complain(&rendered);
+                Exit::Invalid
+            })?;
+        }
+        values.extend(self.set.iter().cloned());
+        Ok(values)
     }
 
     /// The runs that the filters leave, in the order of files and variants.
@@ -75,7 +187,23 @@ impl Selection {
             self.explain(&all);
             return Err(Exit::NothingSelected);
         }
-        Ok(picked)
+        let Some(shard) = self.shard else {
+            return Ok(picked);
+        };
+        let total = picked.len();
+        let share: Vec<_> = picked
+            .into_iter()
+            .skip(shard.index - 1)
+            .step_by(shard.count)
+            .collect();
+        if share.is_empty() {
+            output::complain(&format!(
+                "error: share {} of {} is empty: {total} runs are selected\n  help: use at most {total} shares",
+                shard.index, shard.count
+            ));
+            return Err(Exit::NothingSelected);
+        }
+        Ok(share)
     }
 
     fn explain(&self, all: &[Picked<'_>]) {
@@ -101,7 +229,8 @@ impl Selection {
     }
 }
 
-fn matches(scenario: &Scenario, pattern: &str) -> bool {
+/// Whether a run has a name, id or tag.
+pub(super) fn matches(scenario: &Scenario, pattern: &str) -> bool {
     let tags = scenario.tags.iter().map(String::as_str);
     glob(pattern, &scenario.id())
         || glob(pattern, &scenario.name)
@@ -109,7 +238,7 @@ fn matches(scenario: &Scenario, pattern: &str) -> bool {
 }
 
 /// Whether the whole text fits a pattern in which `*` stands for any characters.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

@@ -6,10 +6,11 @@
 )]
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::real::scratch::Interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
@@ -18,12 +19,18 @@ use super::stage::Stage;
 use crate::run::trace::Verdict;
 use crate::run::{PlayOptions, Run};
 
+/// Nobody needs to be told how far a run of less than this is.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// How runs are played.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
+    /// Somebody wants it to stop: no more runs are started.
+    pub(super) interrupt: Option<Interrupt>,
     pub(super) seed: u64,
     pub(super) jobs: NonZeroUsize,
-    pub(super) fail_fast: bool,
+    /// Runs that may fail before no more are started; `None` for any number.
+    pub(super) failures_max: Option<NonZeroUsize>,
     pub(super) check_determinism: bool,
 }
 
@@ -34,8 +41,10 @@ pub(super) enum Played {
     Done(Run),
     /// It was played twice with different results.
     Unsteady(Run, Difference),
-    /// It was left out because another one failed before.
+    /// It was left out because as many as may fail failed before.
     LeftOut,
+    /// It was left out, or its result is worth nothing, because somebody wanted to stop.
+    Interrupted,
 }
 
 /// The first record in which two traces differ.
@@ -73,38 +82,51 @@ pub(super) fn difference(
         })
 }
 
-/// Plays the runs on threads of their own; `each` gets the results in the order of `planned`. Returns the
-/// time it took.
+/// Plays the runs on threads of their own; `each` gets the results, and the time each took, in the order of
+/// `planned`. Returns the time it took altogether.
 pub(super) fn all(
     planned: &[Planned<'_>],
     options: Options,
-    mut each: impl FnMut(usize, Played),
+    mut each: impl FnMut(usize, Played, Duration),
 ) -> Duration {
     let started = Instant::now();
-    let bar = progress(planned.len());
+    let bar =
+        ProgressBar::with_draw_target(Some(planned.len() as u64), ProgressDrawTarget::hidden());
     let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
+    let failed = AtomicUsize::new(0);
+    let interrupted = || options.interrupt.is_some_and(Interrupt::is_set);
     std::thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
         for _ in 0..options.jobs.get().min(planned.len()) {
-            let (sender, next, stop) = (sender.clone(), &next, &stop);
+            let (sender, next, failed) = (sender.clone(), &next, &failed);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(planned) = planned.get(index) else {
                         return;
                     };
-                    let played = if options.fail_fast && stop.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    let enough = options
+                        .failures_max
+                        .is_some_and(|most| failed.load(Ordering::Relaxed) >= most.get());
+                    let played = if interrupted() {
+                        Played::Interrupted
+                    } else if enough {
                         Played::LeftOut
                     } else {
                         one(planned, options)
                     };
+                    // A signal ends real processes too: that says nothing about the subject.
+                    let spoilt = interrupted()
+                        && !matches!(&played, Played::Done(run) if run.verdict == Verdict::Passed);
+                    let played = if spoilt { Played::Interrupted } else { played };
                     let passed =
                         matches!(&played, Played::Done(run) if run.verdict == Verdict::Passed);
                     if !passed {
-                        stop.store(true, Ordering::Relaxed);
+                        failed.fetch_add(1, Ordering::Relaxed);
                     }
-                    if sender.send((index, played)).is_err() {
+                    let took = begun.elapsed();
+                    if sender.send((index, played, took)).is_err() {
                         return;
                     }
                 }
@@ -113,12 +135,15 @@ pub(super) fn all(
         drop(sender);
         let mut early = std::collections::BTreeMap::new();
         let mut due = 0;
-        for (index, played) in results {
+        for (index, played, took) in results {
             bar.inc(1);
-            early.insert(index, played);
-            while let Some(played) = early.remove(&due) {
+            if bar.is_hidden() && output::watched() && started.elapsed() > SILENCE {
+                show(&bar);
+            }
+            early.insert(index, (played, took));
+            while let Some((played, took)) = early.remove(&due) {
                 bar.set_message(planned[due].picked.scenario.name.clone());
-                bar.suspend(|| each(due, played));
+                bar.suspend(|| each(due, played, took));
                 due += 1;
             }
         }
@@ -144,15 +169,12 @@ fn one(planned: &Planned<'_>, options: Options) -> Played {
     Played::Done(run)
 }
 
-/// A bar for somebody who watches, nothing for a log.
-fn progress(length: usize) -> ProgressBar {
-    if !output::watched() {
-        return ProgressBar::hidden();
-    }
-    let bar =
-        ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
+/// A bar for somebody who watches for longer than [`SILENCE`]; a log gets none.
+fn show(bar: &ProgressBar) {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}, {eta} to go  {msg}")
+    {
         bar.set_style(style);
     }
-    bar
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
 }

@@ -119,7 +119,12 @@ fn find(header: &Header, id: &str, args: &Args) -> Result<Scenario, String> {
     let text = files::read(&path).map_err(|reason| {
         format!("error: {name} {reason}\n  help: --scenario FILE says where it is now")
     })?;
-    let scenarios = scenario::load(&name, &text)
+    let set = header
+        .set
+        .iter()
+        .map(|(key, value)| (key.clone(), vec![value.clone()]))
+        .collect();
+    let scenarios = scenario::load_with(&name, &text, &set)
         .map_err(|errors| errors.render(output::stderr_style(), output::width()))?;
     scenarios
         .into_iter()

@@ -8,10 +8,11 @@ use clap::ValueEnum;
 
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
+use super::reports::ReportArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
-use super::{Exit, Output, output};
+use super::{Exit, Output, output, reports};
 use crate::report::human::{self, Layout};
-use crate::report::{RunTrace, jsonl, junit, replay_command};
+use crate::report::{Case, RunTrace, Style, github, jsonl, replay_command, tap};
 use crate::run::trace::{Entry, Header, Verdict};
 use crate::scenario::Backend;
 
@@ -35,9 +36,8 @@ pub(super) struct Args {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
-    /// Write a JUnit XML report.
-    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_JUNIT")]
-    report_junit: Option<PathBuf>,
+    #[command(flatten)]
+    reports: ReportArgs,
     /// Play everything twice and compare the traces.
     #[arg(long, env = "CERTDRILL_CHECK_DETERMINISM")]
     check_determinism: bool,
@@ -45,8 +45,14 @@ pub(super) struct Args {
     #[arg(long, short, env = "CERTDRILL_VERBOSE")]
     verbose: bool,
     /// Start no more runs after the first that does not pass.
-    #[arg(long, env = "CERTDRILL_FAIL_FAST")]
+    #[arg(long, env = "CERTDRILL_FAIL_FAST", conflicts_with = "max_fail")]
     fail_fast: bool,
+    /// Start no more runs after this many that do not pass.
+    #[arg(long, value_name = "N", env = "CERTDRILL_MAX_FAIL")]
+    max_fail: Option<NonZeroUsize>,
+    /// List the N runs that took longest.
+    #[arg(long, value_name = "N", env = "CERTDRILL_SLOWEST", num_args = 0..=1, default_missing_value = "10")]
+    slowest: Option<usize>,
     /// One line for a run that passes, instead of its timeline.
     #[arg(long, env = "CERTDRILL_FAILURES_ONLY")]
     failures_only: bool,
@@ -58,12 +64,17 @@ enum Format {
     Human,
     /// The trace, one JSON record a line.
     Json,
+    /// Annotations for GitHub Actions; every finding also goes to the step's summary.
+    Github,
+    /// A TAP stream, version 14.
+    Tap,
 }
 
 /// One selected run and what became of it.
 struct Outcome<'f> {
     picked: Picked<'f>,
     played: Played,
+    took: Duration,
 }
 
 /// A run that is not played, and why.
@@ -74,7 +85,8 @@ struct NotPlayed<'f> {
     demanded: bool,
 }
 
-const FAILED_BEFORE: &str = "another run did not pass before it (--fail-fast)";
+const FAILED_BEFORE: &str = "others did not pass before it (--fail-fast, --max-fail)";
+const INTERRUPTED: &str = "it was interrupted";
 
 /// Plays what is selected.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
@@ -110,34 +122,40 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             Exit::NothingSelected
         };
     }
+    let interrupt = match stage::prepare_to_stop(planned.iter().map(|one| &one.stage)) {
+        Ok(interrupt) => interrupt,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Infrastructure;
+        }
+    };
     let options = Options {
+        interrupt: Some(interrupt),
         seed: args.seed,
         jobs: args
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
-        fail_fast: args.fail_fast,
+        failures_max: args
+            .max_fail
+            .or(args.fail_fast.then_some(NonZeroUsize::MIN)),
         check_determinism: args.check_determinism,
     };
     let mut outcomes = Vec::with_capacity(planned.len());
-    if let Err(message) = stage::prepare(planned.iter().map(|one| &one.stage)) {
-        output::complain(&message);
-        return Exit::Infrastructure;
-    }
-    let took = play::all(&planned, options, |index, played| {
+    let took = play::all(&planned, options, |index, played, took| {
         let outcome = Outcome {
             picked: planned[index].picked,
             played,
+            took,
         };
         show(&outcome, args, output);
         outcomes.push(outcome);
     });
     summary(&outcomes, elsewhere.len(), took, args, output);
-    let report = args
-        .report_junit
-        .as_ref()
-        .map(|path| write_junit(path, &outcomes, &elsewhere));
-    if report == Some(false) {
+    if !report(args, &outcomes, &elsewhere, output) {
         return Exit::ReportNotWritten;
+    }
+    if let Some(signal) = interrupt.signal() {
+        return Exit::Interrupted(signal);
     }
     match exit(&outcomes) {
         Exit::Success if demanded => Exit::Infrastructure,
@@ -190,6 +208,19 @@ fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
     };
     match args.format {
         Format::Json => output.write(|mut out| jsonl::write(&run.records, &mut out)),
+        Format::Github => {
+            if let Some(trace) = RunTrace::new(&run.records) {
+                let layout = Layout {
+                    style: Style::Plain,
+                    width: output.width(),
+                    verbose: false,
+                };
+                let text = human::verdict(trace, None, &layout);
+                output.text(text.split_inclusive('\n').next().unwrap_or_default());
+            }
+        }
+        // Its plan comes first, and with it the number of runs.
+        Format::Tap => {}
         Format::Human => {
             if let Some(trace) = RunTrace::new(&run.records) {
                 let layout = Layout {
@@ -248,7 +279,8 @@ fn summary(
             )
             .count()
     };
-    let left_out = count(|played| matches!(played, Played::LeftOut)) + elsewhere;
+    let left_out =
+        count(|played| matches!(played, Played::LeftOut | Played::Interrupted)) + elsewhere;
     let mut parts = vec![format!("{} passed", verdicts(Verdict::Passed))];
     for (count, what) in [
         (verdicts(Verdict::Failed), "failed"),
@@ -280,16 +312,39 @@ fn summary(
     for header in bad {
         text.push_str(&format!("  {}\n", replay_command(header)));
     }
+    if let Some(most) = args.slowest {
+        text.push_str(&slowest(outcomes, most));
+    }
     match args.format {
-        Format::Human => output.text(&text),
-        Format::Json => output::complain(text.trim_end()),
+        Format::Human | Format::Github => output.text(&text),
+        Format::Json | Format::Tap => output::complain(text.trim_end()),
     }
 }
 
-fn write_junit(
-    path: &std::path::Path,
+/// The runs that took longest.
+fn slowest(outcomes: &[Outcome<'_>], most: usize) -> String {
+    let mut played: Vec<&Outcome<'_>> = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.played, Played::Done(_) | Played::Unsteady(..)))
+        .collect();
+    played.sort_by_key(|outcome| std::cmp::Reverse(outcome.took));
+    let mut text = "slowest:\n".to_owned();
+    for outcome in played.iter().take(most) {
+        text.push_str(&format!(
+            "  {:>8.3} s  {}\n",
+            outcome.took.as_secs_f64(),
+            outcome.picked.scenario.id()
+        ));
+    }
+    text
+}
+
+/// Writes the reports. Says whether all could be.
+fn report(
+    args: &Args,
     outcomes: &[Outcome<'_>],
     elsewhere: &[NotPlayed<'_>],
+    output: &mut Output,
 ) -> bool {
     let ids: Vec<String> = outcomes
         .iter()
@@ -300,40 +355,42 @@ fn write_junit(
     let played = outcomes.iter().map(|outcome| {
         let trace = match &outcome.played {
             Played::Done(run) | Played::Unsteady(run, _) => RunTrace::new(&run.records),
-            Played::LeftOut => None,
+            Played::LeftOut | Played::Interrupted => None,
         };
-        (outcome.picked, trace, FAILED_BEFORE)
+        let why = match &outcome.played {
+            Played::Interrupted => INTERRUPTED,
+            _ => FAILED_BEFORE,
+        };
+        (outcome.picked, trace, why)
     });
     let not_played = elsewhere
         .iter()
         .map(|one| (one.picked, None, one.reason.as_str()));
-    let cases: Vec<junit::Case<'_>> = played
+    let cases: Vec<Case<'_>> = played
         .chain(not_played)
         .zip(&ids)
         .map(|((picked, trace, reason), id)| match trace {
-            Some(trace) => junit::Case::Played {
+            Some(trace) => Case::Played {
                 trace,
                 source: Some(&picked.file.text),
             },
-            None => junit::Case::NotRun {
+            None => Case::NotRun {
                 file: &picked.file.path,
                 id,
                 reason,
             },
         })
         .collect();
-    let written = junit::report(&cases)
-        .map_err(|error| error.to_string())
-        .and_then(|xml| output::write_file(path, &xml).map_err(|error| error.to_string()));
-    match written {
-        Ok(()) => true,
-        Err(reason) => {
-            // Which temporary file it was does not matter to anybody.
-            let reason = reason.split(" at path ").next().unwrap_or(&reason);
-            output::complain(&format!("error: cannot write {}: {reason}", path.display()));
-            false
+    let mut all = args.reports.write(&cases);
+    match args.format {
+        Format::Human | Format::Json => {}
+        Format::Github => {
+            output.text(&github::annotations(&cases));
+            all &= reports::append_step_summary(&cases);
         }
+        Format::Tap => output.text(&tap::report(&cases)),
     }
+    all
 }
 
 /// The worst of what happened.

@@ -1,9 +1,38 @@
-//! `certdrill schema`: the JSON Schema of the scenario format.
+//! `certdrill schema`: the JSON Schemas of what is read and written.
 
-use super::{Exit, Output};
+use clap::ValueEnum;
+
+use super::{Exit, Output, output};
+
+/// Arguments of `certdrill schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Which schema.
+    #[arg(value_enum, default_value = "scenario")]
+    of: Of,
+    /// A page of Markdown that tells every field, instead of the schema. Of scenarios only.
+    #[arg(long, env = "CERTDRILL_MARKDOWN")]
+    markdown: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Of {
+    /// Scenario files.
+    Scenario,
+    /// What `run --report-json` writes.
+    Report,
+}
 
 /// Prints the schema.
-pub(super) fn run(output: &mut Output) -> Exit {
-    output.text(&crate::scenario::schema());
+pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if args.markdown && matches!(args.of, Of::Report) {
+        output::complain("error: there is no page for reports\n  help: certdrill schema report");
+        return Exit::Usage;
+    }
+    output.text(&match args.of {
+        Of::Scenario if args.markdown => crate::scenario::reference(),
+        Of::Scenario => crate::scenario::schema(),
+        Of::Report => crate::report::summary::schema(),
+    });
     Exit::Success
 }

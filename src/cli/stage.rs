@@ -9,6 +9,7 @@ use crate::cluster::{Engine, Model};
 use crate::kubeadm::Version;
 use crate::real::engines::Engines;
 use crate::real::kubeadm::Binary;
+use crate::real::scratch::Interrupt;
 use crate::real::{scratch, site};
 use crate::scenario::{Action, Backend, Scenario};
 
@@ -74,8 +75,22 @@ impl Stage {
 }
 
 /// Gets this process ready for real binaries: it must be able to give them places of their own. To be called
-/// before any thread is started.
+/// before any thread is started. Signals end the process and leave nothing behind.
 pub(super) fn prepare<'s>(stages: impl IntoIterator<Item = &'s Stage>) -> Result<(), String> {
+    become_able(stages)?;
+    scratch::remove_on_signals()
+        .map_err(|error| format!("error: signals cannot be caught: {error}"))
+}
+
+/// As [`prepare`], but the first signal only asks to stop.
+pub(super) fn prepare_to_stop<'s>(
+    stages: impl IntoIterator<Item = &'s Stage>,
+) -> Result<Interrupt, String> {
+    become_able(stages)?;
+    scratch::stop_on_signals().map_err(|error| format!("error: signals cannot be caught: {error}"))
+}
+
+fn become_able<'s>(stages: impl IntoIterator<Item = &'s Stage>) -> Result<(), String> {
     let real = stages
         .into_iter()
         .any(|stage| matches!(stage, Stage::Kubeadm(_)));
@@ -88,8 +103,7 @@ pub(super) fn prepare<'s>(stages: impl IntoIterator<Item = &'s Stage>) -> Result
             )
         })?;
     }
-    scratch::remove_on_signals()
-        .map_err(|error| format!("error: signals cannot be caught: {error}"))
+    Ok(())
 }
 
 /// The engines of this machine, or one that is named.
@@ -110,7 +124,7 @@ pub(super) fn lacks(scenario: &Scenario, engines: &Engines) -> Option<(String, S
 }
 
 /// Every version of kubeadm that a scenario runs.
-fn versions(scenario: &Scenario) -> BTreeSet<Version> {
+pub(super) fn versions(scenario: &Scenario) -> BTreeSet<Version> {
     let upgrades = scenario.steps.iter().filter_map(|step| match &step.action {
         Action::Upgrade(upgrade) => Some(upgrade.to),
         _ => None,

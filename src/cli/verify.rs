@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
-use super::{Exit, Output, output};
+use super::{Exit, Output, output, reports};
+use crate::report::html::{self, Item};
+use crate::report::{Case, RunTrace};
 use crate::run::parity::{self, Comparison, Count, Difference};
 use crate::run::trace::{Entry, Record, Verdict, VerdictEntry};
 
@@ -42,6 +44,9 @@ pub(super) struct Args {
     /// How many runs are played at once [default: the number of cores].
     #[arg(long, short, env = "CERTDRILL_JOBS")]
     jobs: Option<NonZeroUsize>,
+    /// Write a page with the timelines of both sides: one file that needs no network.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_HTML")]
+    report_html: Option<PathBuf>,
     /// Show every difference and the numbers of each run.
     #[arg(long, short, env = "CERTDRILL_VERBOSE")]
     verbose: bool,
@@ -49,10 +54,20 @@ pub(super) struct Args {
 
 /// What came of one run.
 enum Result<'f> {
-    Compared(Picked<'f>, Comparison),
+    Compared(Picked<'f>, Comparison, Option<Box<[Vec<Record>; 2]>>),
     /// A side says nothing about the subject.
     NoVerdict(Picked<'f>, String),
     NotRun(Picked<'f>, NotRun),
+}
+
+impl<'f> Result<'f> {
+    fn picked(&self) -> Picked<'f> {
+        match self {
+            Result::Compared(picked, ..)
+            | Result::NoVerdict(picked, _)
+            | Result::NotRun(picked, _) => *picked,
+        }
+    }
 }
 
 /// Why a run is not compared.
@@ -103,7 +118,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         jobs: args
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
-        fail_fast: false,
+        failures_max: None,
+        interrupt: None,
         check_determinism: false,
     };
     let sides = [first.word(), second.word()];
@@ -115,7 +131,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain(&message);
         return Exit::Infrastructure;
     }
-    let took = play::all(&planned, options, |index, played| {
+    let took = play::all(&planned, options, |index, played, _| {
         let (Played::Done(run) | Played::Unsteady(run, _)) = played else {
             return;
         };
@@ -126,14 +142,63 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         let picked = planned[index].picked;
         let result = match without_verdict(&left, &run.records) {
             Some(reason) => Result::NoVerdict(picked, reason),
-            None => Result::Compared(picked, parity::compare(&left, &run.records)),
+            None => {
+                let comparison = parity::compare(&left, &run.records);
+                // Traces are large: kept for the page only.
+                let traces = (args.report_html.is_some()).then(|| Box::new([left, run.records]));
+                Result::Compared(picked, comparison, traces)
+            }
         };
         output.text(&told(&result, sides, args));
         results.push(result);
     });
     let text = summary(&results, sides);
     output.text(&format!("{text} ({:.1} s)\n", took.as_secs_f64()));
+    if let Some(path) = &args.report_html
+        && !reports::write(path, Ok(page(&results)))
+    {
+        return Exit::ReportNotWritten;
+    }
     exit(&results, [first, second])
+}
+
+/// The runs side by side, those that differ first.
+fn page(results: &[Result<'_>]) -> String {
+    let ids: Vec<String> = results
+        .iter()
+        .map(|result| result.picked().scenario.id())
+        .collect();
+    let mut items: Vec<(bool, Item<'_>)> = Vec::new();
+    for (result, id) in results.iter().zip(&ids) {
+        let not_run = |reason| {
+            let file = result.picked().file.path.as_str();
+            Item::Run(Case::NotRun { file, id, reason })
+        };
+        let item = match result {
+            Result::Compared(picked, comparison, Some(traces)) => {
+                let [first, second] = &**traces;
+                let (Some(first), Some(second)) = (RunTrace::new(first), RunTrace::new(second))
+                else {
+                    continue;
+                };
+                let agree = comparison.differences.is_empty() && !too_few(picked, comparison);
+                Item::Pair {
+                    first,
+                    second,
+                    comparison,
+                    agree,
+                    source: Some(&picked.file.text),
+                }
+            }
+            Result::Compared(..) => continue,
+            Result::NoVerdict(_, reason) => not_run(reason.as_str()),
+            Result::NotRun(_, why) => not_run(why.reason.as_str()),
+        };
+        items.push((!matches!(item, Item::Pair { agree: false, .. }), item));
+    }
+    items.sort_by_key(|(later, _)| *later);
+    let items: Vec<Item<'_>> = items.into_iter().map(|(_, item)| item).collect();
+    html::page(&items)
 }
 
 /// Where each side is played.
@@ -213,7 +278,7 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args) -> String {
         Result::NoVerdict(picked, reason) => {
             return format!("no verdict {}\n  {reason}\n", picked.scenario.id());
         }
-        Result::Compared(picked, comparison) => (picked, comparison),
+        Result::Compared(picked, comparison, _) => (picked, comparison),
     };
     let id = picked.scenario.id();
     let numbers = format!(
@@ -305,7 +370,7 @@ fn summary(results: &[Result<'_>], sides: [&str; 2]) -> String {
         match result {
             Result::NotRun(..) => not_run += 1,
             Result::NoVerdict(..) => without += 1,
-            Result::Compared(picked, comparison) => {
+            Result::Compared(picked, comparison, _) => {
                 for (kind, count) in &comparison.kinds {
                     let sum = total.entry(kind.clone()).or_default();
                     sum.compared += count.compared;
@@ -341,7 +406,7 @@ fn too_few(picked: &Picked<'_>, comparison: &Comparison) -> bool {
 
 fn exit(results: &[Result<'_>], sides: [BackendArg; 2]) -> Exit {
     let diverged = results.iter().any(|result| {
-        matches!(result, Result::Compared(picked, comparison)
+        matches!(result, Result::Compared(picked, comparison, _)
             if !comparison.differences.is_empty() || too_few(picked, comparison))
     });
     let broken = results

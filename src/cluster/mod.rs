@@ -16,6 +16,7 @@ mod issuer;
 pub mod kubectl;
 mod kubelet;
 mod leader;
+mod ledger;
 mod loopback;
 mod mechanism;
 mod node;

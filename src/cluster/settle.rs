@@ -42,6 +42,7 @@ impl World {
                 break;
             }
         }
+        self.note_state();
     }
 
     /// The next instant, on the axis of timers, at which a certificate begins or ends somewhere.

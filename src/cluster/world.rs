@@ -8,6 +8,7 @@ use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
 use super::kubelet::Due;
+use super::ledger::Ledger;
 use super::node::{Node, PodState};
 use super::random::Streams;
 use super::rbac::RoleBinding;
@@ -123,6 +124,8 @@ pub struct World {
     /// The cleaner's last look that was played.
     pub(super) cleaned_at: Option<Timestamp>,
     watcher: Option<Watcher>,
+    /// What reports were told of the state.
+    pub(super) ledger: Ledger,
     probe: Option<Probe>,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
@@ -260,6 +263,7 @@ impl World {
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
             watcher: None,
+            ledger: Ledger::default(),
             probe: None,
             setting_up: false,
             spec,

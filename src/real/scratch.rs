@@ -8,11 +8,15 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, Once};
+use std::time::Duration;
 
 /// Directories that exist now.
 static ALIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
+/// The time in which a process that was asked to stop does so by itself.
+const GRACE: Duration = Duration::from_secs(10);
 /// How their names begin; the process id follows.
 const PREFIX: &str = "certdrill-";
 /// Leftovers of others are looked for once.
@@ -90,6 +94,61 @@ pub fn remove_on_signals() -> io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+/// Whether somebody wants this process to stop.
+#[derive(Debug, Clone, Copy)]
+pub struct Interrupt(&'static AtomicI32);
+
+impl Interrupt {
+    /// Whether a signal came.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        self.signal().is_some()
+    }
+
+    /// The signal that came.
+    #[must_use]
+    pub fn signal(self) -> Option<i32> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+}
+
+/// The first signal that came.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// As [`remove_on_signals`], but the first signal only asks to stop, so that what is there so far can be written.
+/// The process ends at the second one, or when it has not ended by itself ten seconds later.
+///
+/// # Errors
+/// When signals cannot be caught.
+pub fn stop_on_signals() -> io::Result<Interrupt> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let end = |signal: i32| {
+        let _silence = (std::io::stdout().lock(), std::io::stderr().lock());
+        remove_all();
+        std::process::exit(128 + signal);
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let mut coming = signals.forever();
+            if let Some(signal) = coming.next() {
+                SIGNAL.store(signal, Ordering::Relaxed);
+                std::thread::spawn(move || {
+                    std::thread::sleep(GRACE);
+                    end(signal);
+                });
+            }
+            if let Some(signal) = coming.next() {
+                end(signal);
+            }
+        })?;
+    Ok(Interrupt(&SIGNAL))
 }
 
 /// Removes what a certdrill that was killed has left behind.

@@ -22,8 +22,13 @@ pub fn replay_command(header: &Header) -> String {
         "sim" => String::new(),
         other => format!(" --backend {other}"),
     };
+    let set: String = header
+        .set
+        .iter()
+        .map(|(key, value)| format!(" --set {}", quoted(&format!("{key}={value}"))))
+        .collect();
     format!(
-        "certdrill run {}{backend} --seed {} --include {}",
+        "certdrill run {}{backend}{set} --seed {} --include {}",
         quoted(&header.file),
         header.seed,
         quoted(&crate::scenario::run_id(&header.scenario, &header.variant)),
@@ -76,22 +81,14 @@ fn when(header: &Header, record: &Record) -> String {
 
 /// The event that brought the seen state about, and what caused that.
 fn causes(trace: RunTrace<'_>, judgement: &Judgement, facts: &mut Facts<'_>) {
-    let mut next = judgement.cause;
     let mut label = "cause";
-    for _ in 0..CAUSES_MAX {
-        let Some(record) = next.and_then(|seq| trace.record(seq)) else {
-            return;
-        };
-        let (node, text, detail, cause) = match &record.entry {
-            Entry::Event(event) => (
-                event.node.as_deref(),
-                event.text.as_str(),
-                event.detail.as_deref(),
-                event.cause,
-            ),
-            Entry::Step(step) => (None, step.text.as_str(), None, None),
-            _ => return,
-        };
+    for Cause {
+        record,
+        node,
+        text,
+        detail,
+    } in chain(trace, judgement)
+    {
         let node = node.map_or_else(String::new, |node| format!("{node}: "));
         let text = format!(
             "{} ({}) {node}{text}",
@@ -105,9 +102,48 @@ fn causes(trace: RunTrace<'_>, judgement: &Judgement, facts: &mut Facts<'_>) {
             facts.detail(detail);
         }
         label = "";
+    }
+}
+
+/// An event or step that something follows from.
+pub(super) struct Cause<'t> {
+    /// Its record.
+    pub record: &'t Record,
+    /// Where it happened.
+    pub node: Option<&'t str>,
+    /// One line.
+    pub text: &'t str,
+    /// Its output.
+    pub detail: Option<&'t str>,
+}
+
+/// What brought the seen state about, what caused that, and so on.
+pub(super) fn chain<'t>(trace: RunTrace<'t>, judgement: &Judgement) -> Vec<Cause<'t>> {
+    let mut next = judgement.cause;
+    let mut causes = Vec::new();
+    while causes.len() < CAUSES_MAX
+        && let Some(record) = next.and_then(|seq| trace.record(seq))
+    {
+        let (node, text, detail, cause) = match &record.entry {
+            Entry::Event(event) => (
+                event.node.as_deref(),
+                event.text.as_str(),
+                event.detail.as_deref(),
+                event.cause,
+            ),
+            Entry::Step(step) => (None, step.text.as_str(), None, None),
+            _ => break,
+        };
+        causes.push(Cause {
+            record,
+            node,
+            text,
+            detail,
+        });
         // Causes come before their effects; a trace from elsewhere may say otherwise.
         next = cause.filter(|cause| *cause < record.seq);
     }
+    causes
 }
 
 struct Facts<'l> {
@@ -162,23 +198,8 @@ impl Facts<'_> {
 
     /// The line of the scenario with a caret, or only its place where the text is not at hand.
     fn source(&mut self, header: &Header, judgement: &Judgement, source: Option<&str>) {
-        let (offset, len) = judgement.span;
-        let end = offset.saturating_add(len);
-        match source.filter(|source| {
-            source.is_char_boundary(offset) && source.is_char_boundary(end) && end <= source.len()
-        }) {
-            Some(source) => {
-                let at = Position {
-                    line: judgement.line,
-                    column: judgement.column,
-                    offset,
-                    len,
-                };
-                let snippet = Snippet::source(source)
-                    .path(header.file.as_str())
-                    .annotation(AnnotationKind::Primary.span(at.range(source)));
-                let group = Group::with_level(Level::ERROR).element(snippet);
-                let drawn = renderer(self.layout).render(&[group]);
+        match snippet(header, judgement, source, self.layout) {
+            Some(drawn) => {
                 self.text.push('\n');
                 for line in drawn.lines() {
                     self.text.push_str(&format!("  {}", line.trim_end()));
@@ -192,6 +213,31 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// The line of the scenario with a caret; `None` where the text is not at hand or another one.
+pub(super) fn snippet(
+    header: &Header,
+    judgement: &Judgement,
+    source: Option<&str>,
+    layout: &Layout,
+) -> Option<String> {
+    let (offset, len) = judgement.span;
+    let end = offset.saturating_add(len);
+    let source = source.filter(|source| {
+        source.is_char_boundary(offset) && source.is_char_boundary(end) && end <= source.len()
+    })?;
+    let at = Position {
+        line: judgement.line,
+        column: judgement.column,
+        offset,
+        len,
+    };
+    let snippet = Snippet::source(source)
+        .path(header.file.as_str())
+        .annotation(AnnotationKind::Primary.span(at.range(source)));
+    let group = Group::with_level(Level::ERROR).element(snippet);
+    Some(renderer(layout).render(&[group]).clone())
 }
 
 fn renderer(layout: &Layout) -> annotate_snippets::Renderer {

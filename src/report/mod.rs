@@ -2,10 +2,15 @@
 //! them only to show the line a failure is about.
 
 mod failure;
+pub mod github;
+pub mod html;
 pub mod human;
 pub mod jsonl;
 pub mod junit;
 mod paint;
+pub mod sarif;
+pub mod summary;
+pub mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -68,6 +73,19 @@ impl<'r> RunTrace<'r> {
             })
     }
 
+    /// Why it did not pass, in a sentence.
+    fn reason(&self) -> String {
+        let first = self.failures().next().map(|(_, judgement)| judgement);
+        self.verdict_entry()
+            .and_then(|entry| entry.reason.clone())
+            .or_else(|| {
+                first.map(|judgement| {
+                    format!("expected {}, seen {}", judgement.expected, judgement.seen)
+                })
+            })
+            .unwrap_or_else(|| "the trace breaks off before its end".to_owned())
+    }
+
     /// Expectations that do not hold.
     fn failures(&self) -> impl Iterator<Item = (&'r Record, &'r Judgement)> {
         self.records
@@ -86,6 +104,47 @@ impl<'r> RunTrace<'r> {
         match guess {
             Some(record) if record.seq == seq => Some(record),
             _ => self.records.iter().find(|record| record.seq == seq),
+        }
+    }
+}
+
+/// What became of one selected run.
+#[derive(Debug, Clone, Copy)]
+pub enum Case<'c> {
+    /// It was played.
+    Played {
+        /// Its trace.
+        trace: RunTrace<'c>,
+        /// Text of the scenario file.
+        source: Option<&'c str>,
+    },
+    /// It was not.
+    NotRun {
+        /// File of the scenario.
+        file: &'c str,
+        /// What the run is called.
+        id: &'c str,
+        /// Why not.
+        reason: &'c str,
+    },
+}
+
+impl Case<'_> {
+    /// File of the scenario.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Played { trace, .. } => &trace.header().file,
+            Self::NotRun { file, .. } => file,
+        }
+    }
+
+    /// What the run is called.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Played { trace, .. } => trace.id(),
+            Self::NotRun { id, .. } => (*id).to_owned(),
         }
     }
 }

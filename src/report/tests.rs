@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::human::Layout;
-use super::junit::Case;
 use super::*;
 use crate::run::trace::*;
 use crate::time::{SignedDuration, Timestamp};
@@ -96,6 +95,7 @@ fn sample() -> Vec<Record> {
             file: "scenarios/incidents/kubelet-conf.yaml".to_owned(),
             reference: Some("https://github.com/kubernetes/kubeadm/issues/1753".to_owned()),
             variant: BTreeMap::from([("version".to_owned(), "v1.17.17".to_owned())]),
+            set: BTreeMap::new(),
             backend: "sim".to_owned(),
             seed: 7,
             version: "v1.17.17".to_owned(),
@@ -336,33 +336,30 @@ fn junit_tells_failure_error_and_skipped_apart() {
     );
     insta::assert_snapshot!(short, @r#"
     <?xml version="1.0" encoding="UTF-8"?>
-    <testsuites name="certdrill" tests="4" skipped="1" failures="1" errors="1">
+    <testsuites name="certdrill" tests="4" failures="1" errors="1">
         <testsuite name="scenarios/incidents/kubelet-conf.yaml" tests="3" skipped="0" errors="1" failures="1">
-            <testcase name="kubelet-conf-embedded/version=v1.17.17" classname="kubelet-conf-embedded" assertions="2">
-                <properties>
-                    <property name="seed" value="7"/>
-                    <property name="version" value="v1.17.17"/>
-                    <property name="backend" value="sim"/>
-                    <property name="certdrill" value="0.1.0"/>
-                </properties>
-            </testcase>
-            <testcase name="kubelet-conf-embedded/version=v1.17.17" classname="kubelet-conf-embedded" assertions="2">
-                <properties>
-                    <property name="seed" value="7"/>
-                    <property name="version" value="v1.17.17"/>
-                    <property name="backend" value="sim"/>
-                    <property name="certdrill" value="0.1.0"/>
-                </properties>
-                <failure message="expected kubelet@cp1 is running, seen exited, logged &quot;part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired&quot;" type="expectation">…</failure>
+            <properties>
+                <property name="seed" value="7"/>
+                <property name="version" value="v1.17.17"/>
+                <property name="backend" value="sim"/>
+                <property name="certdrill" value="0.1.0"/>
+            </properties>
+            <testcase name="kubelet-conf-embedded/version=v1.17.17" classname="kubelet-conf-embedded">
+                <system-out>v1.17.17 on sim, seed 7
+    certdrill run scenarios/incidents/kubelet-conf.yaml --seed 7 --include kubelet-conf-embedded/version=v1.17.17
+    </system-out>
             </testcase>
             <testcase name="kubelet-conf-embedded/version=v1.17.17" classname="kubelet-conf-embedded">
-                <properties>
-                    <property name="seed" value="7"/>
-                    <property name="version" value="v1.17.17"/>
-                    <property name="backend" value="sim"/>
-                    <property name="certdrill" value="0.1.0"/>
-                </properties>
+                <failure message="expected kubelet@cp1 is running, seen exited, logged &quot;part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired&quot;" type="expectation">…</failure>
+                <system-out>v1.17.17 on sim, seed 7
+    certdrill run scenarios/incidents/kubelet-conf.yaml --seed 7 --include kubelet-conf-embedded/version=v1.17.17
+    </system-out>
+            </testcase>
+            <testcase name="kubelet-conf-embedded/version=v1.17.17" classname="kubelet-conf-embedded">
                 <error message="the trace breaks off before its end" type="infrastructure">…</error>
+                <system-out>v1.17.17 on sim, seed 7
+    certdrill run scenarios/incidents/kubelet-conf.yaml --seed 7 --include kubelet-conf-embedded/version=v1.17.17
+    </system-out>
             </testcase>
         </testsuite>
         <testsuite name="scenarios/real.yaml" tests="1" skipped="1" errors="0" failures="0">

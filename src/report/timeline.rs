@@ -49,7 +49,7 @@ pub(super) fn timeline(trace: RunTrace<'_>, layout: &Layout) -> String {
                 let text = format!("{} {} = {value}", observation.subject, observation.aspect);
                 page.line(record.at, "", ' ', &text, Some(Ink::Faint));
             }
-            Entry::Header(_) | Entry::Observation(_) | Entry::Verdict(_) => {}
+            Entry::Header(_) | Entry::State(_) | Entry::Observation(_) | Entry::Verdict(_) => {}
         }
     }
     page.step(waiting);

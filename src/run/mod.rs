@@ -5,6 +5,7 @@ pub mod observe;
 pub mod parity;
 mod player;
 mod requests;
+pub mod state;
 mod steps;
 pub mod trace;
 mod watch;

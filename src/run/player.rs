@@ -81,6 +81,7 @@ impl<'a> Player<'a> {
                 return End::infrastructure(error);
             }
         }
+        self.world.note_state();
         self.mark_processes();
         self.mark_serials();
         let watch = Rc::clone(&self.watch);
@@ -259,6 +260,7 @@ impl<'a> Player<'a> {
             file: scenario.file.clone(),
             reference: scenario.reference.clone(),
             variant: scenario.variant.clone(),
+            set: scenario.set.clone(),
             backend: self.world.backend().to_owned(),
             seed: self.world.spec.seed,
             version: version.to_string(),

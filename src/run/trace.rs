@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::state::StateChange;
 use crate::time::Timestamp;
 
 /// The version of the format, written into the header.
@@ -33,6 +34,8 @@ pub enum Entry {
     Step(StepEntry),
     /// Something happened.
     Event(Event),
+    /// The state of the world changed.
+    State(Box<StateChange>),
     /// Something was seen.
     Observation(Observation),
     /// An expectation was judged.
@@ -59,6 +62,9 @@ pub struct Header {
     pub reference: Option<String>,
     /// Values of the matrix.
     pub variant: BTreeMap<String, String>,
+    /// Those of them that were given from outside and do not stand in the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
     /// `sim`, `kubeadm` or `kind`.
     pub backend: String,
     /// Seed of every random stream.

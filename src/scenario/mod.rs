@@ -30,6 +30,7 @@ mod lint;
 mod node;
 mod problem;
 mod raw;
+mod reference;
 mod resolve;
 mod rows;
 mod scalar;
@@ -44,6 +45,7 @@ use std::collections::BTreeMap;
 pub use kubectl::{KubectlCommand, MODELLED as KUBECTL_MODELLED};
 pub use lint::lint;
 pub use problem::{Problem, ScenarioErrors, Style};
+pub use reference::reference;
 pub use rows::{ROWS, Row};
 pub use scalar::{edge, instant};
 pub use schema::schema;
@@ -65,8 +67,19 @@ pub const VARIANTS_MAX: usize = 256;
 /// # Errors
 /// Every mistake in the file, with its place. Hostile input is a mistake too: it never panics.
 pub fn load(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErrors> {
+    load_with(file, text, &Values::new())
+}
+
+/// Values for keys of a matrix, in place of those in a file.
+pub type Values = BTreeMap<String, Vec<String>>;
+
+/// As [`load`], with other values for keys of the matrix. A key that the matrix does not have changes nothing.
+///
+/// # Errors
+/// As [`load`]; a value that fits nowhere is a mistake at the place where it stands in.
+pub fn load_with(file: &str, text: &str, values: &Values) -> Result<Vec<Scenario>, ScenarioErrors> {
     let mut problems = Problems::default();
-    let scenarios = read(file, text, &mut problems);
+    let scenarios = read(file, text, values, &mut problems);
     let problems = problems.into_sorted();
     match scenarios {
         Some(scenarios) if problems.is_empty() => Ok(scenarios),
@@ -78,7 +91,32 @@ pub fn load(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErrors> {
     }
 }
 
-fn read(file: &str, text: &str, problems: &mut Problems) -> Option<Vec<Scenario>> {
+/// Reads values for keys of a matrix: a mapping of names to lists, as under `matrix:` of a scenario.
+///
+/// # Errors
+/// Every mistake in the file, with its place.
+pub fn values(file: &str, text: &str) -> Result<Values, ScenarioErrors> {
+    let mut problems = Problems::default();
+    let matrix = match node::parse(text) {
+        Ok(tree) => raw::Matrix::decode(&tree, &mut problems),
+        Err(problem) => problems.push(*problem),
+    };
+    let problems = problems.into_sorted();
+    match matrix {
+        Some(matrix) if problems.is_empty() => Ok(matrix
+            .axes
+            .into_iter()
+            .map(|(key, values)| (key, values.into_iter().map(|one| one.value).collect()))
+            .collect()),
+        _ => Err(ScenarioErrors {
+            file: file.to_owned(),
+            source_text: text.to_owned(),
+            problems,
+        }),
+    }
+}
+
+fn read(file: &str, text: &str, values: &Values, problems: &mut Problems) -> Option<Vec<Scenario>> {
     if text.len() > FILE_BYTES_MAX {
         return problems.push(Problem::new(
             Position::default(),
@@ -100,7 +138,7 @@ fn read(file: &str, text: &str, problems: &mut Problems) -> Option<Vec<Scenario>
     }
     let mut scenarios = Vec::new();
     let mut complete = true;
-    for variant in variants(&tree, problems)? {
+    for variant in variants(&tree, values, problems)? {
         let mut node = tree.clone();
         if !variant.is_empty() {
             node.each_text(&mut |text| substitute(text, &variant));
@@ -108,7 +146,11 @@ fn read(file: &str, text: &str, problems: &mut Problems) -> Option<Vec<Scenario>
         let scenario = raw::Document::decode(&node, problems)
             .and_then(|document| resolve::scenario(document, file, &variant, problems));
         match scenario {
-            Some(scenario) => scenarios.push(scenario),
+            Some(mut scenario) => {
+                scenario.set = variant;
+                scenario.set.retain(|key, _| values.contains_key(key));
+                scenarios.push(scenario);
+            }
             None => complete = false,
         }
     }
@@ -116,7 +158,11 @@ fn read(file: &str, text: &str, problems: &mut Problems) -> Option<Vec<Scenario>
 }
 
 /// Every combination of the matrix; one empty variant without a matrix.
-fn variants(tree: &Node, problems: &mut Problems) -> Option<Vec<BTreeMap<String, String>>> {
+fn variants(
+    tree: &Node,
+    given: &Values,
+    problems: &mut Problems,
+) -> Option<Vec<BTreeMap<String, String>>> {
     let matrix = child(tree, "spec").and_then(|spec| child(spec, "matrix"));
     let mut variants = vec![BTreeMap::new()];
     let Some(matrix) = matrix else {
@@ -124,6 +170,10 @@ fn variants(tree: &Node, problems: &mut Problems) -> Option<Vec<BTreeMap<String,
     };
     let matrix = raw::Matrix::decode(matrix, problems)?;
     for (name, values) in &matrix.axes {
+        let values: Vec<String> = match given.get(name) {
+            Some(given) => given.clone(),
+            None => values.iter().map(|one| one.value.clone()).collect(),
+        };
         if variants.len().saturating_mul(values.len()) > VARIANTS_MAX {
             return problems.push(
                 Problem::new(
@@ -138,7 +188,7 @@ fn variants(tree: &Node, problems: &mut Problems) -> Option<Vec<BTreeMap<String,
             .flat_map(|variant| {
                 values.iter().map(move |value| {
                     let mut next = variant.clone();
-                    next.insert(name.clone(), value.value.clone());
+                    next.insert(name.clone(), value.clone());
                     next
                 })
             })

@@ -83,6 +83,7 @@ pub(super) fn scenario(
             .map(|tag| tag.value)
             .collect(),
         file: file.to_owned(),
+        set: BTreeMap::new(),
         variant: values.clone(),
         backends,
         opt_out: spec

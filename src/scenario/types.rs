@@ -21,6 +21,8 @@ pub struct Scenario {
     pub file: String,
     /// Values of the matrix for this variant, for example `version: v1.36.3`.
     pub variant: BTreeMap<String, String>,
+    /// Those of them that were given from outside (`--set`) and do not stand in the file.
+    pub set: BTreeMap<String, String>,
     /// Backends that can play it.
     pub backends: Vec<Backend>,
     /// Observations that `verify` must compare at least, so that no difference cannot come from comparing nothing.

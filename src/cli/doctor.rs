@@ -1,0 +1,191 @@
+//! `certdrill doctor`: what works on this machine, what is missing, and how to get it.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use super::init::LIBRARY;
+use super::stage::{self, BackendArg, NO_KIND};
+use super::{Exit, Output};
+use crate::kubeadm::Version;
+use crate::real::engines::Engines;
+use crate::real::site;
+use crate::scenario::{self, Backend};
+
+/// Arguments of `certdrill doctor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Exit with 104 unless this backend works here. Can be repeated.
+    #[arg(long, value_enum, env = "CERTDRILL_BACKEND", value_delimiter = ',')]
+    backend: Vec<BackendArg>,
+}
+
+/// How something is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Works,
+    Partly,
+    Missing,
+}
+
+struct Finding {
+    name: &'static str,
+    health: Health,
+    text: String,
+    help: Option<String>,
+}
+
+/// Looks.
+pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    let sim = Finding {
+        name: "sim",
+        health: Health::Works,
+        text: "needs nothing".to_owned(),
+        help: None,
+    };
+    let kubeadm = kubeadm();
+    let kind = Finding {
+        name: "kind",
+        health: Health::Missing,
+        text: NO_KIND.to_owned(),
+        help: None,
+    };
+    output.text(&format!(
+        "certdrill {}\n\nbackends\n",
+        env!("CERTDRILL_LONG_VERSION")
+    ));
+    for finding in [&sim, &kubeadm, &kind] {
+        output.text(&told(finding));
+    }
+    output.text("\ntools\n");
+    for finding in tools() {
+        output.text(&told(&finding));
+    }
+    let wanted =
+        |backend: BackendArg| args.backend.contains(&backend) || stage::required(backend.backend());
+    let lacking = (wanted(BackendArg::Kubeadm) && kubeadm.health != Health::Works)
+        || wanted(BackendArg::Kind);
+    if lacking {
+        Exit::Infrastructure
+    } else {
+        Exit::Success
+    }
+}
+
+fn told(finding: &Finding) -> String {
+    let mark = match finding.health {
+        Health::Works => '✓',
+        Health::Partly => '~',
+        Health::Missing => '✗',
+    };
+    let mut text = format!("  {mark} {:<10} {}\n", finding.name, finding.text);
+    if let Some(help) = &finding.help {
+        text.push_str(&format!("    {:<10} {help}\n", "help:"));
+    }
+    text
+}
+
+/// Whether real kubeadm binaries can be run here, and which there are.
+fn kubeadm() -> Finding {
+    let finding = |health, text: String, help: Option<String>| Finding {
+        name: "kubeadm",
+        health,
+        text,
+        help,
+    };
+    if let Err(error) = site::become_root() {
+        return finding(
+            Health::Missing,
+            format!("needs root or a user namespace, and this machine gives none: {error}"),
+            Some(
+                "run as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)"
+                    .to_owned(),
+            ),
+        );
+    }
+    let engines = Engines::of_this_machine();
+    let found: Vec<String> = engines
+        .list()
+        .iter()
+        .map(|engine| engine.version.to_string())
+        .collect();
+    let missing: Vec<String> = wanted_versions()
+        .into_iter()
+        .filter(|version| engines.find(*version).is_err())
+        .map(|version| version.to_string())
+        .collect();
+    let there = format!("binaries: {}", found.join(", "));
+    let Some(first) = missing.first() else {
+        return finding(Health::Works, there, None);
+    };
+    let help = format!(
+        "certdrill engines install {first}   (builds it with Go; --from FILE keeps one you have)"
+    );
+    if found.is_empty() {
+        let text = format!(
+            "no binary in {} and none on PATH",
+            engines.cache().display()
+        );
+        return finding(Health::Missing, text, Some(help));
+    }
+    finding(
+        Health::Partly,
+        format!("{there}; the library also wants {}", missing.join(", ")),
+        Some(help),
+    )
+}
+
+/// Versions that scenarios of the library play with a real kubeadm.
+fn wanted_versions() -> BTreeSet<Version> {
+    LIBRARY
+        .iter()
+        .filter_map(|(name, text)| scenario::load(name, text).ok())
+        .flatten()
+        .filter(|scenario| scenario.backends.contains(&Backend::Kubeadm))
+        .flat_map(|scenario| stage::versions(&scenario))
+        .collect()
+}
+
+fn tools() -> Vec<Finding> {
+    let tool = |name: &'static str, arg: &str, what: &str| {
+        let said = Command::new(name)
+            .arg(arg)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        match said {
+            Some(text) => Finding {
+                name,
+                health: Health::Works,
+                text: text.lines().next().unwrap_or_default().to_owned(),
+                help: None,
+            },
+            None => Finding {
+                name,
+                health: Health::Missing,
+                text: format!("not here: {what}"),
+                help: None,
+            },
+        }
+    };
+    let warp = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        (
+            Health::Works,
+            "this platform; `certdrill warp --check` tries a program",
+        )
+    } else {
+        (Health::Missing, "only on Linux on x86-64")
+    };
+    vec![
+        Finding {
+            name: "warp",
+            health: warp.0,
+            text: warp.1.to_owned(),
+            help: None,
+        },
+        tool("go", "version", "builds kubeadm for `engines install`"),
+        tool("openssl", "version", "scripts of `exec:` steps may use it"),
+    ]
+}
