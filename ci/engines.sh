@@ -4,3 +4,4 @@ set -euo pipefail
 for version in v1.15.12 v1.16.15 v1.17.17 v1.28.15 v1.34.4 v1.35.4 v1.36.3 v1.37.2; do
   ci/build-kubeadm.sh "$version"
 done
+ci/build-cfssl.sh

@@ -244,7 +244,7 @@ fn cure(world: &World, edge: &Edge) -> Option<String> {
                 "{file} on {name} is renewed already: restart the process that holds the old one"
             )
         } else {
-            match renewer(&file) {
+            match renewer(&file, &world.nodes[node].certificates_dir) {
                 Renewer::Kubeadm(certificate) => format!(
                     "on {name}: kubeadm {}, then restart the static Pods",
                     world.certs_command(node, &["renew", certificate]).join(" ")
@@ -269,7 +269,7 @@ enum Renewer {
     Nobody,
 }
 
-fn renewer(file: &str) -> Renewer {
+fn renewer(file: &str, certificates_dir: &str) -> Renewer {
     const NAMES: [&str; 11] = [
         "admin.conf",
         "apiserver",
@@ -283,7 +283,10 @@ fn renewer(file: &str) -> Renewer {
         "scheduler.conf",
         "super-admin.conf",
     ];
-    if let Some(name) = NAMES.iter().find(|name| certificate_path(name) == file) {
+    if let Some(name) = NAMES
+        .iter()
+        .find(|name| certificate_path(name, certificates_dir) == file)
+    {
         return Renewer::Kubeadm(name);
     }
     if file.starts_with("/var/lib/kubelet/pki/kubelet-client") {
@@ -294,7 +297,7 @@ fn renewer(file: &str) -> Renewer {
 
 fn explain_certificate(world: &World, node: usize, name: &str) -> Option<Explanation> {
     let machine = &world.nodes[node];
-    let asked = certificate_path(name);
+    let asked = certificate_path(name, &machine.certificates_dir);
     let path = crate::fs::Tree::read_link(&machine.tree, &asked).unwrap_or(asked);
     let entry = machine.on_disk.get(&path)?;
     let certificate = &entry.certificate;
@@ -336,7 +339,7 @@ fn explain_certificate(world: &World, node: usize, name: &str) -> Option<Explana
     }
     facts.push((
         "who renews it".to_owned(),
-        match renewer(&path) {
+        match renewer(&path, &machine.certificates_dir) {
             Renewer::Kubeadm(name) => format!(
                 "kubeadm {} on this node, or an upgrade that changes the component's manifest (D9, D12)",
                 world.certs_command(node, &["renew", name]).join(" ")

@@ -1,13 +1,9 @@
 //! Expectations about certificates, processes, files, commands, etcd, Nodes and requests.
 
-use super::{Marks, Seen, all, processes, requests, select, targets};
+use super::{Marks, Seen, all, certificates, processes, requests, select, targets};
 use crate::cluster::World;
-use crate::fs::{FileType, Tree};
+use crate::fs::Tree;
 use crate::scenario::{Component, Matcher, Nodes};
-
-const DAY_S: f64 = 86_400.0;
-const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
-const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen {
     match matcher {
@@ -20,7 +16,7 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
         }
         Matcher::Certificate { nodes, .. } => {
             each(world, nodes, "the certificate", |world, node| {
-                certificate(world, matcher, marks, node)
+                certificates::look(world, matcher, marks, node)
             })
         }
         Matcher::Output { nodes, .. } => each(world, nodes, "the command", |world, node| {
@@ -61,23 +57,6 @@ pub(super) fn look(world: &mut World, matcher: &Matcher, marks: &Marks) -> Seen 
     }
 }
 
-/// The file a certificate's name stands for: kubeadm's names, `kubelet`, or a path.
-#[must_use]
-pub fn certificate_path(name: &str) -> String {
-    match name {
-        _ if name.starts_with('/') => name.to_owned(),
-        "kubelet" | "kubelet-client-current.pem" => KUBELET_CURRENT.to_owned(),
-        "kubelet-server" => SERVING_CURRENT.to_owned(),
-        "user" => "/root/.kube/config".to_owned(),
-        "etcd-ca" => "/etc/kubernetes/pki/etcd/ca.crt".to_owned(),
-        _ if name.ends_with(".conf") => format!("/etc/kubernetes/{name}"),
-        _ => match name.strip_prefix("etcd-") {
-            Some(rest) => format!("/etc/kubernetes/pki/etcd/{rest}.crt"),
-            None => format!("/etc/kubernetes/pki/{name}.crt"),
-        },
-    }
-}
-
 fn each(world: &World, nodes: &Nodes, nothing: &str, one: impl Fn(&World, usize) -> Seen) -> Seen {
     let seen = select(world, nodes)
         .into_iter()
@@ -112,129 +91,6 @@ impl Conditions {
             cause: None,
         }
     }
-}
-
-fn certificate(world: &World, matcher: &Matcher, marks: &Marks, node: usize) -> Seen {
-    let Matcher::Certificate {
-        name,
-        exists,
-        valid,
-        days_left_min,
-        days_left_max,
-        renewed,
-        age_days_max,
-        count,
-        ..
-    } = matcher
-    else {
-        unreachable!("only certificates come here");
-    };
-    let machine = &world.nodes[node];
-    let subject = format!("{name}@{}", machine.name);
-    let path = certificate_path(name);
-    // The kubelet's file is a symlink to a dated one.
-    let real = machine
-        .tree
-        .read_link(&path)
-        .unwrap_or_else(|_| path.clone());
-    let found = machine.on_disk.get(&real).map(|entry| &entry.certificate);
-    let now = world.wall(node);
-    let mut conditions = Conditions::default();
-    if let Some(wanted) = exists {
-        let there = machine.tree.exists(&path);
-        let say = |there| if there { "exists" } else { "does not exist" };
-        conditions.add(
-            there == *wanted,
-            say(*wanted).to_owned(),
-            say(there).to_owned(),
-        );
-    }
-    let dated_prefix = match name.as_str() {
-        "kubelet-server" => "kubelet-server-2",
-        _ => "kubelet-client-2",
-    };
-    if let Some(wanted) = count {
-        let dated = machine
-            .tree
-            .read_dir("/var/lib/kubelet/pki")
-            .unwrap_or_default()
-            .iter()
-            .filter(|entry| {
-                entry.file_type == FileType::File && entry.name.starts_with(dated_prefix)
-            })
-            .count() as u64;
-        conditions.add(
-            dated == *wanted,
-            format!("{wanted} dated files"),
-            format!("{dated} dated files"),
-        );
-    }
-    let needs = valid.is_some()
-        || days_left_min.is_some()
-        || days_left_max.is_some()
-        || renewed.is_some()
-        || age_days_max.is_some();
-    let Some(certificate) = found else {
-        if needs {
-            conditions.add(
-                false,
-                "a certificate".to_owned(),
-                format!("no certificate in {path}"),
-            );
-        }
-        return conditions.done(subject);
-    };
-    let not_after = certificate.not_after();
-    let until = format!("valid from {} until {not_after}", certificate.not_before());
-    if let Some(wanted) = valid {
-        let is = now >= certificate.not_before() && now <= not_after;
-        let say = |valid| if valid { "valid" } else { "not valid" };
-        conditions.add(
-            is == *wanted,
-            say(*wanted).to_owned(),
-            format!("{} ({until})", say(is)),
-        );
-    }
-    let days_left = not_after.duration_since(now).as_secs_f64() / DAY_S;
-    if let Some(min) = days_left_min {
-        conditions.add(
-            days_left >= *min,
-            format!("at least {min} days left"),
-            format!("{days_left:.1} days left"),
-        );
-    }
-    if let Some(max) = days_left_max {
-        conditions.add(
-            days_left <= *max,
-            format!("at most {max} days left"),
-            format!("{days_left:.1} days left"),
-        );
-    }
-    if let Some(max) = age_days_max {
-        let age = now.duration_since(certificate.not_before()).as_secs_f64() / DAY_S;
-        conditions.add(
-            age <= *max,
-            format!("at most {max} days old"),
-            format!("{age:.1} days old"),
-        );
-    }
-    if let Some(wanted) = renewed {
-        let before = marks.serials.get(&(node, real));
-        let is = before != Some(&certificate.serial_hex());
-        let say = |renewed| {
-            if renewed {
-                "renewed"
-            } else {
-                "as it was before the command"
-            }
-        };
-        conditions.add(
-            is == *wanted,
-            say(*wanted).to_owned(),
-            format!("{} ({until})", say(is)),
-        );
-    }
-    conditions.done(subject)
 }
 
 fn output(world: &World, matcher: &Matcher, node: usize) -> Seen {
@@ -500,23 +356,6 @@ ca                      Nov 21, 2036 10:09 UTC   9y              no
                 ("super-admin.conf".to_owned(), String::new()),
                 ("ca".to_owned(), "9y".to_owned()),
             ]
-        );
-    }
-
-    #[test]
-    fn names_stand_for_files() {
-        assert_eq!(
-            certificate_path("apiserver"),
-            "/etc/kubernetes/pki/apiserver.crt"
-        );
-        assert_eq!(
-            certificate_path("etcd-peer"),
-            "/etc/kubernetes/pki/etcd/peer.crt"
-        );
-        assert_eq!(certificate_path("admin.conf"), "/etc/kubernetes/admin.conf");
-        assert_eq!(
-            certificate_path("apiserver-etcd-client"),
-            "/etc/kubernetes/pki/apiserver-etcd-client.crt"
         );
     }
 }

@@ -212,7 +212,7 @@ pub fn identities(world: &World) -> BTreeMap<(usize, String), Identity> {
     let mut found = BTreeMap::new();
     for (node, machine) in world.nodes.iter().enumerate() {
         for (path, entry) in &machine.on_disk {
-            if path.starts_with("/etc/kubernetes/") {
+            if path.starts_with("/etc/kubernetes/") || path.starts_with(&machine.certificates_dir) {
                 found.insert((node, path.clone()), Identity::of(&entry.certificate));
             }
         }
@@ -291,14 +291,13 @@ fn rests_on_valid(world: &World, id: EdgeId) -> bool {
 
 fn etcd_files_valid(world: &World, node: usize) -> bool {
     let now = world.wall(node);
-    [
-        "/etc/kubernetes/pki/etcd/peer.crt",
-        "/etc/kubernetes/pki/etcd/server.crt",
-    ]
-    .iter()
-    .all(|path| {
-        world.nodes[node].on_disk.get(*path).is_some_and(|entry| {
-            entry.certificate.not_before() <= now && now <= entry.certificate.not_after()
-        })
+    let machine = &world.nodes[node];
+    ["etcd/peer.crt", "etcd/server.crt"].iter().all(|name| {
+        machine
+            .on_disk
+            .get(&machine.pki(name))
+            .is_some_and(|entry| {
+                entry.certificate.not_before() <= now && now <= entry.certificate.not_after()
+            })
     })
 }

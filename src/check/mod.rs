@@ -1,5 +1,6 @@
 //! Expectations: whether a world is as a scenario says.
 
+mod certificates;
 mod edges;
 pub mod explain;
 mod facts;
@@ -10,7 +11,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
-pub use facts::certificate_path;
+pub use certificates::certificate_path;
 pub use select::{select, targets};
 
 use crate::cluster::World;

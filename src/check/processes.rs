@@ -1,9 +1,13 @@
 //! Expectations about processes: whether they run, what they logged, what they hold in memory.
 
+use std::sync::Arc;
+
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::cluster::{KubeletState, PodState, World};
+use crate::cluster::{Credential, KubeletState, Loaded, PodState, World};
 use crate::fs::Tree;
+use crate::kubeadm::profile::components::Slot;
+use crate::pki::Certificate;
 use crate::scenario::{Component, Matcher, ProcessState};
 
 pub(super) fn look(
@@ -103,11 +107,19 @@ pub(super) fn look(
             .tree
             .read_link(path)
             .unwrap_or_else(|_| path.clone());
-        let disk = machine
-            .on_disk
-            .get(&real)
-            .map(|entry| entry.certificate.serial_hex());
-        let loaded = loaded_serial(world, component, node, path);
+        let loaded = loaded_serials(world, component, node, path);
+        let disk = match &loaded {
+            Some(Held::Bundle(_)) => machine
+                .tree
+                .read(path)
+                .ok()
+                .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
+                .map(|all| Held::Bundle(all.iter().map(Certificate::serial_hex).collect())),
+            _ => machine
+                .on_disk
+                .get(&real)
+                .map(|entry| Held::One(entry.certificate.serial_hex())),
+        };
         let same = disk.is_some() && disk == loaded;
         let say = |same| {
             if same {
@@ -129,9 +141,18 @@ pub(super) fn look(
     conditions.done(subject)
 }
 
-/// Serial number of what a process has in memory from a file.
-fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -> Option<String> {
+/// Serial numbers of what a process holds from a file.
+#[derive(PartialEq)]
+enum Held {
+    /// A certificate of its own.
+    One(String),
+    /// CAs it trusts, in the order of the file.
+    Bundle(Vec<String>),
+}
+
+fn loaded_serials(world: &World, component: Component, node: usize, path: &str) -> Option<Held> {
     let machine = &world.nodes[node];
+    let one = |pair: &Arc<Credential>| Held::One(pair.certificate.serial_hex());
     if component == Component::Kubelet {
         let serves = path.ends_with("/kubelet.crt") || path.contains("/kubelet-server-");
         let held = if serves {
@@ -139,18 +160,28 @@ fn loaded_serial(world: &World, component: Component, node: usize, path: &str) -
         } else {
             &machine.kubelet.current
         };
-        return held.as_ref().map(|pair| pair.certificate.serial_hex());
+        return held.as_ref().map(one);
     }
     let process = machine.process(component)?;
-    process.loaded.values().find_map(|loaded| match loaded {
-        crate::cluster::Loaded::Pair(pair) if pair.file == path => {
-            Some(pair.certificate.serial_hex())
-        }
-        crate::cluster::Loaded::Config(config) => config
-            .credential
-            .as_ref()
-            .filter(|pair| pair.file == path)
-            .map(|pair| pair.certificate.serial_hex()),
-        _ => None,
-    })
+    process
+        .files
+        .iter()
+        .filter(|(_, source)| source.path() == path)
+        .find_map(|(slot, _)| match process.loaded.get(slot)? {
+            Loaded::Pair(pair) => Some(one(pair)),
+            Loaded::Config(config) => config.credential.as_ref().map(one),
+            Loaded::Roots(roots) => Some(Held::Bundle(
+                roots
+                    .certificates
+                    .iter()
+                    .map(Certificate::serial_hex)
+                    .collect(),
+            )),
+            Loaded::Key => None,
+        })
+        // The signer's files are read by rules of their own.
+        .or_else(|| match process.loaded.get(&Slot::Signer)? {
+            Loaded::Pair(pair) if pair.file == path => Some(one(pair)),
+            _ => None,
+        })
 }

@@ -8,13 +8,15 @@ use super::node::{
 use super::topology::{API_PORT, LOAD_BALANCER};
 use super::world::World;
 use crate::fs::{FsError, Tree};
-use crate::kubeadm::manifests;
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::upgrade::{
     CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
 };
+use crate::kubeadm::{Version, manifests};
 use crate::pki::KeyAlgorithm;
-use crate::run::trace::{EventKind, Weight};
+use crate::run::observe;
+use crate::run::trace::{Entry, EventKind, Weight};
+use crate::scenario::Component;
 use crate::time::SignedDuration;
 
 /// Why a cluster does not come up.
@@ -109,6 +111,9 @@ impl World {
     }
 
     fn init_first(&mut self) -> Result<(), ClusterError> {
+        for node in &mut self.nodes {
+            node.last_output = None;
+        }
         let config = self.configuration(0)?;
         self.put(0, CONFIG, &config, 0o644)?;
         self.must(0, "init phase certs all --config /kubeadm.yaml")?;
@@ -149,9 +154,20 @@ impl World {
                 .iter()
                 .all(|&pod| world.nodes[0].process(pod).is_some())
         })?;
-        self.wait_for(0, "the kubelet's own certificate", |world| {
-            world.nodes[0].kubelet.server_healthy
+        // kubeadm asks the API server for its health, with admin.conf.
+        self.wait_for(0, "an API server that admin.conf works with", |world| {
+            world
+                .edges
+                .iter()
+                .filter(|edge| edge.id.client == Component::Admin)
+                .all(|edge| edge.fresh.is_ok())
         })?;
+        // Without the CA's key nobody signs what the kubelet asks for, and kubeadm does not wait for it.
+        if !self.nodes[0].external_ca() {
+            self.wait_for(0, "the kubelet's own certificate", |world| {
+                world.nodes[0].kubelet.server_healthy
+            })?;
+        }
         if self.spec.server_tls_bootstrap {
             // kubeadm takes long enough for the kubelet to ask before it is restarted (measured: two requests).
             self.wait_for(0, "the kubelet's request", |world| {
@@ -205,7 +221,11 @@ impl World {
             ];
         }
         for name in shared {
-            let path = format!("{}/{name}", super::node::PKI);
+            let path = self.nodes[0].pki(name);
+            // The key of an external CA is nowhere in the cluster.
+            if name.ends_with("ca.key") && !self.nodes[0].tree.exists(&path) {
+                continue;
+            }
             let (content, mode) = self.nodes[0]
                 .tree
                 .read(&path)
@@ -265,7 +285,7 @@ impl World {
         use base64::Engine as _;
         let ca = self.nodes[node]
             .tree
-            .read("/etc/kubernetes/pki/ca.crt")
+            .read(&self.nodes[node].pki("ca.crt"))
             .map_err(|error| self.file_error(node, error))?;
         let ca = base64::engine::general_purpose::STANDARD.encode(ca);
         let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
@@ -341,16 +361,28 @@ impl World {
 
     fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
-        let address = self.nodes[node].address.to_string();
         for component in STATIC_PODS {
-            let options = manifests::Options {
-                external_ca: !self.nodes[node].tree.exists("/etc/kubernetes/pki/ca.key"),
-                controller_manager_args: &self.spec.controller_manager_args,
-            };
-            let manifest = manifests::static_pod(component, version, &address, options);
+            let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
         }
         Ok(())
+    }
+
+    /// The manifest that kubeadm of a version would write for a static Pod of a node now.
+    pub(super) fn new_manifest(
+        &self,
+        node: usize,
+        component: Component,
+        version: Version,
+    ) -> String {
+        let machine = &self.nodes[node];
+        let facts = manifests::Facts {
+            address: &machine.address.to_string(),
+            certificates_dir: &machine.certificates_dir,
+            external_ca: machine.external_ca(),
+            controller_manager_args: &self.spec.controller_manager_args,
+        };
+        manifests::static_pod(component, version, facts)
     }
 
     fn endpoint(&self) -> String {
@@ -377,6 +409,9 @@ impl World {
         );
         if self.nodes.iter().filter(|node| node.control_plane).count() > 1 {
             cluster += &format!("controlPlaneEndpoint: {}\n", self.endpoint());
+        }
+        if let Some(dir) = &self.spec.certificates_dir {
+            cluster += &format!("certificatesDir: {dir}\n");
         }
         match self.spec.key_algorithm {
             None | Some(KeyAlgorithm::Rsa2048) => {}
@@ -432,8 +467,19 @@ impl World {
 
     fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
         let output = self.kubeadm_quietly(node, &words(line));
+        let so_far = self.nodes[node].last_output.get_or_insert_default();
+        so_far.stdout += &output.stdout;
+        so_far.stderr += &output.stderr;
+        so_far.exit_code = output.exit_code;
         if output.exit_code == 0 {
             return Ok(());
+        }
+        // The order in which kubeadm goes through its certificates is left to chance: what it printed before it
+        // failed is no observation.
+        let name = format!("kubeadm@{}", self.nodes[node].name);
+        let [args, exit_code, _, stderr] = observe::command(&name, line, &output);
+        for seen in [args, exit_code, stderr] {
+            self.push(Entry::Observation(seen));
         }
         Err(ClusterError::Command {
             args: line.to_owned(),

@@ -12,6 +12,7 @@ pub mod csr;
 mod edge;
 mod engine;
 mod files;
+mod issuer;
 pub mod kubectl;
 mod kubelet;
 mod leader;
@@ -36,6 +37,8 @@ pub use clock::Clock;
 pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use files::Credential;
+pub use issuer::IssuerError;
 pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{

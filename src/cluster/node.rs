@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::csr::flags::Flags;
 use super::files::{ClientConfig, Credential, Roots};
-use crate::fs::MemoryTree;
+use crate::fs::{MemoryTree, Tree as _};
 use crate::kubeadm::Version;
+use crate::kubeadm::manifests;
 use crate::kubeadm::profile::components::Slot;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp};
 
-/// The certificates directory of every simulated node.
+/// The certificates directory unless a cluster is made with another.
 pub const PKI: &str = "/etc/kubernetes/pki";
 /// The directory the kubelet reads static Pods from.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
@@ -49,6 +50,8 @@ pub struct Node {
     pub address: IpAddr,
     /// Its `/`.
     pub tree: MemoryTree,
+    /// `certificatesDir` of the cluster it belongs to.
+    pub certificates_dir: String,
     /// How far its wall clock is ahead of true time.
     pub offset: SignedDuration,
     /// Whether it is powered on.
@@ -120,7 +123,9 @@ pub struct Process {
     pub started: Timestamp,
     /// Version of the component.
     pub version: Version,
-    /// Files it has read.
+    /// Files it reads, as the flags of its manifest said when it started.
+    pub files: Vec<(Slot, FileSource)>,
+    /// What it has read from them.
     pub loaded: BTreeMap<Slot, Loaded>,
     /// kube-controller-manager's flags.
     pub flags: Arc<Flags>,
@@ -135,6 +140,8 @@ pub enum Loaded {
     Roots(Arc<Roots>),
     /// A kubeconfig.
     Config(Arc<ClientConfig>),
+    /// A key.
+    Key,
 }
 
 /// The kubelet of a node.
@@ -235,6 +242,7 @@ impl Node {
             control_plane,
             address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last_octet)),
             tree: MemoryTree::new(),
+            certificates_dir: PKI.to_owned(),
             offset: SignedDuration::ZERO,
             powered: true,
             version,
@@ -266,6 +274,18 @@ impl Node {
             last_output: None,
             logs: BTreeMap::new(),
         }
+    }
+
+    /// A file below its certificates directory.
+    #[must_use]
+    pub fn pki(&self, name: &str) -> String {
+        format!("{}/{name}", self.certificates_dir)
+    }
+
+    /// Whether the cluster's CA is here without its key.
+    #[must_use]
+    pub fn external_ca(&self) -> bool {
+        self.tree.exists(&self.pki("ca.crt")) && !self.tree.exists(&self.pki("ca.key"))
     }
 
     /// The process of a static Pod that serves right now.
@@ -320,84 +340,94 @@ impl Process {
     }
 }
 
-/// What a component reads: the slot and the files.
-#[must_use]
-pub fn files_of(component: Component) -> &'static [(Slot, FileSource)] {
-    use FileSource::{Config, Pair, Roots};
-    match component {
-        Component::Etcd => &[
-            (
-                Slot::Serving,
-                Pair(
-                    "/etc/kubernetes/pki/etcd/server.crt",
-                    "/etc/kubernetes/pki/etcd/server.key",
-                ),
-            ),
-            (
-                Slot::Peer,
-                Pair(
-                    "/etc/kubernetes/pki/etcd/peer.crt",
-                    "/etc/kubernetes/pki/etcd/peer.key",
-                ),
-            ),
-            (Slot::EtcdCa, Roots("/etc/kubernetes/pki/etcd/ca.crt")),
+/// What a static Pod reads, by the flags of its manifest: the slot and the files.
+///
+/// # Errors
+/// With a sentence that names a flag without which certdrill does not know what the component would do.
+pub fn files_of(component: Component, manifest: &str) -> Result<Vec<(Slot, FileSource)>, String> {
+    let path = |name: &str| {
+        manifests::flag(manifest, name)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .ok_or_else(|| {
+                format!(
+                    "{} is started without --{name}: certdrill does not know what it does then",
+                    component.name()
+                )
+            })
+    };
+    let pair = |crt, key| Ok::<_, String>(FileSource::Pair(path(crt)?, path(key)?));
+    let roots = |name| path(name).map(FileSource::Roots);
+    let config = || path("kubeconfig").map(FileSource::Config);
+    Ok(match component {
+        Component::Etcd => vec![
+            (Slot::Serving, pair("cert-file", "key-file")?),
+            (Slot::Peer, pair("peer-cert-file", "peer-key-file")?),
+            (Slot::EtcdCa, roots("trusted-ca-file")?),
         ],
-        Component::ApiServer => &[
+        Component::ApiServer => vec![
             (
                 Slot::Serving,
-                Pair(
-                    "/etc/kubernetes/pki/apiserver.crt",
-                    "/etc/kubernetes/pki/apiserver.key",
-                ),
+                pair("tls-cert-file", "tls-private-key-file")?,
             ),
-            (Slot::ClientCa, Roots("/etc/kubernetes/pki/ca.crt")),
-            (
-                Slot::EtcdClient,
-                Pair(
-                    "/etc/kubernetes/pki/apiserver-etcd-client.crt",
-                    "/etc/kubernetes/pki/apiserver-etcd-client.key",
-                ),
-            ),
-            (Slot::EtcdCa, Roots("/etc/kubernetes/pki/etcd/ca.crt")),
+            (Slot::ClientCa, roots("client-ca-file")?),
+            (Slot::EtcdClient, pair("etcd-certfile", "etcd-keyfile")?),
+            (Slot::EtcdCa, roots("etcd-cafile")?),
             (
                 Slot::KubeletClient,
-                Pair(
-                    "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
-                    "/etc/kubernetes/pki/apiserver-kubelet-client.key",
-                ),
+                pair("kubelet-client-certificate", "kubelet-client-key")?,
             ),
             (
                 Slot::FrontProxyClient,
-                Pair(
-                    "/etc/kubernetes/pki/front-proxy-client.crt",
-                    "/etc/kubernetes/pki/front-proxy-client.key",
-                ),
+                pair("proxy-client-cert-file", "proxy-client-key-file")?,
             ),
             (
                 Slot::RequestHeaderCa,
-                Roots("/etc/kubernetes/pki/front-proxy-ca.crt"),
+                roots("requestheader-client-ca-file")?,
+            ),
+            (
+                Slot::ServiceAccountKey,
+                FileSource::Key(path("service-account-key-file")?),
             ),
         ],
-        Component::ControllerManager => &[(
-            Slot::Kubeconfig,
-            Config("/etc/kubernetes/controller-manager.conf"),
-        )],
-        Component::Scheduler => &[(Slot::Kubeconfig, Config("/etc/kubernetes/scheduler.conf"))],
+        Component::ControllerManager => {
+            // What it signs with is read by rules of its own: `csr/flags.rs`.
+            vec![
+                (Slot::Kubeconfig, config()?),
+                (
+                    Slot::ServiceAccountSigner,
+                    FileSource::Key(path("service-account-private-key-file")?),
+                ),
+            ]
+        }
+        Component::Scheduler => vec![(Slot::Kubeconfig, config()?)],
         Component::Kubelet
         | Component::Admin
         | Component::User
         | Component::Extension
-        | Component::MetricsServer => &[],
-    }
+        | Component::MetricsServer => Vec::new(),
+    })
 }
 
 /// Files behind a slot.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSource {
     /// Certificate and key.
-    Pair(&'static str, &'static str),
+    Pair(String, String),
     /// A CA bundle.
-    Roots(&'static str),
+    Roots(String),
     /// A kubeconfig.
-    Config(&'static str),
+    Config(String),
+    /// A key alone, of which only its being there counts.
+    Key(String),
+}
+
+impl FileSource {
+    /// The file that names the source: the certificate of a pair.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Pair(path, _) | Self::Roots(path) | Self::Config(path) | Self::Key(path) => path,
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::csr::flags::Flags;
 use super::mechanism::Mechanism;
-use super::node::{KubeletState, MANIFESTS, PodState, Process, STATIC_PODS, files_of};
-use super::settle::path_of;
+use super::node::{
+    FileSource, KubeletState, Loaded, MANIFESTS, PodState, Process, STATIC_PODS, files_of,
+};
 use super::world::{Timer, World};
 use crate::kubeadm::profile::components::Slot;
 use crate::run::trace::{EventKind, Weight};
@@ -18,6 +19,12 @@ use crate::time::SignedDuration;
 const APISERVER_PATIENCE_S: u32 = 20;
 /// Longest back-off between restarts of a crashing container, in milliseconds.
 const BACKOFF_MAX_MS: i64 = 300_000;
+
+/// Files of a process, and what it reads from them.
+type LoadedFiles = (
+    Vec<(Slot, FileSource)>,
+    std::collections::BTreeMap<Slot, Loaded>,
+);
 
 impl World {
     /// Path of a static Pod's manifest.
@@ -308,13 +315,14 @@ impl World {
 
     fn etcd_ready(&self, node: usize, component: Component) -> bool {
         component != Component::ApiServer || {
-            let Ok(loaded) = self.loaded_files(node, component) else {
+            let Ok((files, loaded)) = self.loaded_files(node, component) else {
                 return false;
             };
             let process = Process {
                 id: 0,
                 started: self.now(),
                 version: self.nodes[node].version,
+                files,
                 loaded,
                 flags: Arc::default(),
             };
@@ -325,32 +333,36 @@ impl World {
         }
     }
 
-    fn loaded_files(
-        &self,
-        node: usize,
-        component: Component,
-    ) -> Result<std::collections::BTreeMap<Slot, super::node::Loaded>, String> {
+    fn loaded_files(&self, node: usize, component: Component) -> Result<LoadedFiles, String> {
+        let manifest = self.nodes[node]
+            .pods
+            .get(&component)
+            .and_then(|pod| pod.manifest.as_deref())
+            .map(String::from_utf8_lossy)
+            .unwrap_or_default();
+        let files = files_of(component, &manifest)?;
         let mut loaded = std::collections::BTreeMap::new();
-        for &(slot, source) in files_of(component) {
+        for (slot, source) in &files {
             match self.load(node, source) {
                 Ok(value) => {
-                    loaded.insert(slot, value);
+                    loaded.insert(*slot, value);
                 }
                 Err(error) => {
-                    return Err(format!("failed to load {}: {error}", path_of(source)));
+                    return Err(format!("failed to load {}: {error}", source.path()));
                 }
             }
         }
-        Ok(loaded)
+        Ok((files, loaded))
     }
 
     fn new_process(&mut self, node: usize, component: Component) -> Result<Process, Unready> {
         let flags = self.flags(node, component).map_err(Unready::Fatal)?;
-        let loaded = self.loaded_files(node, component).map_err(Unready::Fatal)?;
+        let (files, loaded) = self.loaded_files(node, component).map_err(Unready::Fatal)?;
         let process = Process {
             id: self.process_number(),
             started: self.now(),
             version: self.manifest_version(node, component),
+            files,
             loaded,
             flags: Arc::new(flags),
         };

@@ -71,7 +71,7 @@ impl World {
         let roots = verifies
             .then(|| {
                 self.files
-                    .roots(&self.nodes[0].tree, "/etc/kubernetes/pki/ca.crt")
+                    .roots(&self.nodes[0].tree, &self.nodes[0].pki("ca.crt"))
                     .ok()
             })
             .flatten();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mechanism::Mechanism;
 use super::node::{
-    DiskCertificate, FileSource, KUBELET_PKI, KubeletState, Loaded, PodState, STATIC_PODS, files_of,
+    DiskCertificate, FileSource, KUBELET_PKI, KubeletState, Loaded, PodState, STATIC_PODS,
 };
 use super::world::World;
 use crate::fs::{FileType, MemoryTree, Tree};
@@ -93,6 +93,7 @@ impl World {
                                 .iter()
                                 .for_each(|ca| consider(index, ca));
                         }
+                        Loaded::Key => {}
                     }
                 }
             }
@@ -133,9 +134,11 @@ impl World {
         let before = std::mem::take(&mut self.nodes[node].on_disk);
         let tree = &self.nodes[node].tree;
         let mut found = Vec::new();
+        let certificates_dir = self.nodes[node].certificates_dir.as_str();
+        let etcd_dir = self.nodes[node].pki("etcd");
         for dir in [
-            "/etc/kubernetes/pki",
-            "/etc/kubernetes/pki/etcd",
+            certificates_dir,
+            &etcd_dir,
             "/etc/kubernetes",
             KUBELET_PKI,
             "/root/.kube",
@@ -164,6 +167,12 @@ impl World {
                 },
             );
         }
+    }
+
+    /// The certificate that a file of a node holds first, or embeds as a kubeconfig's client certificate.
+    #[must_use]
+    pub fn certificate_in(&self, node: usize, path: &str) -> Option<Certificate> {
+        self.first_certificate(&self.nodes[node].tree, path)
     }
 
     /// The certificate a file holds, or embeds as a kubeconfig's client certificate.
@@ -248,7 +257,8 @@ impl World {
             };
             let version = process.version;
             let mut taken = Vec::new();
-            for &(slot, source) in files_of(component) {
+            for (slot, source) in &process.files {
+                let slot = *slot;
                 let rule = if component == Component::Etcd && slot == components::Slot::Serving {
                     components::etcd_serving_reloads()
                 } else {
@@ -262,13 +272,10 @@ impl World {
                     continue;
                 };
                 if !same(process.loaded.get(&slot), &loaded) {
-                    taken.push((slot, source, loaded));
+                    taken.push((slot, source.clone(), loaded));
                 }
             }
-            let mut files: Vec<&str> = taken
-                .iter()
-                .map(|(_, source, _)| path_of(*source))
-                .collect();
+            let mut files: Vec<&str> = taken.iter().map(|(_, source, _)| source.path()).collect();
             let signer = self.reloaded_signer(node, component);
             if signer.is_some() {
                 files.push("the signer's CA");
@@ -319,12 +326,17 @@ impl World {
     }
 
     /// Reads what a slot names.
-    pub(super) fn load(&self, node: usize, source: FileSource) -> Result<Loaded, String> {
+    pub(super) fn load(&self, node: usize, source: &FileSource) -> Result<Loaded, String> {
         let tree = &self.nodes[node].tree;
         match source {
             FileSource::Pair(crt, key) => self.files.pair(tree, crt, key).map(Loaded::Pair),
             FileSource::Roots(path) => self.files.roots(tree, path).map(Loaded::Roots),
             FileSource::Config(path) => self.files.client_config(tree, path).map(Loaded::Config),
+            FileSource::Key(path) => match tree.content(path) {
+                Ok(pem) if pem.starts_with(b"-----BEGIN ") => Ok(Loaded::Key),
+                Ok(_) => Err("data does not contain a valid RSA or ECDSA key".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
         }
     }
 
@@ -405,12 +417,6 @@ fn same(held: Option<&Loaded>, now: &Loaded) -> bool {
         (Some(Loaded::Roots(a)), Loaded::Roots(b)) => Arc::ptr_eq(a, b),
         (Some(Loaded::Config(a)), Loaded::Config(b)) => Arc::ptr_eq(a, b),
         _ => false,
-    }
-}
-
-pub(super) fn path_of(source: FileSource) -> &'static str {
-    match source {
-        FileSource::Pair(path, _) | FileSource::Roots(path) | FileSource::Config(path) => path,
     }
 }
 

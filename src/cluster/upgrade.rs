@@ -11,9 +11,10 @@ use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::etcd::etcd_tag;
 use crate::kubeadm::profile::upgrade::{
     ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
+    SPLIT_ADMIN, SplitAdmin,
 };
 use crate::kubeadm::renewal::Renewal;
-use crate::kubeadm::{CommandOutput, Version, certlist, manifests};
+use crate::kubeadm::{CommandOutput, Version, certlist};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -143,8 +144,41 @@ impl World {
         if options.apply {
             self.set_cluster_version(to);
             self.bindings_of_upgrade(to);
+            self.split_admin(node, to)?;
             lines.say(frame.success.replace("{}", &quoted));
         }
+        Ok(())
+    }
+
+    /// `createSuperAdminKubeConfig` of 1.29 (`K/phases/upgrade/postupgrade.go`): a new admin.conf with fewer rights, and
+    /// super-admin.conf with the old ones.
+    fn split_admin(&mut self, node: usize, to: Version) -> Result<(), String> {
+        let rule = *SPLIT_ADMIN.at(to);
+        let key = self.nodes[node].pki("ca.key");
+        let fatal =
+            |reason: &str| format!("[upgrade/postupgrade] FATAL post-upgrade error: {reason}");
+        match (rule, self.nodes[node].tree.read(&key)) {
+            (SplitAdmin::No, _) | (SplitAdmin::IfKey, Err(_)) => return Ok(()),
+            (SplitAdmin::NeedsKey, Err(error)) => {
+                return Err(fatal(&format!(
+                    "the CA files do not exist, please run `kubeadm init phase certs ca` to generate it: failed to load key: couldn't load the private key file {key}: {error}"
+                )));
+            }
+            (_, Ok(_)) => {}
+        }
+        for name in ["admin", "super-admin"] {
+            // A file that is not there is none that has to go.
+            let _ = self.nodes[node]
+                .tree
+                .remove(&format!("/etc/kubernetes/{name}.conf"));
+            let line = format!("init phase kubeconfig {name} --config /kubeadm.yaml");
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let output = self.kubeadm_quietly(node, &args);
+            if output.exit_code != 0 {
+                return Err(fatal(output.stderr.trim_end()));
+            }
+        }
+        self.touched();
         Ok(())
     }
 
@@ -180,7 +214,6 @@ impl World {
         lines: &mut Lines,
     ) -> Result<(), String> {
         let to = options.to;
-        let address = self.nodes[node].address.to_string();
         let default = options.apply
             || *NODE_RENEWS_BY_DEFAULT.at(to)
             || !self.has(Mechanism::NodeRenewalDefault);
@@ -188,17 +221,14 @@ impl World {
             .certificate_renewal
             .filter(|_| self.has(Mechanism::RenewalFlag));
         let renew = given.unwrap_or(default) && self.has(Mechanism::UpgradeRenews);
-        let args = self.spec.controller_manager_args.clone();
-        let made_with = manifests::Options {
-            external_ca: !self.nodes[node].tree.exists("/etc/kubernetes/pki/ca.key"),
-            controller_manager_args: &args,
-        };
-        let fresh = |component| manifests::static_pod(component, to, &address, made_with);
+        let fresh = |world: &World, component| world.new_manifest(node, component, to);
         let differs = |world: &World, component| {
             world.nodes[node]
                 .tree
                 .read(&World::manifest_path(component))
-                .map_or(true, |current| current != fresh(component).as_bytes())
+                .map_or(true, |current| {
+                    current != fresh(world, component).as_bytes()
+                })
         };
         let wall = self.wall(node);
         let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
@@ -259,7 +289,8 @@ impl World {
                 ),
             });
             let old = self.nodes[node].process_id(component);
-            self.swap_manifest(node, &manifest, &saved, &fresh(component))
+            let new = fresh(self, component);
+            self.swap_manifest(node, &manifest, &saved, &new)
                 .map_err(|error| format!("error: {error}"))?;
             done.push(component);
             lines.say("[upgrade/staticpods] Waiting for the kubelet to restart the component");

@@ -34,6 +34,8 @@ pub struct Spec {
     pub certificate_validity: Option<SignedDuration>,
     /// `caCertificateValidityPeriod`, where it is set.
     pub ca_validity: Option<SignedDuration>,
+    /// `certificatesDir`, where it is set.
+    pub certificates_dir: Option<String>,
     /// `controllerManager.extraArgs` of the configuration, in the order given.
     pub controller_manager_args: Vec<(String, String)>,
     /// `serverTLSBootstrap` of the kubelets' configuration.
@@ -59,6 +61,7 @@ impl Spec {
             key_algorithm: None,
             certificate_validity: None,
             ca_validity: None,
+            certificates_dir: None,
             controller_manager_args: Vec::new(),
             server_tls_bootstrap: false,
             metrics_server: None,
@@ -221,6 +224,11 @@ impl World {
                 50 + index as u8,
                 spec.version,
             ));
+        }
+        if let Some(dir) = &spec.certificates_dir {
+            for node in &mut nodes {
+                node.certificates_dir.clone_from(dir);
+            }
         }
         Self {
             clock: Clock::new(spec.start),

@@ -155,6 +155,7 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,
+        certificates_dir: None,
         controller_manager_args: signing_flags(ordered[0]),
         server_tls_bootstrap: requests_serving(ordered[0]),
         metrics_server: None,
@@ -219,12 +220,8 @@ fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
             let Some(component) = component_of(&pod.component) else {
                 continue;
             };
-            let usual = manifests::static_pod(
-                component,
-                Version::new(36, 0),
-                "",
-                manifests::Options::default(),
-            );
+            let usual =
+                manifests::static_pod(component, Version::new(36, 0), facts_of("", false, &[]));
             for line in usual.lines() {
                 let Some((flag, value)) = line
                     .trim()
@@ -409,4 +406,18 @@ pub(super) fn kubelet_config(node: &Node) -> String {
         text += "serverTLSBootstrap: true\n";
     }
     text
+}
+
+/// What stands in the manifests of a rebuilt node.
+pub(super) fn facts_of<'a>(
+    address: &'a str,
+    external_ca: bool,
+    controller_manager_args: &'a [(String, String)],
+) -> manifests::Facts<'a> {
+    manifests::Facts {
+        address,
+        certificates_dir: crate::cluster::PKI,
+        external_ca,
+        controller_manager_args,
+    }
 }

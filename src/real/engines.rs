@@ -205,6 +205,12 @@ impl Engines {
         }
     }
 
+    /// Where other programs are kept that scripts of scenarios find, cfssl for one (`ci/build-cfssl.sh`).
+    #[must_use]
+    pub fn tools(&self) -> PathBuf {
+        self.cache.join("tools")
+    }
+
     /// Every binary there is, oldest version first.
     #[must_use]
     pub fn list(&self) -> Vec<EngineFile> {

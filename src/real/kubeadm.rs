@@ -164,7 +164,12 @@ impl Engine for Binary {
             &script::MOUNTED,
             |place| {
                 place.run(&surroundings, || {
-                    script::start(place, &engine.path, launcher, script, file)
+                    let programs = script::Programs {
+                        kubeadm: &engine.path,
+                        launcher,
+                        tools: &self.engines.tools(),
+                    };
+                    script::start(place, &programs, script, file)
                 })
             },
         )

@@ -62,6 +62,16 @@ const SHARED: [&str; 13] = [
     "/usr",
 ];
 
+/// Programs that a script finds first, in `/opt/certdrill/bin`.
+pub(super) struct Programs<'a> {
+    /// The kubeadm of the node's version.
+    pub(super) kubeadm: &'a Path,
+    /// A certdrill, below which the script runs.
+    pub(super) launcher: &'a Path,
+    /// A directory with others; it need not be there.
+    pub(super) tools: &'a Path,
+}
+
 /// Starts a script. The calling thread stands on the node already, and is of no use for anything else
 /// afterwards: its `/` is the node's.
 ///
@@ -69,12 +79,11 @@ const SHARED: [&str; 13] = [
 /// When the place cannot be furnished or the script does not start.
 pub(super) fn start(
     place: &Place<'_>,
-    kubeadm: &Path,
-    launcher: &Path,
+    programs: &Programs<'_>,
     script: &str,
     file: &str,
 ) -> Result<Child, EngineError> {
-    enter(place.root, kubeadm, launcher, file).map_err(|error| EngineError {
+    enter(place.root, programs, file).map_err(|error| EngineError {
         message: format!("cannot furnish a place for a script: {error}"),
         help: "it takes mounts: run certdrill as root, or where user namespaces are allowed"
             .to_owned(),
@@ -98,7 +107,7 @@ pub(super) fn start(
     })
 }
 
-fn enter(root: &Path, kubeadm: &Path, launcher: &Path, file: &str) -> io::Result<()> {
+fn enter(root: &Path, programs: &Programs<'_>, file: &str) -> io::Result<()> {
     let scenario = PathBuf::from(file)
         .canonicalize()
         .ok()
@@ -122,10 +131,16 @@ fn enter(root: &Path, kubeadm: &Path, launcher: &Path, file: &str) -> io::Result
         }
         share(Path::new(path), &target, metadata.is_dir())?;
     }
-    let programs = inside(root, "/opt/certdrill/bin");
-    fs::create_dir_all(&programs)?;
-    share(kubeadm, &programs.join("kubeadm"), false)?;
-    share(launcher, &programs.join("certdrill"), false)?;
+    let bin = inside(root, "/opt/certdrill/bin");
+    fs::create_dir_all(&bin)?;
+    share(programs.kubeadm, &bin.join("kubeadm"), false)?;
+    share(programs.launcher, &bin.join("certdrill"), false)?;
+    if let Ok(tools) = fs::read_dir(programs.tools) {
+        for tool in tools {
+            let tool = tool?;
+            share(&tool.path(), &bin.join(tool.file_name()), false)?;
+        }
+    }
     if let Some(dir) = scenario {
         share(&dir, &inside(root, "/scenario"), true)?;
     }

@@ -151,7 +151,7 @@ pub fn command(subject: &str, line: &str, output: &CommandOutput) -> [Observatio
     [
         ("args", json!(line)),
         ("exitCode", json!(output.exit_code)),
-        ("stdout", json!(without_data(&output.stdout))),
+        ("stdout", json!(ordered(line, without_data(&output.stdout)))),
         (
             "stderr",
             json!(without_process_id(&without_data(&output.stderr))),
@@ -416,6 +416,19 @@ fn without_runs(text: &str) -> String {
     out
 }
 
+/// `generate-csr` goes through its files in an order that Go's maps leave to chance: the files of a block in the
+/// order of their names.
+fn ordered(line: &str, stdout: String) -> String {
+    if !line.split_whitespace().any(|word| word == "generate-csr") {
+        return stdout;
+    }
+    let mut lines: Vec<&str> = stdout.split_inclusive('\n').collect();
+    for block in lines.chunk_by_mut(|a, b| a.starts_with("  ") && b.starts_with("  ")) {
+        block.sort_unstable();
+    }
+    lines.concat()
+}
+
 /// klog lines without the number of the process and without the line of the source file.
 fn without_process_id(text: &str) -> String {
     let plain = |line: &str| {
@@ -457,6 +470,14 @@ mod tests {
             without_data(&pem),
             "a -----BEGIN X-----\n<data>\n-----END X-----\nb"
         );
+    }
+
+    #[test]
+    fn files_of_a_block_are_put_in_order_and_nothing_else_is_moved() {
+        let text = "generating in /b\n  z\n  a\ngenerating in /a\n  y\n  x\n";
+        let sorted = "generating in /b\n  a\n  z\ngenerating in /a\n  x\n  y\n";
+        assert_eq!(ordered("certs generate-csr", text.to_owned()), sorted);
+        assert_eq!(ordered("certs renew all", text.to_owned()), text);
     }
 
     #[test]

@@ -31,6 +31,7 @@ impl<'a> Player<'a> {
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
+            certificates_dir: cluster.certificates_dir.clone(),
             controller_manager_args: cluster.controller_manager_args.clone(),
             server_tls_bootstrap: cluster.server_tls_bootstrap,
             metrics_server: cluster.metrics_server,
@@ -71,10 +72,14 @@ impl<'a> Player<'a> {
             }
             return End::infrastructure(format!("the cluster does not come up: {error}"));
         }
-        if !self.scenario.cluster.bare
-            && let Err(error) = self.world_has_its_dates()
-        {
-            return End::infrastructure(error);
+        if !self.scenario.cluster.bare {
+            if let Err(error) = self.world_has_its_dates() {
+                return End::infrastructure(error);
+            }
+            // What made the cluster is no command of the scenario.
+            for node in &mut self.world.nodes {
+                node.last_output = None;
+            }
         }
         self.mark_processes();
         self.mark_serials();

@@ -1,7 +1,7 @@
 //! Steps about objects of the API: deciding about requests, editing ConfigMaps.
 
+use super::edits::{append, set_lines};
 use super::player::Player;
-use super::steps::set_lines;
 use super::trace::{EventKind, Weight};
 use crate::cluster::RequestState;
 use crate::scenario::{Change, Expectation, KubectlCommand, Nodes};
@@ -84,7 +84,7 @@ impl Player<'_> {
                     append(&mut bytes, text);
                     *value = String::from_utf8_lossy(&bytes).into_owned();
                 }
-                Change::Mode(_) | Change::Replace(_) => {
+                _ => {
                     return Err("a ConfigMap is edited by lines".to_owned());
                 }
             }
@@ -103,13 +103,4 @@ impl Player<'_> {
         );
         Ok(())
     }
-}
-
-/// Adds lines at the end of a text.
-pub(super) fn append(bytes: &mut Vec<u8>, text: &str) {
-    if bytes.last().is_some_and(|last| *last != b'\n') {
-        bytes.push(b'\n');
-    }
-    bytes.extend_from_slice(text.trim_end().as_bytes());
-    bytes.push(b'\n');
 }

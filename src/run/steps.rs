@@ -1,13 +1,11 @@
 //! What each step does to the world.
 
 use super::player::Player;
-use super::requests::append;
 use crate::check::{select, targets};
-use crate::cluster::{PodState, UpgradeOptions, World};
+use crate::cluster::{ClusterError, PodState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Change, Component, Edit, Expectation, Matcher, MoveManifests, Nodes, Passage, Step,
-    Target, Upgrade,
+    Action, Component, Expectation, Matcher, MoveManifests, Nodes, Passage, Step, Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -42,11 +40,14 @@ impl Player<'_> {
                 }
             }
             Action::Dormant { nodes, span } => self.sleep(nodes, *span)?,
-            Action::Init => {
-                self.world
-                    .create_cluster()
-                    .map_err(|error| error.to_string())?;
-                self.world_has_its_dates()?;
+            Action::Init { exit_code } => self.init(*exit_code, &own)?,
+            Action::Issue(issue) => {
+                for node in self.nodes(&issue.nodes)? {
+                    self.world
+                        .issue_certificate(node, issue)
+                        .map_err(|error| format!("on {}: {error}", self.world.nodes[node].name))?;
+                    self.changed(node, &format!("{}.crt", issue.path), "issued");
+                }
             }
             Action::Renew {
                 nodes,
@@ -164,7 +165,13 @@ impl Player<'_> {
                     .and_then(|content| Ok((content, tree.metadata(from)?.mode)))
                     .map_err(|error| self.refused(source, &error))?;
                 for node in self.nodes(to_nodes)? {
-                    let result = self.world.nodes[node].tree.write(to, &content, mode);
+                    let tree = &mut self.world.nodes[node].tree;
+                    let dir = to.rsplit_once('/').map_or("", |(dir, _)| dir);
+                    let made = match dir {
+                        "" => Ok(()),
+                        dir => tree.create_dir_all(dir, 0o755),
+                    };
+                    let result = made.and_then(|()| tree.write(to, &content, mode));
                     result.map_err(|error| self.refused(node, &error))?;
                     self.changed(node, to, "copied");
                 }
@@ -187,6 +194,33 @@ impl Player<'_> {
             }
         }
         Ok(())
+    }
+
+    fn init(&mut self, wanted: i32, own: &Expectation) -> Result<(), String> {
+        self.mark_serials();
+        self.mark_processes();
+        match self.world.create_cluster() {
+            Ok(()) if wanted == 0 => self.world_has_its_dates(),
+            Ok(()) => {
+                let expected = format!("init ends with exit code {wanted}");
+                let seen = "the cluster is up".to_owned();
+                self.require(own, "init", expected, seen, false);
+                Ok(())
+            }
+            Err(ClusterError::Command { node, .. }) if self.world.broken.is_none() => {
+                if let Some(node) = self.world.node_named(&node) {
+                    self.expect_exit(own, node, wanted);
+                }
+                Ok(())
+            }
+            // How kubeadm puts it depends on its version: that it ends with an error does not.
+            Err(error @ ClusterError::NotUp { .. }) if self.world.broken.is_none() => {
+                let expected = format!("init ends with exit code {wanted}");
+                self.require(own, "init", expected, error.to_string(), wanted == 1);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     pub(super) fn nodes(&self, nodes: &Nodes) -> Result<Vec<usize>, String> {
@@ -365,69 +399,6 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn edit(&mut self, edit: &Edit, own: &Expectation) -> Result<(), String> {
-        for node in self.nodes(&edit.nodes)? {
-            let tree = &mut self.world.nodes[node].tree;
-            let result = match &edit.change {
-                Change::Content(content) => {
-                    let dir = edit.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
-                    let made = if dir.is_empty() {
-                        Ok(())
-                    } else {
-                        tree.create_dir_all(dir, 0o755)
-                    };
-                    made.and_then(|()| tree.write(&edit.path, content.as_bytes(), 0o600))
-                }
-                Change::Mode(mode) => tree.set_mode(&edit.path, *mode),
-                Change::Replace(texts) => match tree.read(&edit.path) {
-                    Err(error) => Err(error),
-                    Ok(bytes) => {
-                        let mode = tree.metadata(&edit.path).map_or(0o600, |file| file.mode);
-                        let mut text = String::from_utf8_lossy(&bytes).into_owned();
-                        let missing = texts.iter().find(|(old, _)| !text.contains(old.as_str()));
-                        for (old, new) in texts {
-                            text = text.replace(old.as_str(), new);
-                        }
-                        let result = tree.write(&edit.path, text.as_bytes(), mode);
-                        if let Some((old, _)) = missing {
-                            let expected = format!("{} contains {old:?}", edit.path);
-                            let seen = "it does not".to_owned();
-                            self.require(own, &edit.path, expected, seen, false);
-                        }
-                        result
-                    }
-                },
-                Change::Append(text) => tree.read(&edit.path).and_then(|mut bytes| {
-                    let mode = tree.metadata(&edit.path)?.mode;
-                    append(&mut bytes, text);
-                    tree.write(&edit.path, &bytes, mode)
-                }),
-                Change::SetLines(lines) => match tree.read(&edit.path) {
-                    Err(error) => Err(error),
-                    Ok(bytes) => {
-                        let text = String::from_utf8_lossy(&bytes).into_owned();
-                        let (changed, missing) = set_lines(&text, lines);
-                        let result = tree.write(&edit.path, changed.as_bytes(), 0o600);
-                        if let Some(key) = missing {
-                            let expected = format!("{} has a line {key:?}", edit.path);
-                            self.require(
-                                own,
-                                &edit.path,
-                                expected,
-                                "it has none".to_owned(),
-                                false,
-                            );
-                        }
-                        result
-                    }
-                },
-            };
-            result.map_err(|error| self.refused(node, &error))?;
-            self.changed(node, &edit.path, "edited");
-        }
-        Ok(())
-    }
-
     fn targets(&self, target: &Target) -> Result<Vec<(Component, usize)>, String> {
         let found: Vec<_> = targets(&self.world, target)
             .into_iter()
@@ -497,7 +468,7 @@ impl Player<'_> {
         self.require(own, &name, format!("{name} runs again"), last, up);
     }
 
-    fn changed(&mut self, node: usize, path: &str, how: &str) {
+    pub(super) fn changed(&mut self, node: usize, path: &str, how: &str) {
         use super::trace::{EventKind, Weight};
         let text = format!("{path} {how}");
         self.world.record(
@@ -511,7 +482,7 @@ impl Player<'_> {
         self.world.touched();
     }
 
-    fn refused(&self, node: usize, error: &FsError) -> String {
+    pub(super) fn refused(&self, node: usize, error: &FsError) -> String {
         format!("on {}: {error}", self.world.nodes[node].name)
     }
 }
@@ -527,54 +498,4 @@ fn all_pods(
             .iter()
             .all(|&component| holds(world, node, component))
     })
-}
-
-/// Replaces lines by their key, keeping their indentation. Says which key was not there.
-pub(super) fn set_lines(text: &str, lines: &[(String, String)]) -> (String, Option<String>) {
-    let mut missing = None;
-    let mut current: Vec<String> = text.lines().map(str::to_owned).collect();
-    for (key, replacement) in lines {
-        let mut found = false;
-        for line in &mut current {
-            let body = line.trim_start();
-            if body
-                .strip_prefix(key.as_str())
-                .is_some_and(|rest| rest.starts_with(':'))
-            {
-                let indent = &line[..line.len() - body.len()];
-                *line = format!("{indent}{replacement}");
-                found = true;
-            }
-        }
-        if !found && missing.is_none() {
-            missing = Some(key.clone());
-        }
-    }
-    let mut out = current.join("\n");
-    out.push('\n');
-    (out, missing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::set_lines;
-
-    #[test]
-    fn lines_are_replaced_by_key_and_keep_their_indentation() {
-        let text = "users:\n- user:\n    client-key-data: AAA\n    client-key-data-old: BBB\n";
-        let lines = [(
-            "client-key-data".to_owned(),
-            "client-key: /x.pem".to_owned(),
-        )];
-        let (changed, missing) = set_lines(text, &lines);
-        assert_eq!(
-            changed,
-            "users:\n- user:\n    client-key: /x.pem\n    client-key-data-old: BBB\n"
-        );
-        assert_eq!(missing, None);
-        assert_eq!(
-            set_lines(text, &[("nope".to_owned(), "x".to_owned())]).1,
-            Some("nope".to_owned())
-        );
-    }
 }

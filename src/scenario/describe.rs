@@ -1,8 +1,8 @@
 //! Steps and expectations in a few words, for the timeline and for failures.
 
 use super::{
-    Action, Change, Connection, EdgeExpectation, Edit, Matcher, MoveManifests, Passage,
-    ProcessState, Upgrade,
+    Action, CertificateSays, Change, Connection, EdgeExpectation, Edit, Issue, Matcher,
+    MoveManifests, Passage, ProcessState, Upgrade,
 };
 use crate::time::span;
 
@@ -24,7 +24,8 @@ impl Action {
                 format!("skew {nodes} by {}", span::display(*offset))
             }
             Self::StepBack(length) => format!("step back {}", span::display(*length)),
-            Self::Init => "init".to_owned(),
+            Self::Init { exit_code } => format!("init{}", exits(*exit_code)),
+            Self::Issue(issue) => issue.describe(),
             Self::Renew {
                 nodes,
                 name,
@@ -199,6 +200,28 @@ impl MoveManifests {
     }
 }
 
+impl Issue {
+    fn describe(&self) -> String {
+        let what = match (&self.request, &self.common_name) {
+            (Some(request), _) => format!("sign {request}"),
+            (None, name) => format!(
+                "make {}{:?}",
+                if self.ca {
+                    "the CA "
+                } else {
+                    "a certificate for "
+                },
+                name.as_deref().unwrap_or_default()
+            ),
+        };
+        let by = self
+            .signer
+            .as_ref()
+            .map_or_else(String::new, |signer| format!(" with {signer}.key"));
+        format!("{what}{by} as {}.crt on {}", self.path, self.nodes)
+    }
+}
+
 impl Edit {
     fn describe(&self) -> String {
         let (path, nodes) = (&self.path, &self.nodes);
@@ -209,12 +232,64 @@ impl Edit {
                 format!("set {} in {path} on {nodes}", keys.join(", "))
             }
             Change::Mode(mode) => format!("chmod {mode:04o} {path} on {nodes}"),
+            Change::SetFlags(flags) => {
+                let flags: Vec<_> = flags
+                    .iter()
+                    .map(|(name, value)| format!("--{name}={value}"))
+                    .collect();
+                format!("set {} in {path} on {nodes}", flags.join(" "))
+            }
+            Change::Concatenate(files) => {
+                format!("write {path} on {nodes} from {}", files.join(", "))
+            }
+            Change::Embed(embed) => {
+                let files: Vec<_> = [
+                    &embed.certificate_authority,
+                    &embed.client_certificate,
+                    &embed.client_key,
+                ]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
+                format!("embed {} in {path} on {nodes}", files.join(", "))
+            }
             Change::Replace(texts) => {
                 let old: Vec<_> = texts.iter().map(|(old, _)| old.as_str()).collect();
                 format!("replace {:?} in {path} on {nodes}", old.join(", "))
             }
             Change::Append(text) => format!("append {:?} to {path} on {nodes}", text.trim_end()),
         }
+    }
+}
+
+impl CertificateSays {
+    fn describe(&self) -> Option<String> {
+        let list = |names: &[String]| names.join(", ");
+        let some = |names: &[String], what: &str| {
+            (!names.is_empty()).then(|| format!("{what} {}", list(names)))
+        };
+        let parts: Vec<String> = [
+            self.common_name.as_ref().map(|name| format!("CN {name}")),
+            self.organizations
+                .as_ref()
+                .map(|names| format!("O [{}]", list(names))),
+            some(&self.names, "names"),
+            some(&self.names_without, "no name of"),
+            self.signed_by
+                .as_ref()
+                .map(|path| format!("the signature of {path}")),
+            self.key_algorithm
+                .map(|algorithm| format!("a key of {algorithm:?}")),
+            self.not_before
+                .map(|instant| format!("notBefore {instant}")),
+            self.not_after.map(|instant| format!("notAfter {instant}")),
+            self.in_file.map(|count| format!("{count} in its file")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!parts.is_empty()).then(|| format!("has {}", parts.join(", ")))
     }
 }
 
@@ -312,6 +387,7 @@ impl Matcher {
                 renewed,
                 age_days_max,
                 count,
+                says,
             } => clause(
                 &format!("certificate {name} on {nodes}"),
                 [
@@ -321,6 +397,7 @@ impl Matcher {
                     renewed.map(|yes| verb(yes, "was renewed", "was not renewed")),
                     age_days_max.map(|max| format!("is at most {max} days old")),
                     count.map(|count| format!("was issued {count} times so far")),
+                    says.describe(),
                 ],
             ),
             Self::Output {

@@ -154,7 +154,7 @@ impl Linter<'_> {
     fn bare_without_init(&mut self) {
         let scenario = self.scenario;
         let init = |action: &Action| match action {
-            Action::Init => true,
+            Action::Init { .. } => true,
             Action::Kubeadm { args, .. } => args.iter().any(|arg| arg == "init"),
             _ => false,
         };
@@ -181,6 +181,7 @@ impl Linter<'_> {
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),
             Action::MoveManifests(moved) => self.nodes(at, &moved.nodes),
             Action::Edit(edit) => self.nodes(at, &edit.nodes),
+            Action::Issue(issue) => self.nodes(at, &issue.nodes),
             Action::Restart(target) | Action::Stop(target) | Action::Start(target) => {
                 self.target(at, target);
             }
@@ -229,7 +230,7 @@ impl Linter<'_> {
             | Action::Walk(_)
             | Action::Jump(_)
             | Action::StepBack(_)
-            | Action::Init
+            | Action::Init { .. }
             | Action::Note(_) => {}
         }
     }

@@ -7,13 +7,14 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Cluster, Dated, Edit, Eventually, Expectation, MoveManifests, Nodes,
-    Position, Scenario, Step, Upgrade,
+    Action, Backend, Change, Cluster, Dated, Edit, Embed, Eventually, Expectation, MoveManifests,
+    Nodes, Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
 use crate::time::{SignedDuration, Timestamp};
 
+mod issue;
 mod matcher;
 mod requests;
 
@@ -166,6 +167,10 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         key_algorithm: written.key_algorithm.as_ref().map(|key| key.value),
         certificate_validity: period(&written.certificate_validity),
         ca_validity: period(&written.ca_validity),
+        certificates_dir: written
+            .certificates_dir
+            .as_ref()
+            .map(|dir| dir.value.0.clone()),
         controller_manager_args: written
             .extra_args
             .as_ref()
@@ -303,7 +308,10 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
             nodes: or(dormant.nodes, "all"),
             span: dormant.span.value.0,
         },
-        ActionRaw::Init(_) => Action::Init,
+        ActionRaw::Init(init) => Action::Init {
+            exit_code: init.exit_code.map_or(0, |code| code.value),
+        },
+        ActionRaw::Issue(issue) => Action::Issue(issue::issue(*issue, problems)?),
         ActionRaw::Renew(renew) => self::renew(renew, problems)?,
         ActionRaw::CheckExpiration(Short::Short(nodes)) => {
             Action::CheckExpiration { nodes: nodes.value }
@@ -327,7 +335,7 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         ActionRaw::Start(target) => Action::Start(target.value),
         ActionRaw::Reboot(nodes) => Action::Reboot(nodes.value),
         ActionRaw::MoveManifests(moved) => Action::MoveManifests(move_manifests(moved, problems)?),
-        ActionRaw::Edit(edit) => Action::Edit(self::edit(edit, problems)?),
+        ActionRaw::Edit(edit) => Action::Edit(self::edit(*edit, problems)?),
         ActionRaw::Remove(remove) => Action::Remove {
             nodes: remove.nodes.value,
             paths: remove
@@ -497,27 +505,54 @@ fn move_manifests(
 }
 
 fn edit(written: raw::Edit, problems: &mut Problems) -> Option<Edit> {
-    let changes: Vec<Change> = [
+    const FORMS: &str =
+        "`content`, `setLines`, `replace`, `append`, `setFlags`, `concatenate`, `embed` and `mode`";
+    let pairs = |lines: raw::Lines| {
+        let lines = lines.0.into_iter();
+        lines.map(|(key, line)| (key, line.value)).collect()
+    };
+    let path = |path: Option<At<super::scalar::NodePath>>| path.map(|path| path.value.0);
+    let mut changes: Vec<Change> = [
         written
             .content
             .map(|content| Change::Content(content.value)),
-        written.set_lines.map(set_lines),
-        written.replace.map(|texts| match set_lines(texts) {
-            Change::SetLines(texts) => Change::Replace(texts),
-            other => other,
-        }),
+        written
+            .set_lines
+            .map(|lines| Change::SetLines(pairs(lines))),
+        written.replace.map(|texts| Change::Replace(pairs(texts))),
         written.append.map(|text| Change::Append(text.value)),
+        written
+            .set_flags
+            .map(|flags| Change::SetFlags(pairs(flags))),
+        written
+            .concatenate
+            .map(|files| Change::Concatenate(files.into_iter().map(|file| file.value.0).collect())),
+        written.embed.map(|embed| {
+            Change::Embed(Embed {
+                certificate_authority: path(embed.certificate_authority),
+                client_certificate: path(embed.client_certificate),
+                client_key: path(embed.client_key),
+            })
+        }),
         written.mode.map(|mode| Change::Mode(mode.value.0)),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let Ok([change]) = <[Change; 1]>::try_from(changes) else {
-        return problems.push(
-            Problem::new(written.path.at, "one edit makes one change").help(
-                "give one of `content`, `setLines`, `replace`, `append` and `mode`, and write a step for each",
-            ),
-        );
+    let change = match (changes.pop(), changes.is_empty()) {
+        (Some(change), true) => change,
+        (None, _) => {
+            return problems.push(
+                Problem::new(written.path.at, "this edit changes nothing")
+                    .help(format!("give one of {FORMS}")),
+            );
+        }
+        _ => {
+            return problems.push(
+                Problem::new(written.path.at, "one edit makes one change")
+                    .help(format!("give one of {FORMS}, and write a step for each")),
+            );
+        }
     };
     Some(Edit {
         nodes: written.nodes.value,

@@ -73,7 +73,12 @@ fn every_key_of_the_format_is_read() {
     assert_eq!(scenarios[3].title, "Every key of the format, on v1.36.3");
     insta::assert_debug_snapshot!(steps(&scenarios[3]), @r#"
     [
+        "make the CA \"ACME root\" as /root/acme/root.crt on cp1",
+        "make a certificate for \"server\" with /root/acme/root.key as /root/acme/server.crt on cp1",
+        "sign /root/csr/apiserver.csr with /root/acme/root.key as /root/csr/apiserver.crt on cp1",
+        "make the CA \"kubernetes\" as /etc/kubernetes/pki/ca.crt on cp1",
         "init",
+        "init, which exits 1",
         "a remark",
         "walk 300d",
         "walk until 2027-01-01T00:00:00Z",
@@ -114,6 +119,9 @@ fn every_key_of_the_format_is_read() {
         "write /etc/motd on cp1",
         "set client-certificate-data in /etc/kubernetes/kubelet.conf on cp1",
         "chmod 0600 /etc/kubernetes/admin.conf on cp1",
+        "set --cluster-signing-cert-file=/etc/kubernetes/pki/signing.crt in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
+        "write /etc/kubernetes/pki/ca.crt on cp* from /root/new/ca.crt, /root/old/ca.crt",
+        "embed /etc/kubernetes/pki/ca.crt, /root/admin.crt, /root/admin.key in /etc/kubernetes/admin.conf on cp1",
         "replace \"a\" in /etc/kubernetes/manifests/kube-controller-manager.yaml on cp1",
         "append \"serverTLSBootstrap: true\" to /var/lib/kubelet/config.yaml on w1",
         "remove /etc/kubernetes/pki/apiserver.crt on cp1",
@@ -124,6 +132,7 @@ fn every_key_of_the_format_is_read() {
         "expect kubelet@cp1 is running and logged \"a\" and did not log \"b\" and was restarted and has not loaded what /a holds",
         "expect kubelet@cp1 is exited and logged \"part of the existing bootstrap client certificate\"",
         "expect certificate apiserver on cp1 exists and is valid and has at least 300 days left and was renewed and is at most 1 days old and was issued 2 times so far",
+        "expect certificate apiserver on cp* has CN kube-apiserver, O [], names cp1, 10.0.0.10, no name of cp2, the signature of /etc/kubernetes/pki/ca.crt, a key of Rsa2048, notBefore 2026-01-01T00:00:00Z, notAfter 2027-01-01T00:00:00Z, 1 in its file",
         "expect certificate /var/lib/kubelet/pki/kubelet.crt on cp* has 1 to 30 days left",
         "expect the last command on cp1 exited 0 and printed \"a\" and printed \"b\" and did not print \"c\" and printed to stderr \"d\"",
         "expect RESIDUAL TIME on cp1 is 364d for every row, <invalid> for apiserver",

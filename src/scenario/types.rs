@@ -105,6 +105,8 @@ pub struct Cluster {
     pub certificate_validity: Option<SignedDuration>,
     /// `ClusterConfiguration.caCertificateValidityPeriod`, versions with v1beta4.
     pub ca_validity: Option<SignedDuration>,
+    /// `ClusterConfiguration.certificatesDir`; `None` is kubeadm's default, /etc/kubernetes/pki.
+    pub certificates_dir: Option<String>,
     /// `controllerManager.extraArgs` of the configuration.
     pub controller_manager_args: Vec<(String, String)>,
     /// `serverTLSBootstrap: true` in the kubelets' configuration at init.
@@ -223,7 +225,12 @@ pub enum Action {
     /// The wall clocks step back; timers do not.
     StepBack(SignedDuration),
     /// `kubeadm init` on the first control plane and `join` on the others.
-    Init,
+    Init {
+        /// The expected exit code of the command that ends first with another than 0; 0 unless said otherwise.
+        exit_code: i32,
+    },
+    /// Makes a certificate as somebody else's CA would: an operator's own tools, a company's PKI.
+    Issue(Issue),
     /// `kubeadm certs renew`, spelled as the node's version wants.
     Renew {
         /// On which nodes.
@@ -407,6 +414,39 @@ pub struct MoveManifests {
     pub back: bool,
 }
 
+/// A certificate that is made without kubeadm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issue {
+    /// On which nodes; each gets a certificate of its own.
+    pub nodes: Nodes,
+    /// Where it is written: `<path>.crt`, and `<path>.key` with a new key.
+    pub path: String,
+    /// What signs it: `<signer>.crt` and `<signer>.key` on the same node. `None`: it signs itself.
+    pub signer: Option<String>,
+    /// A request that is signed instead of a new key: names and key come from there, and nothing else.
+    pub request: Option<String>,
+    /// A key of the node that is used instead of a new one.
+    pub key: Option<String>,
+    /// Common name.
+    pub common_name: Option<String>,
+    /// Organisations.
+    pub organizations: Vec<String>,
+    /// DNS names and IP addresses.
+    pub names: Vec<String>,
+    /// Extended key usages.
+    pub usages: Vec<crate::pki::ExtKeyUsage>,
+    /// Whether it is a CA.
+    pub ca: bool,
+    /// Algorithm of a new key.
+    pub key_algorithm: crate::pki::KeyAlgorithm,
+    /// From now, by the node's clock, until its end.
+    pub validity: SignedDuration,
+    /// How far its beginning is set back.
+    pub backdate: SignedDuration,
+    /// The signer's certificates follow in the file.
+    pub chain: bool,
+}
+
 /// A change to a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
@@ -432,6 +472,23 @@ pub enum Change {
     Append(String),
     /// Text that is replaced wherever it stands; it must be there.
     Replace(Vec<(String, String)>),
+    /// Flags of a static Pod's command, in its manifest.
+    SetFlags(Vec<(String, String)>),
+    /// The contents of these files of the node, one after the other: a bundle.
+    Concatenate(Vec<String>),
+    /// Data of a kubeconfig from files of the node.
+    Embed(Embed),
+}
+
+/// What is put into a kubeconfig's current context, each from a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embed {
+    /// `certificate-authority-data` of the cluster.
+    pub certificate_authority: Option<String>,
+    /// `client-certificate-data` of the user.
+    pub client_certificate: Option<String>,
+    /// `client-key-data` of the user.
+    pub client_key: Option<String>,
 }
 
 /// Something that must hold.
@@ -508,6 +565,8 @@ pub enum Matcher {
         age_days_max: Option<f64>,
         /// Number of certificates for this name so far (dated files of the kubelet).
         count: Option<u64>,
+        /// What the certificate itself says.
+        says: CertificateSays,
     },
     /// The last command that a step ran.
     Output {
@@ -602,6 +661,29 @@ pub enum Matcher {
         /// Text that must be part of the refusal.
         text: Option<String>,
     },
+}
+
+/// What a certificate must say; `None` for what does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CertificateSays {
+    /// Its common name.
+    pub common_name: Option<String>,
+    /// Its organisations, in any order.
+    pub organizations: Option<Vec<String>>,
+    /// DNS names and IP addresses that are among its names.
+    pub names: Vec<String>,
+    /// DNS names and IP addresses that are not.
+    pub names_without: Vec<String>,
+    /// A file of the node whose first certificate signed it.
+    pub signed_by: Option<String>,
+    /// Algorithm of its key.
+    pub key_algorithm: Option<crate::pki::KeyAlgorithm>,
+    /// Its first second.
+    pub not_before: Option<Timestamp>,
+    /// Its last second.
+    pub not_after: Option<Timestamp>,
+    /// Number of certificates in its file, or in the kubeconfig's `certificate-authority-data`.
+    pub in_file: Option<u64>,
 }
 
 /// What must be seen of an edge.

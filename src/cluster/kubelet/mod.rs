@@ -53,7 +53,7 @@ impl World {
         };
         let client_ca = self
             .files
-            .roots(&self.nodes[node].tree, "/etc/kubernetes/pki/ca.crt")
+            .roots(&self.nodes[node].tree, &self.nodes[node].pki("ca.crt"))
             .ok();
         let kubelet = &mut self.nodes[node].kubelet;
         kubelet.state = KubeletState::Running;
@@ -208,7 +208,7 @@ impl World {
                 // The kubelet's own server reloads its client CA (`cmd/kubelet/app/auth.go`).
                 if let Ok(roots) = self
                     .files
-                    .roots(&self.nodes[node].tree, "/etc/kubernetes/pki/ca.crt")
+                    .roots(&self.nodes[node].tree, &self.nodes[node].pki("ca.crt"))
                 {
                     self.nodes[node].kubelet.client_ca = Some(roots);
                 }

@@ -77,7 +77,8 @@ fn candidates(text: &str) -> Vec<(&str, &str, &str)> {
 
 fn row(value: &Value) -> Option<Row> {
     let name = value.get("name")?.as_str()?.to_owned();
-    if crate::check::certificate_path(&name).starts_with("/etc/kubernetes/pki//")
+    if crate::check::certificate_path(&name, crate::cluster::PKI)
+        .starts_with("/etc/kubernetes/pki//")
         || name.contains('/')
     {
         return None;

@@ -136,7 +136,7 @@ fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
     if !missing.is_empty() {
         let paths: Vec<String> = missing
             .iter()
-            .map(|name| crate::check::certificate_path(name))
+            .map(|name| crate::check::certificate_path(name, crate::cluster::PKI))
             .collect();
         let _ = writeln!(
             out,

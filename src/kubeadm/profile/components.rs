@@ -26,6 +26,10 @@ pub enum Slot {
     Kubeconfig,
     /// CA certificate and key of the CSR signer.
     Signer,
+    /// Public key that ServiceAccount tokens are checked with.
+    ServiceAccountKey,
+    /// Private key that ServiceAccount tokens are signed with.
+    ServiceAccountSigner,
     /// What kube-apiserver shows to itself; made at its start, in no file.
     Loopback,
     /// What kube-apiserver trusts itself by.
@@ -129,7 +133,12 @@ pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
         Slot::EtcdClient | Slot::Peer => HANDSHAKE,
         Slot::KubeletClient => &KUBELET_CLIENT,
         Slot::FrontProxyClient => &FRONT_PROXY,
-        Slot::EtcdCa | Slot::Kubeconfig | Slot::Loopback | Slot::LoopbackCa => AT_START,
+        Slot::EtcdCa
+        | Slot::Kubeconfig
+        | Slot::Loopback
+        | Slot::LoopbackCa
+        | Slot::ServiceAccountKey
+        | Slot::ServiceAccountSigner => AT_START,
         Slot::Signer => &SIGNER,
     }
 }

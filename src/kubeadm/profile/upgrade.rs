@@ -102,6 +102,48 @@ pub static PATIENCE: Behaviour<&str> = Behaviour {
     ],
 };
 
+/// What `upgrade apply` does about the two administrators' kubeconfigs after the components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitAdmin {
+    /// Nothing.
+    No,
+    /// It makes both anew, and fails where the CA's key is kept elsewhere (kubeadm#3055).
+    NeedsKey,
+    /// It makes both anew where the CA's key is there.
+    IfKey,
+}
+
+/// See [`SplitAdmin`].
+pub static SPLIT_ADMIN: Behaviour<SplitAdmin> = Behaviour {
+    name: "admin.conf and super-admin.conf made by upgrade apply",
+    rules: &[
+        rule(
+            Version::new(30, 0),
+            None,
+            SplitAdmin::No,
+            "source of 1.30.0: phases/upgrade/postupgrade.go has it no more",
+        ),
+        rule(
+            Version::new(29, 5),
+            Some(Version::new(30, 0)),
+            SplitAdmin::IfKey,
+            "source of 1.29.5 phases/upgrade/postupgrade.go (kubernetes#124682)",
+        ),
+        rule(
+            Version::new(29, 0),
+            Some(Version::new(29, 5)),
+            SplitAdmin::NeedsKey,
+            "source of 1.29.0 and 1.29.4 phases/upgrade/postupgrade.go createSuperAdminKubeConfig",
+        ),
+        rule(
+            V15,
+            Some(Version::new(29, 0)),
+            SplitAdmin::No,
+            "source of 1.28.15",
+        ),
+    ],
+};
+
 /// The texts around an upgrade.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::step::entry_position;
 use super::{OneOrMany, When};
+use crate::pki::KeyAlgorithm;
 use crate::scenario::decode::{Decode, Fields, Problems, record};
 use crate::scenario::node::{Key, Node};
 use crate::scenario::problem::Problem;
@@ -14,6 +15,7 @@ use crate::scenario::scalar::{
     AllEdges, At, CertificateName, EdgeText, Mode, NodePath, Range, Scalar, ShownBy,
 };
 use crate::scenario::{Connection, EdgeExpectation, Nodes, Position, ProcessState, Target, select};
+use crate::time::Timestamp;
 
 /// Something that must be seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ forms! {
     "edge" Edge(Edge),
     "edges" Edges(Edges),
     "process" Process(Process),
-    "certificate" Certificate(Certificate),
+    "certificate" Certificate(Box<Certificate>),
     "output" Output(Output),
     "residual" Residual(Residual),
     "file" File(File),
@@ -73,6 +75,17 @@ forms! {
     "node" Node(NodeReady),
     "csr" Csr(Csr),
     "verify" Verify(Verify),
+}
+
+/// A form that is large enough to be kept elsewhere is read as the others.
+trait ReadForm: Sized {
+    fn read(fields: &Fields<'_>, extra: &[&'static str], problems: &mut Problems) -> Option<Self>;
+}
+
+impl ReadForm for Box<Certificate> {
+    fn read(fields: &Fields<'_>, extra: &[&'static str], problems: &mut Problems) -> Option<Self> {
+        Certificate::read(fields, extra, problems).map(Self::new)
+    }
 }
 
 /// `kubelet@cp1` as a key.
@@ -296,6 +309,24 @@ record! {
         "ageDays" age_days: Option<At<Range>>,
         /// How many certificates there are under this name (dated files of the kubelet).
         "count" count: Option<At<u64>>,
+        /// Its common name.
+        "commonName" common_name: Option<At<String>>,
+        /// Its organisation, or all of them as a list; `[]` for none.
+        "organization" organization: Option<OneOrMany<At<String>>>,
+        /// DNS names and IP addresses that it carries.
+        "names" names: Option<OneOrMany<At<String>>>,
+        /// DNS names and IP addresses that it does not carry.
+        "namesWithout" names_without: Option<OneOrMany<At<String>>>,
+        /// A file of the node whose first certificate signed it.
+        "signedBy" signed_by: Option<At<NodePath>>,
+        /// Algorithm of its key.
+        "keyAlgorithm" key_algorithm: Option<At<KeyAlgorithm>>,
+        /// Its first second.
+        "notBefore" not_before: Option<At<Timestamp>>,
+        /// Its last second.
+        "notAfter" not_after: Option<At<Timestamp>>,
+        /// How many certificates its file holds; of a kubeconfig, how many CAs it trusts.
+        "inFile" in_file: Option<At<u64>>,
     }
 }
 

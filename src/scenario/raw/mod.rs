@@ -10,17 +10,17 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
-pub(super) use shape::{Empty, OneOrMany, Short};
+pub(super) use shape::{OneOrMany, Short};
 pub(super) use step::{
-    ActionRaw, Decide, Edit, EditConfigMap, Exec, Kubeadm, Kubectl, Lines, MoveManifests, Renew,
-    RequestCertificate, Step, Upgrade,
+    ActionRaw, Decide, Edit, EditConfigMap, Exec, Issue, Kubeadm, Kubectl, Lines, MoveManifests,
+    Renew, RequestCertificate, Step, Upgrade,
 };
 pub(super) use when::{When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
-use super::scalar::{ApiVersion, Approver, At, Forward, Kind, MetricsServer};
+use super::scalar::{ApiVersion, Approver, At, Forward, Kind, MetricsServer, NodePath};
 use super::{Backend, Invariant, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
@@ -95,6 +95,8 @@ record! {
         "certificateValidity" certificate_validity: Option<At<Forward>>,
         /// `caCertificateValidityPeriod` of the kubeadm configuration (1.31 and later).
         "caValidity" ca_validity: Option<At<Forward>>,
+        /// `certificatesDir` of the kubeadm configuration; /etc/kubernetes/pki unless said otherwise.
+        "certificatesDir" certificates_dir: Option<At<NodePath>>,
         /// Extra arguments of components, as `extraArgs` of the kubeadm configuration.
         "extraArgs" extra_args: Option<ExtraArgs>,
         /// `serverTLSBootstrap: true` for the kubelets.

@@ -4,13 +4,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::scenario::decode::{Decode, Problems, record};
+use crate::scenario::decode::{Decode, Problems};
 use crate::scenario::node::{Node, Value};
-
-record! {
-    /// Nothing to say: `{}`.
-    "this step" pub(crate) struct Empty {}
-}
 
 /// A scalar for the common case, or a mapping.
 #[derive(Debug, Clone, PartialEq)]

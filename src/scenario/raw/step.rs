@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Empty, ExpectFailure, Expectation, OneOrMany, Short, When};
+use super::{ExpectFailure, Expectation, OneOrMany, Short, When};
 use crate::kubeadm::Version;
+use crate::pki::{ExtKeyUsage, KeyAlgorithm};
 use crate::scenario::decode::{Decode, Fields, Problems, record};
 use crate::scenario::node::{Key, Node, Value};
 use crate::scenario::problem::Problem;
@@ -66,7 +67,9 @@ actions! {
     /// Nodes are powered off while time passes, then on again.
     "dormant" Dormant(Short<At<Forward>, Dormant>),
     /// kubeadm init on the first control plane and join on the others; for a cluster that starts bare.
-    "init" Init(Empty),
+    "init" Init(Init),
+    /// Make a certificate without kubeadm: a CA of one's own, a leaf that it signs, a request that it signs.
+    "issue" Issue(Box<Issue>),
     /// kubeadm certs renew, spelled as the node's version wants; on every control plane unless said otherwise.
     "renew" Renew(Short<At<String>, Renew>),
     /// kubeadm certs check-expiration, spelled as the node's version wants.
@@ -102,7 +105,7 @@ actions! {
     /// The documented restart of static Pods: move the manifests away, wait, move them back.
     "moveManifests" MoveManifests(Short<At<Nodes>, MoveManifests>),
     /// Change a file.
-    "edit" Edit(Edit),
+    "edit" Edit(Box<Edit>),
     /// Remove files.
     "remove" Remove(Remove),
     /// Copy a file, also between nodes.
@@ -349,7 +352,62 @@ record! {
 }
 
 record! {
-    /// A change to a file: give `content`, `setLines`, `replace`, `append` or `mode`.
+    /// kubeadm init and join.
+    "init" pub(crate) struct Init {
+        /// The exit code that is expected of the first command that fails; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// A certificate that is made without kubeadm.
+    "issue" pub(crate) struct Issue {
+        /// On which nodes; cp1 unless said otherwise. Each gets its own.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// Where to: PATH.crt, and PATH.key with a new key.
+        "path" path: At<NodePath>,
+        /// What signs it: SIGNER.crt and SIGNER.key on the same node. Without it the certificate signs itself.
+        "signer" signer: Option<At<NodePath>>,
+        /// A request to sign. Subject, names and key come from it; a request says nothing of usages or validity.
+        "request" request: Option<At<NodePath>>,
+        /// A key of the node that is used instead of a new one: a CA that is made anew with its own key.
+        "key" key: Option<At<NodePath>>,
+        /// Common name.
+        "commonName" common_name: Option<At<String>>,
+        /// Organisation, or a list.
+        "organization" organization: Option<OneOrMany<At<String>>>,
+        /// DNS names and IP addresses.
+        "names" names: Option<OneOrMany<At<String>>>,
+        /// Extended key usages: serverAuth, clientAuth.
+        "usages" usages: Option<OneOrMany<At<ExtKeyUsage>>>,
+        /// Whether it is a CA.
+        "ca" ca: Option<At<bool>>,
+        /// Algorithm of a new key; RSA-2048 unless said otherwise.
+        "keyAlgorithm" key_algorithm: Option<At<KeyAlgorithm>>,
+        /// How long it is valid from now on; 8760h, a CA 87600h, unless said otherwise.
+        "validity" validity: Option<At<Forward>>,
+        /// How far its beginning is set back; 5m unless said otherwise.
+        "backdate" backdate: Option<At<Forward>>,
+        /// Write the signer's certificates behind it.
+        "chain" chain: Option<At<bool>>,
+    }
+}
+
+record! {
+    /// Data of a kubeconfig, each from a file of the node.
+    "embed" pub(crate) struct Embed {
+        /// `certificate-authority-data`.
+        "certificateAuthority" certificate_authority: Option<At<NodePath>>,
+        /// `client-certificate-data`.
+        "clientCertificate" client_certificate: Option<At<NodePath>>,
+        /// `client-key-data`.
+        "clientKey" client_key: Option<At<NodePath>>,
+    }
+}
+
+record! {
+    /// A change to a file: give one of `content`, `setLines`, `replace`, `append`, `setFlags`, `concatenate`, `embed` and
+    /// `mode`.
     "edit" pub(crate) struct Edit {
         /// On which nodes.
         "nodes" nodes: At<Nodes>,
@@ -359,6 +417,12 @@ record! {
         "content" content: Option<At<String>>,
         /// Lines by the key they begin with, and what the line becomes.
         "setLines" set_lines: Option<Lines>,
+        /// Flags of the command in a static Pod's manifest, without dashes, and their values.
+        "setFlags" set_flags: Option<Lines>,
+        /// Files of the node whose contents the file is made of, in this order: a CA bundle.
+        "concatenate" concatenate: Option<Vec<At<NodePath>>>,
+        /// Data of a kubeconfig that is taken from files of the node.
+        "embed" embed: Option<Embed>,
         /// Text to replace, and what takes its place.
         "replace" replace: Option<Lines>,
         /// Lines to add at the end.

@@ -4,7 +4,9 @@ use crate::scenario::decode::Problems;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Body, OneOrMany, ProcessFacts};
 use crate::scenario::scalar::{At, Range};
-use crate::scenario::{Connection, EdgeExpectation, Matcher, Nodes, Position, Target};
+use crate::scenario::{
+    CertificateSays, Connection, EdgeExpectation, Matcher, Nodes, Position, Target,
+};
 
 /// The matcher for what was written.
 pub(super) fn matcher(body: Body, at: Position, problems: &mut Problems) -> Option<Matcher> {
@@ -76,6 +78,17 @@ pub(super) fn matcher(body: Body, at: Position, problems: &mut Problems) -> Opti
                 renewed: plain(certificate.renewed),
                 age_days_max,
                 count: plain(certificate.count),
+                says: CertificateSays {
+                    common_name: plain(certificate.common_name),
+                    organizations: certificate.organization.map(|names| texts(Some(names))),
+                    names: texts(certificate.names),
+                    names_without: texts(certificate.names_without),
+                    signed_by: certificate.signed_by.map(|path| path.value.0),
+                    key_algorithm: plain(certificate.key_algorithm),
+                    not_before: plain(certificate.not_before),
+                    not_after: plain(certificate.not_after),
+                    in_file: plain(certificate.in_file),
+                },
             }
         }
         Body::Output(output) => Matcher::Output {
@@ -191,7 +204,11 @@ fn missing_facts(matcher: &Matcher) -> Option<&'static str> {
             renewed: None,
             age_days_max: None,
             count: None,
-        } => Some("`exists`, `valid`, `daysLeft`, `renewed`, `ageDays`, `count`"),
+            says,
+        } if *says == CertificateSays::default() => Some(
+            "`exists`, `valid`, `daysLeft`, `renewed`, `ageDays`, `count`, `commonName`, `organization`, `names`, \
+             `namesWithout`, `signedBy`, `keyAlgorithm`, `notBefore`, `notAfter`, `inFile`",
+        ),
         Matcher::Output {
             nodes: _,
             exit_code: None,

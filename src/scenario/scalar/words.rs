@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 
 use super::{Complaint, PLACEHOLDER, Scalar};
-use crate::pki::KeyAlgorithm;
+use crate::pki::{ExtKeyUsage, KeyAlgorithm};
 use crate::scenario::problem::{listed, nearest};
 use crate::scenario::{
     ApproverPolicy, Backend, Component, Connection, EdgeExpectation, Invariant, ProcessState,
@@ -128,6 +128,12 @@ words! {
         "RSA-4096" => Self::Rsa4096,
         "ECDSA-P256" => Self::EcdsaP256,
         "ECDSA-P384" => Self::EcdsaP384,
+    }
+    ExtKeyUsage, "an extended key usage": {
+        "serverAuth" => Self::ServerAuth,
+        "clientAuth" => Self::ClientAuth,
+        "codeSigning" => Self::CodeSigning,
+        "any" => Self::Any,
     }
     Component, "a static Pod": {
         "etcd" => Self::Etcd,
