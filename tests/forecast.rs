@@ -35,6 +35,7 @@ fn disks(version: &str, control_planes: u32, workers: u32) -> TempDir {
         key_algorithm: (version > "v1.31").then_some(KeyAlgorithm::EcdsaP256),
         certificate_validity: None,
         ca_validity: None,
+        certificates_dir: None,
         controller_manager_args: Vec::new(),
         server_tls_bootstrap: false,
         metrics_server: None,

@@ -220,16 +220,8 @@ fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
             let Some(component) = component_of(&pod.component) else {
                 continue;
             };
-            let usual = manifests::static_pod(
-                component,
-                Version::new(36, 0),
-                manifests::Facts {
-                    address: "",
-                    certificates_dir: crate::cluster::PKI,
-                    external_ca: false,
-                    controller_manager_args: &[],
-                },
-            );
+            let usual =
+                manifests::static_pod(component, Version::new(36, 0), facts_of("", false, &[]));
             for line in usual.lines() {
                 let Some((flag, value)) = line
                     .trim()
@@ -414,4 +406,18 @@ pub(super) fn kubelet_config(node: &Node) -> String {
         text += "serverTLSBootstrap: true\n";
     }
     text
+}
+
+/// What stands in the manifests of a rebuilt node.
+pub(super) fn facts_of<'a>(
+    address: &'a str,
+    external_ca: bool,
+    controller_manager_args: &'a [(String, String)],
+) -> manifests::Facts<'a> {
+    manifests::Facts {
+        address,
+        certificates_dir: crate::cluster::PKI,
+        external_ca,
+        controller_manager_args,
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::capture::{self, File, Key, Node, Pem, parse_all};
-use super::rebuild::{component_of, kubelet_config, signing_flags};
+use super::rebuild::{component_of, facts_of, kubelet_config, signing_flags};
 use crate::cluster::World;
 use crate::fs::{FsError, MemoryTree, Tree};
 use crate::kubeadm::profile::Profile;
@@ -212,13 +212,13 @@ impl Ring {
                 node.name
             ));
             for component in crate::cluster::STATIC_PODS {
-                let facts = manifests::Facts {
-                    address: &address.to_string(),
-                    certificates_dir: crate::cluster::PKI,
-                    external_ca: node.file("/etc/kubernetes/pki/ca.key").is_none(),
-                    controller_manager_args: &[],
-                };
-                let text = manifests::static_pod(component, version, facts);
+                let external_ca = node.file("/etc/kubernetes/pki/ca.key").is_none();
+                let args = &[];
+                let text = manifests::static_pod(
+                    component,
+                    version,
+                    facts_of(&address.to_string(), external_ca, args),
+                );
                 tree.write(&World::manifest_path(component), text.as_bytes(), 0o600)?;
             }
         }
@@ -336,16 +336,16 @@ fn manifest_text(
         Component::Etcd => version,
         _ => of_tag.unwrap_or(version),
     };
-    let facts = manifests::Facts {
-        address: &address.to_string(),
-        certificates_dir: crate::cluster::PKI,
-        external_ca: manifest
-            .flags
-            .get("cluster-signing-key-file")
-            .is_none_or(String::is_empty),
-        controller_manager_args: signing,
-    };
-    let text = manifests::static_pod(component, own, facts);
+    let external_ca = manifest
+        .flags
+        .get("cluster-signing-key-file")
+        .is_none_or(String::is_empty);
+    let args = signing;
+    let text = manifests::static_pod(
+        component,
+        own,
+        facts_of(&address.to_string(), external_ca, args),
+    );
     if component != Component::Etcd || tag.is_empty() {
         return text;
     }

@@ -97,6 +97,7 @@ mod tests {
                 key_algorithm: Some(crate::pki::KeyAlgorithm::EcdsaP256),
                 certificate_validity: None,
                 ca_validity: None,
+                certificates_dir: None,
                 controller_manager_args: Vec::new(),
                 server_tls_bootstrap: false,
                 metrics_server: None,

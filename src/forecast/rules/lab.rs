@@ -30,6 +30,7 @@ impl Lab {
             key_algorithm: (version >= Version::new(31, 0)).then_some(KeyAlgorithm::EcdsaP256),
             certificate_validity: None,
             ca_validity: None,
+            certificates_dir: None,
             controller_manager_args: Vec::new(),
             server_tls_bootstrap: false,
             metrics_server: None,
