@@ -55,7 +55,7 @@ impl World {
             organizations: what.organizations.clone(),
             dns_names,
             ip_addresses,
-            ext_key_usages: what.usages.clone(),
+            ext_key_usages: self.signers_usages(&what.usages),
             not_before: shift(now, -what.backdate),
             not_after: shift(now, what.validity),
             serial: self.keys.serial(&stream),

@@ -9,6 +9,7 @@ use super::node::PKI;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::CommandOutput;
+use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource as _};
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// Declares the mechanisms: what each is, its word and the rows that rest on it.
@@ -43,6 +44,12 @@ macro_rules! mechanisms {
 mechanisms! {
     /// Certificates are refused after their NotAfter.
     Expiry, "expiry", ["D1"];
+    /// `init` keeps a pair that is there already.
+    KeptPairs, "kept-pairs", ["D2"];
+    /// A CA whose key is kept elsewhere is external.
+    ExternalCa, "external-ca", ["D3", "D5"];
+    /// A request carries no usages: its signer decides, rightly or wrongly.
+    SignersUsages, "signers-usages", ["D17"];
     /// `check-expiration` counts from the node's clock.
     ResidualTime, "residual-time", ["D4"];
     /// The kubelet asks for a new client certificate at 70 to 90 % of the life of its old one.
@@ -60,7 +67,7 @@ mechanisms! {
     /// `certs renew` writes new certificates.
     Renewal, "renewal", ["D12"];
     /// A process keeps what it has read until it starts again, except for what its version reloads.
-    StaleMemory, "stale-memory", ["D13"];
+    StaleMemory, "stale-memory", ["D13", "D19"];
     /// kube-apiserver takes its whole grace period to stop.
     SlowStop, "slow-stop", ["D14"];
     /// A renewal reaches the node it runs on, and no other.
@@ -91,6 +98,15 @@ impl World {
         !self.disabled.is_empty()
     }
 
+    /// Usages that a signer gives.
+    pub(super) fn signers_usages(&self, wanted: &[ExtKeyUsage]) -> Vec<ExtKeyUsage> {
+        if self.has(Mechanism::SignersUsages) {
+            wanted.to_vec()
+        } else {
+            vec![ExtKeyUsage::ServerAuth, ExtKeyUsage::ClientAuth]
+        }
+    }
+
     /// What a command takes for the time.
     pub(super) fn wall_for_commands(&self, node: usize) -> Timestamp {
         if self.has(Mechanism::ResidualTime) {
@@ -103,6 +119,15 @@ impl World {
     /// Runs a kubeadm command where something is off.
     pub(super) fn kubeadm_lacking(&mut self, node: usize, args: &[String]) -> CommandOutput {
         let renews = args.iter().any(|word| word == "renew");
+        if !self.has(Mechanism::ExternalCa) {
+            self.give_keys_to_cas(node);
+        }
+        let makes_all = args.join(" ").starts_with("init phase certs all");
+        if makes_all && !self.has(Mechanism::KeptPairs) {
+            let dir = self.nodes[node].certificates_dir.clone();
+            // A node without the directory has nothing to lose.
+            let _ = self.nodes[node].tree.remove_all(&dir);
+        }
         let before =
             (renews && !self.has(Mechanism::Renewal)).then(|| self.nodes[node].tree.clone());
         let output = self.run_engine(node, args);
@@ -120,6 +145,26 @@ impl World {
             self.issue_from_configuration(node);
         }
         output
+    }
+
+    /// Some key beside each CA that has none: kubeadm then takes it for its own.
+    fn give_keys_to_cas(&mut self, node: usize) {
+        for name in ["ca", "etcd/ca", "front-proxy-ca"] {
+            let (crt, key) = (
+                self.nodes[node].pki(&format!("{name}.crt")),
+                self.nodes[node].pki(&format!("{name}.key")),
+            );
+            let tree = &self.nodes[node].tree;
+            if !tree.exists(&crt) || tree.exists(&key) {
+                continue;
+            }
+            let pem = self
+                .keys
+                .key("mechanism/external-ca", KeyAlgorithm::EcdsaP256)
+                .to_pem();
+            // Only for a test, as above.
+            let _ = self.nodes[node].tree.write(&key, pem.as_bytes(), 0o600);
+        }
     }
 
     /// What `certs renew` would do if it took names from the ConfigMap.
