@@ -49,7 +49,7 @@ pub struct Request {
     pub usages: Vec<String>,
     /// `spec.expirationSeconds`.
     pub expiration_seconds: Option<i64>,
-    /// `spec.request`, parsed. Its key is empty until someone needs it ([`World::with_key`]).
+    /// `spec.request`, parsed. Its key is empty until someone needs it (`World::with_key`).
     pub asked: pki::Request,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
