@@ -28,19 +28,11 @@ const TOKEN: &str = "abcdef.0123456789abcdef";
 /// A cluster's disks, laid out as directories of a folder.
 fn disks(version: &str, control_planes: u32, workers: u32) -> TempDir {
     let mut world = World::new(Spec {
-        version: version.parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
         control_planes,
         workers,
         key_algorithm: (version > "v1.31").then_some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
-        certificates_dir: None,
-        controller_manager_args: Vec::new(),
-        server_tls_bootstrap: false,
-        metrics_server: None,
-        serving_approver: None,
         seed: 11,
+        ..Spec::of(version.parse().unwrap())
     });
     world.create_cluster().unwrap();
     world.walk(SignedDuration::from_hours(24));

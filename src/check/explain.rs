@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::cluster::{Edge, EdgeId, KubeletState, Outcome, RequestState, Rotation, World};
+use crate::kubeadm::certlist::RENEWED;
 use crate::pki::Certificate;
 use crate::run::trace::Entry;
 use crate::scenario::{Component, Target};
@@ -270,20 +271,7 @@ enum Renewer {
 }
 
 fn renewer(file: &str, certificates_dir: &str) -> Renewer {
-    const NAMES: [&str; 11] = [
-        "admin.conf",
-        "apiserver",
-        "apiserver-etcd-client",
-        "apiserver-kubelet-client",
-        "controller-manager.conf",
-        "etcd-healthcheck-client",
-        "etcd-peer",
-        "etcd-server",
-        "front-proxy-client",
-        "scheduler.conf",
-        "super-admin.conf",
-    ];
-    if let Some(name) = NAMES
+    if let Some(name) = RENEWED
         .iter()
         .find(|name| certificate_path(name, certificates_dir) == file)
     {

@@ -127,11 +127,13 @@ impl Config {
             known.extend(options);
             command = command.mut_subcommand(name, |one| self.defaults(one));
         }
-        known.extend(names.iter().cloned());
-        for key in self.everywhere.keys().chain(self.sections.keys()) {
-            if !known.contains(key) {
-                return Err(self.unknown(key, "option or command", &known));
-            }
+        // An option may have the name of a command: a mapping is always for a command.
+        if let Some(key) = self.sections.keys().find(|key| !names.contains(key)) {
+            return Err(self.unknown(key, "option or command", &names));
+        }
+        if let Some(key) = self.everywhere.keys().find(|key| !known.contains(key)) {
+            known.extend(names);
+            return Err(self.unknown(key, "option or command", &known));
         }
         Ok(command)
     }

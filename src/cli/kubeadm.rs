@@ -142,7 +142,7 @@ impl KubeadmError {
 /// When the arguments do not make sense or the directory cannot be used.
 pub fn run(args: &KubeadmArgs) -> Result<i32, KubeadmError> {
     let version: Version = args.version.parse()?;
-    if version < Version::new(15, 0) || version.major != 1 {
+    if version < Version::OLDEST || version.major != 1 {
         return Err(KubeadmError::UnknownVersion(version));
     }
     let now = match &args.at {

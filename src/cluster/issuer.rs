@@ -164,19 +164,8 @@ mod tests {
 
     fn world() -> World {
         World::new(Spec {
-            version: "v1.36.3".parse().unwrap(),
-            start: "2026-01-01T00:00:00Z".parse().unwrap(),
-            control_planes: 1,
-            workers: 0,
-            key_algorithm: None,
-            certificate_validity: None,
-            ca_validity: None,
-            certificates_dir: None,
-            controller_manager_args: Vec::new(),
-            server_tls_bootstrap: false,
-            metrics_server: None,
-            serving_approver: None,
             seed: 1,
+            ..Spec::of("v1.36.3".parse().unwrap())
         })
     }
 

@@ -121,11 +121,10 @@ fn object(binding: &Binding) -> (String, RoleBinding) {
 }
 
 impl World {
-    /// `upgrade apply` writes its bindings anew, but not that of administrators.
+    /// The bindings that `upgrade apply` makes or writes anew.
     pub(super) fn bindings_of_upgrade(&mut self, to: Version) {
-        let first_time = to.minor == 29;
         for binding in &BINDINGS {
-            if binding.is_made_by(to) && (binding.by_upgrade || first_time) {
+            if binding.is_made_by_upgrade_to(to) {
                 let (name, made) = object(binding);
                 self.role_bindings.insert(name, made);
             }
@@ -180,5 +179,24 @@ mod tests {
         );
         assert!(new["kubeadm:node-autoapprove-certificate-rotation"].names(&node));
         assert!(!new["kubeadm:node-autoapprove-bootstrap"].names(&node));
+    }
+
+    #[test]
+    fn a_kubelet_client_without_group_has_a_binding_instead() {
+        for (minor, patch) in [
+            (28, 15),
+            (34, 4),
+            (35, 4),
+            (35, 5),
+            (36, 0),
+            (36, 1),
+            (36, 3),
+            (37, 2),
+        ] {
+            let version = Version::new(minor, patch);
+            let group = crate::kubeadm::profile::Profile::of(version).kubelet_client_o;
+            let bound = made_by_init(version).contains_key("kubeadm:apiserver-kubelet-client");
+            assert_eq!(group.is_none(), bound, "{version}");
+        }
     }
 }

@@ -180,7 +180,7 @@ pub fn version_of(node: &Node) -> Result<Version, RebuildError> {
         .or_else(|| node.settings.get("kubeadm.kubernetesVersion"))
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| RebuildError::Version(node.name.clone()))?;
-    if version < Version::new(15, 0) {
+    if version < Version::OLDEST {
         return Err(RebuildError::TooOld {
             node: node.name.clone(),
             version,

@@ -143,19 +143,9 @@ fn a_rebuilt_cluster_has_the_same_shape_and_other_keys() {
 fn a_rebuilt_cluster_prints_the_same_table() {
     let lab = Lab::new("v1.36.3", 1, 0);
     let mut original = World::new(Spec {
-        version: lab.version,
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
-        control_planes: 1,
-        workers: 0,
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
-        certificates_dir: None,
-        controller_manager_args: Vec::new(),
-        server_tls_bootstrap: false,
-        metrics_server: None,
-        serving_approver: None,
         seed: 7,
+        ..Spec::of(lab.version)
     });
     original.create_cluster().unwrap();
     let wait = lab.at.duration_since(original.now()) + SignedDuration::from_mins(3);
@@ -253,19 +243,9 @@ fn the_wrong_key_of_a_ca_shows_in_the_first_renewal() {
 #[test]
 fn an_embedded_kubelet_conf_breaks_at_a_restart_and_is_cured() {
     let mut world = World::new(Spec {
-        version: "v1.16.15".parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
-        control_planes: 1,
         workers: 1,
-        key_algorithm: None,
-        certificate_validity: None,
-        ca_validity: None,
-        certificates_dir: None,
-        controller_manager_args: Vec::new(),
-        server_tls_bootstrap: false,
-        metrics_server: None,
-        serving_approver: None,
         seed: 1,
+        ..Spec::of("v1.16.15".parse().unwrap())
     });
     world.create_cluster().unwrap();
     // Operators who renew in time: what is in use is valid, and kubelet.conf has ended.
@@ -304,19 +284,10 @@ fn an_embedded_kubelet_conf_breaks_at_a_restart_and_is_cured() {
 #[test]
 fn a_kubelet_that_slept_is_repaired_by_the_recipe() {
     let mut world = World::new(Spec {
-        version: "v1.36.3".parse().unwrap(),
-        start: "2026-01-01T00:00:00Z".parse().unwrap(),
-        control_planes: 1,
         workers: 1,
         key_algorithm: Some(KeyAlgorithm::EcdsaP256),
-        certificate_validity: None,
-        ca_validity: None,
-        certificates_dir: None,
-        controller_manager_args: Vec::new(),
-        server_tls_bootstrap: false,
-        metrics_server: None,
-        serving_approver: None,
         seed: 1,
+        ..Spec::of("v1.36.3".parse().unwrap())
     });
     world.create_cluster().unwrap();
     world.walk(days(200));

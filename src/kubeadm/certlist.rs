@@ -283,6 +283,24 @@ pub fn managed(profile: &Profile, external_etcd: bool) -> Vec<Managed> {
     out
 }
 
+/// Names that `certs renew` of some version knows, in the order of its output.
+pub const RENEWED: [&str; 11] = [
+    "admin.conf",
+    "apiserver",
+    "apiserver-etcd-client",
+    "apiserver-kubelet-client",
+    "controller-manager.conf",
+    "etcd-healthcheck-client",
+    "etcd-peer",
+    "etcd-server",
+    "front-proxy-client",
+    "scheduler.conf",
+    "super-admin.conf",
+];
+
+/// Names of the CAs in `check-expiration`.
+pub const CA_NAMES: [&str; 3] = ["ca", "etcd-ca", "front-proxy-ca"];
+
 /// Kubeconfigs a version has.
 pub fn config_files(profile: &Profile) -> impl Iterator<Item = ConfigFile> + use<> {
     let super_admin = profile.super_admin;
@@ -319,5 +337,19 @@ pub fn names_of_component(component: &str, external_etcd: bool) -> &'static [&'s
         ("kube-controller-manager", _) => &["controller-manager.conf"],
         ("kube-scheduler", _) => &["scheduler.conf"],
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_newest_list() {
+        let profile = Profile::of(crate::kubeadm::Version::new(36, 3));
+        let names: Vec<_> = managed(&profile, false).iter().map(Managed::name).collect();
+        assert_eq!(names, RENEWED);
+        let authorities: Vec<_> = authorities(false).into_iter().map(Ca::name).collect();
+        assert_eq!(authorities, CA_NAMES);
     }
 }

@@ -18,6 +18,9 @@ pub struct Version {
 pub struct VersionError(pub String);
 
 impl Version {
+    /// The oldest version whose behaviour is known from recorded runs.
+    pub const OLDEST: Self = Self::new(15, 0);
+
     /// `v1.minor.patch`.
     #[must_use]
     pub const fn new(minor: u16, patch: u16) -> Self {

@@ -12,10 +12,8 @@ use super::problem::{Problem, listed, nearest};
 use super::select;
 use super::{Nodes, Passage, Position, Target};
 use crate::kubeadm::Version;
+use crate::kubeadm::certlist::{CA_NAMES, RENEWED};
 use crate::time::{SignedDuration, Timestamp, span};
-
-/// The oldest version whose behaviour is known from recorded runs.
-pub(super) const OLDEST: Version = Version::new(15, 0);
 
 /// A scalar and its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,11 +212,15 @@ impl Scalar for Version {
                 Err(_) => complaint.help("write it as v1.36.3"),
             }
         })?;
-        if version.major == 1 && version >= OLDEST {
+        if version.major == 1 && version >= Version::OLDEST {
             Ok(version)
         } else {
-            Err(Complaint::new(format!("unknown version {version}"))
-                .help(format!("certdrill knows kubeadm from {OLDEST} on")))
+            Err(
+                Complaint::new(format!("unknown version {version}")).help(format!(
+                    "certdrill knows kubeadm from {} on",
+                    Version::OLDEST
+                )),
+            )
         }
     }
 
@@ -435,25 +437,22 @@ impl Scalar for Range {
 pub(crate) struct CertificateName(pub(crate) String);
 
 /// Certificates that kubeadm and the kubelet keep, by kubeadm's names.
-pub(super) const CERTIFICATES: [&str; 17] = [
-    "admin.conf",
-    "apiserver",
-    "apiserver-etcd-client",
-    "apiserver-kubelet-client",
-    "controller-manager.conf",
-    "etcd-healthcheck-client",
-    "etcd-peer",
-    "etcd-server",
-    "front-proxy-client",
-    "kubelet.conf",
-    "scheduler.conf",
-    "super-admin.conf",
-    "ca",
-    "etcd-ca",
-    "front-proxy-ca",
-    "kubelet",
-    "kubelet-server",
-];
+pub(super) const CERTIFICATES: [&str; 17] = {
+    let mut names = [""; 17];
+    let own = ["kubelet.conf", "kubelet", "kubelet-server"];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = if at < RENEWED.len() {
+            RENEWED[at]
+        } else if at < RENEWED.len() + CA_NAMES.len() {
+            CA_NAMES[at - RENEWED.len()]
+        } else {
+            own[at - RENEWED.len() - CA_NAMES.len()]
+        };
+        at += 1;
+    }
+    names
+};
 
 impl Scalar for CertificateName {
     const WHAT: &'static str = "a certificate such as apiserver or admin.conf, or an absolute path";

@@ -2,26 +2,13 @@
 
 use super::{Paste, Row, UNKNOWN_MAX};
 use crate::kubeadm::Version;
+use crate::kubeadm::certlist::{CA_NAMES, RENEWED};
 use crate::time::Timestamp;
 
-/// Names that `check-expiration` shows.
-const NAMES: [&str; 15] = [
-    "admin.conf",
-    "apiserver",
-    "apiserver-etcd-client",
-    "apiserver-kubelet-client",
-    "controller-manager.conf",
-    "etcd-healthcheck-client",
-    "etcd-peer",
-    "etcd-server",
-    "front-proxy-client",
-    "kubelet.conf",
-    "scheduler.conf",
-    "super-admin.conf",
-    "ca",
-    "etcd-ca",
-    "front-proxy-ca",
-];
+/// Whether `check-expiration` shows this name, or people expect it to.
+fn is_shown(name: &str) -> bool {
+    RENEWED.contains(&name) || CA_NAMES.contains(&name) || name == "kubelet.conf"
+}
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -90,7 +77,7 @@ fn row(words: &[&str], paste: &mut Paste) -> bool {
     let Some(name) = at
         .checked_sub(1)
         .map(|before| words[before])
-        .filter(|name| NAMES.contains(name))
+        .filter(|name| is_shown(name))
     else {
         return false;
     };
@@ -131,7 +118,7 @@ fn is_residual(word: &str) -> bool {
 fn missing(words: &[&str], paste: &mut Paste) -> bool {
     let Some(name) = words
         .windows(2)
-        .find(|pair| pair[0] == "!MISSING!" && NAMES.contains(&pair[1]))
+        .find(|pair| pair[0] == "!MISSING!" && is_shown(pair[1]))
         .map(|pair| pair[1])
     else {
         return false;

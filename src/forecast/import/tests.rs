@@ -105,19 +105,9 @@ fn the_table_of_every_version_comes_back() {
     for version in ["v1.16.15", "v1.17.17", "v1.28.15", "v1.34.4", "v1.37.2"] {
         for days in [1, 200, 364, 370] {
             let mut world = World::new(Spec {
-                version: version.parse().unwrap(),
                 start: "2026-03-01T07:08:09Z".parse().unwrap(),
-                control_planes: 1,
-                workers: 0,
-                key_algorithm: None,
-                certificate_validity: None,
-                ca_validity: None,
-                certificates_dir: None,
-                controller_manager_args: Vec::new(),
-                server_tls_bootstrap: false,
-                metrics_server: None,
-                serving_approver: None,
                 seed: 3,
+                ..Spec::of(version.parse().unwrap())
             });
             world.create_cluster().unwrap();
             world.walk(SignedDuration::from_hours(24 * days));
@@ -142,19 +132,9 @@ fn the_table_of_every_version_comes_back() {
 fn json_and_yaml_say_it_to_the_second() {
     use crate::cluster::{Spec, World};
     let mut world = World::new(Spec {
-        version: "v1.36.3".parse().unwrap(),
         start: "2026-03-01T07:08:09Z".parse().unwrap(),
-        control_planes: 1,
-        workers: 0,
-        key_algorithm: None,
-        certificate_validity: None,
-        ca_validity: None,
-        certificates_dir: None,
-        controller_manager_args: Vec::new(),
-        server_tls_bootstrap: false,
-        metrics_server: None,
-        serving_approver: None,
         seed: 3,
+        ..Spec::of("v1.36.3".parse().unwrap())
     });
     world.create_cluster().unwrap();
     for format in ["json", "yaml"] {

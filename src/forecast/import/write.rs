@@ -189,10 +189,7 @@ fn version(paste: &Paste, hints: &Hints) -> (Version, String) {
     if let Some(version) = hints.version {
         return (version, "given on the command line".to_owned());
     }
-    if let Some(version) = paste
-        .version
-        .filter(|version| *version >= Version::new(15, 0))
-    {
+    if let Some(version) = paste.version.filter(|version| *version >= Version::OLDEST) {
         return (version, format!("{version}, which stands in the text"));
     }
     let has = |name: &str| paste.rows.iter().any(|row| row.name == name);

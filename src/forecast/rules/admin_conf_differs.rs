@@ -90,19 +90,10 @@ mod tests {
         let world = {
             use crate::cluster::{Spec, World};
             let mut world = World::new(Spec {
-                version: lab.version,
                 start: "2025-06-01T00:00:00Z".parse().unwrap(),
-                control_planes: 1,
-                workers: 0,
                 key_algorithm: Some(crate::pki::KeyAlgorithm::EcdsaP256),
-                certificate_validity: None,
-                ca_validity: None,
-                certificates_dir: None,
-                controller_manager_args: Vec::new(),
-                server_tls_bootstrap: false,
-                metrics_server: None,
-                serving_approver: None,
                 seed: 3,
+                ..Spec::of(lab.version)
             });
             world.create_cluster().unwrap();
             world

@@ -23,19 +23,11 @@ impl Lab {
     pub fn new(version: &str, control_planes: u32, workers: u32) -> Self {
         let version: Version = version.parse().unwrap();
         let spec = Spec {
-            version,
-            start: "2026-01-01T00:00:00Z".parse().unwrap(),
             control_planes,
             workers,
             key_algorithm: (version >= Version::new(31, 0)).then_some(KeyAlgorithm::EcdsaP256),
-            certificate_validity: None,
-            ca_validity: None,
-            certificates_dir: None,
-            controller_manager_args: Vec::new(),
-            server_tls_bootstrap: false,
-            metrics_server: None,
-            serving_approver: None,
             seed: 7,
+            ..Spec::of(version)
         };
         let mut world = World::new(spec);
         world.create_cluster().unwrap();

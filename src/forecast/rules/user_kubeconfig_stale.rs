@@ -59,19 +59,10 @@ mod tests {
         let mut lab = Lab::new("v1.36.3", 1, 0);
         assert!(lab.of(RULE.id).is_empty());
         let mut world = World::new(Spec {
-            version: lab.version,
             start: lab.at,
-            control_planes: 1,
-            workers: 0,
             key_algorithm: Some(crate::pki::KeyAlgorithm::EcdsaP256),
-            certificate_validity: None,
-            ca_validity: None,
-            certificates_dir: None,
-            controller_manager_args: Vec::new(),
-            server_tls_bootstrap: false,
-            metrics_server: None,
-            serving_approver: None,
             seed: 2,
+            ..Spec::of(lab.version)
         });
         world.create_cluster().unwrap();
         world.walk(SignedDuration::from_hours(24 * 100));

@@ -11,10 +11,10 @@ pub struct Binding {
     pub role: &'static str,
     /// Whom it gives it to.
     pub to: Whom,
-    /// Versions whose `init` creates it: from the first to before the second.
-    pub made_by: &'static [(Version, Option<Version>)],
-    /// `upgrade apply` of those versions creates it, too.
-    pub by_upgrade: bool,
+    /// Versions whose `init` creates it.
+    pub made_by: &'static [Versions],
+    /// Versions whose `upgrade apply` creates it or writes it anew.
+    pub made_by_upgrade_to: &'static [Versions],
     /// Where that is written.
     pub evidence: &'static str,
 }
@@ -28,14 +28,27 @@ pub enum Whom {
     User(&'static str),
 }
 
+/// From the first version to before the second.
+type Versions = (Version, Option<Version>);
+
 impl Binding {
     /// Whether a version's `init` creates it.
     #[must_use]
     pub fn is_made_by(&self, version: Version) -> bool {
-        self.made_by
-            .iter()
-            .any(|&(from, until)| from <= version && until.is_none_or(|until| version < until))
+        holds(self.made_by, version)
     }
+
+    /// Whether `upgrade apply` to a version creates it or writes it anew.
+    #[must_use]
+    pub fn is_made_by_upgrade_to(&self, version: Version) -> bool {
+        holds(self.made_by_upgrade_to, version)
+    }
+}
+
+fn holds(versions: &[Versions], version: Version) -> bool {
+    versions
+        .iter()
+        .any(|&(from, until)| from <= version && until.is_none_or(|until| version < until))
 }
 
 /// The group of the tokens that nodes join with.
@@ -51,7 +64,10 @@ pub static BINDINGS: [Binding; 6] = [
             (Version::new(35, 5), Some(Version::new(36, 0))),
             (Version::new(36, 1), None),
         ],
-        by_upgrade: true,
+        made_by_upgrade_to: &[
+            (Version::new(35, 5), Some(Version::new(36, 0))),
+            (Version::new(36, 1), None),
+        ],
         evidence: "K/phases/bootstraptoken/node/tlsbootstrap.go AllowAPIServerToAccessKubeletAPI of 1.36.3, called by init \
                    and upgrade apply; absent in 1.35.4; kubernetes#138957",
     },
@@ -60,15 +76,16 @@ pub static BINDINGS: [Binding; 6] = [
         role: "cluster-admin",
         to: Whom::Group("kubeadm:cluster-admins"),
         made_by: &[(Version::new(29, 0), None)],
-        by_upgrade: false,
-        evidence: "K/constants/constants.go ClusterAdminsGroupAndClusterRoleBinding, in 1.29.0 and not in 1.28.15",
+        made_by_upgrade_to: &[(Version::new(29, 0), Some(Version::new(30, 0)))],
+        evidence: "K/constants/constants.go ClusterAdminsGroupAndClusterRoleBinding, in 1.29.0 and not in 1.28.15; \
+                   upgrade only with the split of admin.conf (SPLIT_ADMIN)",
     },
     Binding {
         name: "kubeadm:get-nodes",
         role: "kubeadm:get-nodes",
         to: Whom::Group(TOKEN_GROUP),
         made_by: &[(Version::new(18, 0), None)],
-        by_upgrade: true,
+        made_by_upgrade_to: &[(Version::new(18, 0), None)],
         evidence: "K/phases/bootstraptoken/node/tlsbootstrap.go, in 1.18.20 and not in 1.17.17",
     },
     Binding {
@@ -76,7 +93,7 @@ pub static BINDINGS: [Binding; 6] = [
         role: "system:node-bootstrapper",
         to: Whom::Group(TOKEN_GROUP),
         made_by: &[(Version::new(15, 0), None)],
-        by_upgrade: true,
+        made_by_upgrade_to: &[(Version::new(15, 0), None)],
         evidence: "K/phases/bootstraptoken/node/tlsbootstrap.go AllowBootstrapTokensToPostCSRs",
     },
     Binding {
@@ -84,7 +101,7 @@ pub static BINDINGS: [Binding; 6] = [
         role: "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
         to: Whom::Group(TOKEN_GROUP),
         made_by: &[(Version::new(15, 0), None)],
-        by_upgrade: true,
+        made_by_upgrade_to: &[(Version::new(15, 0), None)],
         evidence: "K/phases/bootstraptoken/node/tlsbootstrap.go AutoApproveNodeBootstrapTokens",
     },
     Binding {
@@ -92,7 +109,7 @@ pub static BINDINGS: [Binding; 6] = [
         role: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
         to: Whom::Group("system:nodes"),
         made_by: &[(Version::new(15, 0), None)],
-        by_upgrade: true,
+        made_by_upgrade_to: &[(Version::new(15, 0), None)],
         evidence: "K/phases/bootstraptoken/node/tlsbootstrap.go AutoApproveNodeCertificateRotation",
     },
 ];
