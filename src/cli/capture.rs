@@ -17,9 +17,10 @@ use crate::real::dir::DirTree;
 use crate::time::Timestamp;
 
 const HELP: &str = "\
-What a capture holds: certificates, kubeconfigs without keys, tokens and passwords, symlinks, modes, flags of static
-Pods and settings that concern certificates, and of each private key only which certificate it belongs to.
-Keys never leave this process. The file can be shown to anybody who may know the cluster's names and addresses.
+What a capture holds: certificates, kubeconfigs without keys, tokens and passwords, symlinks,
+modes, flags of static Pods and settings that concern certificates, and of each private key only
+which certificate it belongs to. Keys never leave this process. The file can be shown to anybody
+who may know the cluster's names and addresses.
 
 Examples:
   certdrill capture -o cluster.yaml                            this host

@@ -154,7 +154,7 @@ fn nodes(paths: &[PathBuf]) -> Result<Vec<Node>, String> {
         };
         let text = text.map_err(|error| format!("error: {shown}: {error}"))?;
         let capture = Capture::parse(&text).map_err(|error| {
-            format!("error: {shown}: {error}\n  help: make one with certdrill capture -o {shown}")
+            format!("error: {shown}: {error}\n  help: certdrill capture -o FILE makes one on a node")
         })?;
         nodes.extend(capture.nodes);
     }

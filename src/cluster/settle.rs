@@ -203,6 +203,11 @@ impl World {
             .filter(|(_, entry)| !entry.expired && now > entry.certificate.not_after())
             .map(|(path, entry)| (path.clone(), entry.certificate.not_after()))
             .collect();
+        if ended.is_empty() {
+            return;
+        }
+        // Nothing but time ends a certificate.
+        self.cause = None;
         // The kubelet leaves its old dated files behind: their end means nothing.
         let current = self.nodes[node]
             .tree
