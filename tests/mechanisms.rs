@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use certdrill::cluster::Mechanism;
 use certdrill::run::{PlayOptions, play_without, trace::Verdict};
-use certdrill::scenario::{self, Backend, Scenario};
+use certdrill::scenario::{self, Backend, ROWS, Scenario};
 
 /// Scenario variants of the library that the simulation can play, by file.
 fn library() -> BTreeMap<String, Vec<Scenario>> {
@@ -95,6 +95,21 @@ fn a_scenario_that_claims_a_row_notices_one_of_its_mechanisms() {
         }
     }
     assert!(idle.is_empty(), "{idle:#?}");
+}
+
+#[test]
+fn every_row_and_every_incident_has_a_scenario() {
+    let library = library();
+    let missing: Vec<&str> = ROWS
+        .iter()
+        .map(|row| row.id)
+        .filter(|id| {
+            !library
+                .values()
+                .any(|variants| variants[0].tags.iter().any(|tag| tag == id))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no scenario shows {missing:?}");
 }
 
 #[test]

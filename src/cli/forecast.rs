@@ -154,7 +154,9 @@ fn nodes(paths: &[PathBuf]) -> Result<Vec<Node>, String> {
         };
         let text = text.map_err(|error| format!("error: {shown}: {error}"))?;
         let capture = Capture::parse(&text).map_err(|error| {
-            format!("error: {shown}: {error}\n  help: certdrill capture -o FILE makes one on a node")
+            format!(
+                "error: {shown}: {error}\n  help: certdrill capture -o FILE makes one on a node"
+            )
         })?;
         nodes.extend(capture.nodes);
     }

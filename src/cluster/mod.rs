@@ -27,6 +27,7 @@ mod rbac;
 mod rebuild;
 mod redate;
 mod settle;
+mod shown;
 mod surroundings;
 mod texts;
 mod topology;

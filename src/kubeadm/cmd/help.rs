@@ -3,9 +3,21 @@
 //! A version of which nothing was recorded speaks as the one before it, and about commands that that one did not
 //! have, as the one after it.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::super::Version;
 
 static TEXTS: &str = include_str!("help.txt");
+
+/// The texts of each command, by its path. They are looked at with every command line.
+static SECTIONS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let texts = TEXTS.strip_suffix('\n').unwrap_or(TEXTS);
+    texts
+        .split("\n@@ ")
+        .filter_map(|section| section.split_once("\n@@= "))
+        .collect()
+});
 
 /// The help of a command. The path begins with `kubeadm`.
 pub(super) fn help(path: &str, version: Version) -> Option<String> {
@@ -40,12 +52,7 @@ pub(super) fn listed(path: &str, version: Version) -> impl Iterator<Item = &'sta
 
 /// The text of a command that fits a version best.
 fn variant(path: &str, version: Version) -> Option<&'static str> {
-    let begin = format!("\n@@ {path}\n@@= ");
-    let section = &TEXTS[TEXTS.find(&begin)? + begin.len()..];
-    let section = match section.split_once("\n@@ ") {
-        Some((section, _)) => section,
-        None => section.strip_suffix('\n')?,
-    };
+    let section = *SECTIONS.get(path)?;
     let mut before: Option<(Version, &str)> = None;
     let mut after: Option<(Version, &str)> = None;
     for text in section.split("\n@@= ") {
