@@ -79,19 +79,18 @@ impl World {
             if world.allows(&who, Permission::Everything) {
                 return Ok(());
             }
-            let within = if group.is_empty() {
-                "in API group \"\" in the namespace \"kube-system\"".to_owned()
+            // What is in no group here is a Pod.
+            let scope = if group.is_empty() {
+                "in the namespace \"kube-system\""
             } else {
-                format!("in API group {group:?} at the cluster scope")
+                "at the cluster scope"
             };
-            let full = if group.is_empty() {
-                resource.to_owned()
-            } else {
-                format!("{resource}.{group}")
-            };
-            Err(format!(
-                "Error from server (Forbidden): {full} is forbidden: User {:?} cannot {verb} resource {resource:?} {within}",
-                who.username
+            Err(super::texts::kubectl_forbidden(
+                &who.username,
+                verb,
+                resource,
+                group,
+                scope,
             ))
         };
         match command {

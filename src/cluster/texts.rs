@@ -88,9 +88,9 @@ pub fn anonymous(client: Component, server: Component, name: &str) -> String {
 #[must_use]
 pub fn forbidden(client: Component, user: &str) -> String {
     match client {
-        Component::Admin | Component::User => format!(
-            "Error from server (Forbidden): nodes is forbidden: User {user:?} cannot list resource \"nodes\" in API group \"\" at the cluster scope"
-        ),
+        Component::Admin | Component::User => {
+            kubectl_forbidden(user, "list", "nodes", "", "at the cluster scope")
+        }
         Component::Kubelet => format!(
             "\"Failed to ensure lease exists, will retry\" err=\"leases.coordination.k8s.io is forbidden: User \\\"{user}\\\" cannot get resource \\\"leases\\\" in API group \\\"coordination.k8s.io\\\" in the namespace \\\"kube-node-lease\\\"\""
         ),
@@ -99,6 +99,25 @@ pub fn forbidden(client: Component, user: &str) -> String {
             client.name()
         ),
     }
+}
+
+/// As [`forbidden`], for a request of kubectl's. `scope` is `at the cluster scope` or `in the namespace "..."`.
+#[must_use]
+pub fn kubectl_forbidden(
+    user: &str,
+    verb: &str,
+    resource: &str,
+    group: &str,
+    scope: &str,
+) -> String {
+    let full = if group.is_empty() {
+        resource.to_owned()
+    } else {
+        format!("{resource}.{group}")
+    };
+    format!(
+        "Error from server (Forbidden): {full} is forbidden: User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}"
+    )
 }
 
 /// A kubelet knows kube-apiserver and does not let it (`pkg/kubelet/server/server.go`), as kubectl shows it.
