@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::edge::ClientSide;
 use super::engine::{Call, Engine, EngineError, Model};
+use super::rbac::Requestor;
 use super::topology::ApiClient;
 use super::world::World;
 use crate::fs::MemoryTree;
@@ -163,9 +164,18 @@ impl ApiView<'_> {
             .files
             .client_config_of(kubeconfig, &MemoryTree::new())
             .map_err(ApiError)?;
+        let node = config
+            .credential
+            .as_ref()
+            .is_some_and(|shown| Requestor::of(&shown.certificate).is_node());
         let client = ApiClient {
             side: ClientSide {
-                component: Component::Admin,
+                // Nodes may read what kubeadm reads.
+                component: if node {
+                    Component::Kubelet
+                } else {
+                    Component::Admin
+                },
                 roots: Some(Arc::clone(&config.roots)),
                 credential: config.credential.clone(),
                 name: config.host.clone(),

@@ -86,6 +86,15 @@ impl Requestor {
     }
 }
 
+impl Requestor {
+    /// Whether the node authorizer takes it for a node.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        self.username.starts_with("system:node:")
+            && self.groups.iter().any(|group| group == "system:nodes")
+    }
+}
+
 impl RoleBinding {
     /// Whether it names this one.
     #[must_use]
@@ -139,10 +148,7 @@ impl World {
         let own = match component {
             Component::ControllerManager => who.username == "system:kube-controller-manager",
             Component::Scheduler => who.username == "system:kube-scheduler",
-            Component::Kubelet => {
-                who.username.starts_with("system:node:")
-                    && who.groups.iter().any(|group| group == "system:nodes")
-            }
+            Component::Kubelet => who.is_node(),
             _ => false,
         };
         own || self.allows(who, Permission::Everything)
@@ -151,11 +157,28 @@ impl World {
     /// Whether RBAC lets someone do something: a SubjectAccessReview. `system:masters` is not asked.
     #[must_use]
     pub fn allows(&self, who: &Requestor, permission: Permission) -> bool {
-        who.groups.iter().any(|group| group == "system:masters")
-            || self.role_bindings.values().any(|binding| {
-                permission.roles().contains(&binding.role.as_str()) && binding.names(who)
-            })
+        allows(&self.role_bindings, who, permission)
     }
+}
+
+fn allows(
+    bindings: &BTreeMap<String, RoleBinding>,
+    who: &Requestor,
+    permission: Permission,
+) -> bool {
+    who.groups.iter().any(|group| group == "system:masters")
+        || bindings.values().any(|binding| {
+            permission.roles().contains(&binding.role.as_str()) && binding.names(who)
+        })
+}
+
+/// Whether someone may read what kubeadm reads of a cluster: administrators, and nodes by
+/// `kubeadm:nodes-kubeadm-config` (`K/phases/uploadconfig`).
+pub(super) fn reads_configuration(
+    bindings: &BTreeMap<String, RoleBinding>,
+    who: &Requestor,
+) -> bool {
+    who.is_node() || allows(bindings, who, Permission::Everything)
 }
 
 #[cfg(test)]

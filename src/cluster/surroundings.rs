@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::files::{Credential, Roots};
+use super::rbac::{self, Requestor, RoleBinding};
 use super::topology::LOAD_BALANCER;
 use super::world::World;
 use crate::kubeadm::Version;
@@ -26,6 +27,8 @@ pub struct Surroundings {
     pub load_balancer: Option<(IpAddr, &'static str)>,
     /// Every machine.
     pub machines: Vec<MachineFacts>,
+    /// ClusterRoleBindings, by name.
+    pub role_bindings: BTreeMap<String, RoleBinding>,
     /// ConfigMaps in `kube-system`.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -74,6 +77,18 @@ pub enum Identity {
     },
     /// A client whose certificate was refused: 401.
     Refused,
+}
+
+impl Surroundings {
+    /// Whether RBAC lets someone read the cluster's configuration.
+    #[must_use]
+    pub fn lets_read(&self, name: &str, groups: &[String]) -> bool {
+        let who = Requestor {
+            username: name.to_owned(),
+            groups: groups.to_vec(),
+        };
+        rbac::reads_configuration(&self.role_bindings, &who)
+    }
 }
 
 impl ApiServer {
@@ -155,6 +170,7 @@ impl World {
                     version: node.version,
                 })
                 .collect(),
+            role_bindings: self.role_bindings.clone(),
             config_maps: self.config_maps.clone(),
         }
     }

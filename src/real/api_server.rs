@@ -354,9 +354,9 @@ fn answer(
         });
         return (201, review);
     }
-    if *identity == Identity::Anonymous {
+    if !surroundings.lets_read(name, &groups) {
         let message = format!(
-            "{} is forbidden: User \"system:anonymous\" cannot get resource",
+            "{} is forbidden: User {name:?} cannot get resource",
             request.path
         );
         return status(403, "Forbidden", &message);
