@@ -10,7 +10,7 @@ pub(super) fn look(world: &World, matcher: &Matcher) -> Seen {
             let seen = world
                 .edges
                 .iter()
-                .filter(|edge| edge.fresh != Outcome::Absent)
+                .filter(|edge| edge.fresh != Outcome::Absent && world.unseen(edge.id).is_none())
                 .map(|edge| judge(world, edge, Connection::Fresh, *is, None))
                 .collect();
             all(seen, "edges of the cluster")

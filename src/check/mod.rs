@@ -1,5 +1,6 @@
 //! Expectations: whether a world is as a scenario says.
 
+mod blind;
 mod certificates;
 mod edges;
 pub mod explain;
@@ -11,6 +12,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
+pub use blind::blind;
 pub use certificates::certificate_path;
 pub use select::{select, targets};
 

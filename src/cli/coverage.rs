@@ -107,6 +107,7 @@ fn play_all(picked: &[Picked<'_>], backends: &[BackendArg]) -> Result<Tallies, S
         let word = match stage {
             Stage::Sim => "sim",
             Stage::Kubeadm(_) => "kubeadm",
+            Stage::Kind(_) => "kind",
         };
         let tally = tallies
             .entry((picked.scenario.name.clone(), word))

@@ -11,6 +11,7 @@ mod files;
 mod forecast;
 mod import;
 mod init;
+mod kind;
 mod kubeadm;
 mod lint;
 mod list;
@@ -79,6 +80,11 @@ enum Command {
     Kubeadm(kubeadm::KubeadmArgs),
     /// Run any command at another time, or move a running process.
     Warp(warp::WarpArgs),
+    /// Remove containers and networks that a certdrill left behind.
+    Clean(kind::CleanArgs),
+    /// What runs inside the nodes of a real cluster.
+    #[command(hide = true)]
+    NodeAgent,
     /// The configuration file.
     #[command(subcommand)]
     Config(config::Action),
@@ -92,6 +98,10 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(internal_error));
+    // In the place of runc, in a node of a real cluster.
+    if let Some(code) = warp::in_the_place_of_runc() {
+        return code;
+    }
     let config = match config::Config::of_this_directory() {
         Ok(config) => config,
         Err(message) => {
@@ -144,6 +154,8 @@ pub fn main() -> ExitCode {
         Command::Kubeadm(args) => return on_a_tree(args),
         // The exit code is the command's own.
         Command::Warp(args) => return warp::run(args, output),
+        Command::Clean(args) => kind::clean_up(args, &mut output),
+        Command::NodeAgent => return kind::node_agent(),
     };
     output.finish(exit).into()
 }

@@ -155,8 +155,7 @@ pub(super) fn all(
 fn one(planned: &Planned<'_>, options: Options) -> Played {
     let play = || {
         let play_options = PlayOptions { seed: options.seed };
-        let engine = planned.stage.engine();
-        crate::run::play_with(planned.picked.scenario, &play_options, engine)
+        planned.stage.play(planned.picked.scenario, &play_options)
     };
     let run = play();
     // A real process is repeated, not reproduced.

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::reports::ReportArgs;
+use super::kind::KindArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output, reports};
 use crate::report::human::{self, Layout};
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
+    #[command(flatten)]
+    kind: KindArgs,
     #[command(flatten)]
     reports: ReportArgs,
     /// Play everything twice and compare the traces.
@@ -90,10 +93,6 @@ const INTERRUPTED: &str = "it was interrupted";
 
 /// Plays what is selected.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
-    if args.backend == Some(BackendArg::Kind) {
-        output::complain(&format!("error: {NO_KIND}"));
-        return Exit::Infrastructure;
-    }
     let files = match args.selection.load() {
         Ok(files) => files,
         Err(exit) => return exit,
@@ -182,7 +181,8 @@ fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotP
             )),
             // What is missing is told by the run itself: it was asked for.
             Some(BackendArg::Kubeadm) => Ok(Stage::Kubeadm(engines.clone())),
-            Some(_) => Ok(Stage::Sim),
+            Some(BackendArg::Kind) => Ok(Stage::Kind(args.kind.options())),
+            Some(BackendArg::Sim) => Ok(Stage::Sim),
             None if can(Backend::Sim) => Ok(Stage::Sim),
             None if can(Backend::Kubeadm) => match stage::lacks(picked.scenario, &engines) {
                 None => Ok(Stage::Kubeadm(engines.clone())),

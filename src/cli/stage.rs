@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 
 use crate::cluster::{Engine, Model};
 use crate::kubeadm::Version;
 use crate::real::engines::Engines;
+use crate::real::kind::Kind;
 use crate::real::kubeadm::Binary;
 use crate::real::scratch::Interrupt;
 use crate::real::{scratch, site};
+use crate::run::{PlayOptions, Run};
 use crate::scenario::{Action, Backend, Scenario};
 
 /// A backend, as it is named on the command line.
@@ -55,13 +58,31 @@ pub(super) enum Stage {
     Sim,
     /// With real kubeadm binaries.
     Kubeadm(Engines),
+    /// On a real cluster in node containers.
+    Kind(crate::real::kind::Options),
 }
 
 impl Stage {
+    /// Plays a scenario there.
+    pub(super) fn play(&self, scenario: &Scenario, options: &PlayOptions) -> Run {
+        /// Clusters have fixed addresses: one at a time.
+        static ONE: Mutex<()> = Mutex::new(());
+        match self {
+            Stage::Kind(kind) => {
+                let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+                let cluster = Kind::new(kind.clone(), scenario.cluster.start);
+                crate::run::play_really(scenario, options, Box::new(cluster))
+            }
+            Stage::Sim | Stage::Kubeadm(_) => {
+                crate::run::play_with(scenario, options, self.engine())
+            }
+        }
+    }
+
     /// What executes kubeadm there.
     pub(super) fn engine(&self) -> Box<dyn Engine> {
         match self {
-            Stage::Sim => Box::new(Model),
+            Stage::Sim | Stage::Kind(_) => Box::new(Model),
             Stage::Kubeadm(engines) => {
                 let binary = Binary::new(engines.clone());
                 Box::new(match std::env::current_exe() {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
-use super::stage::{self, BackendArg, NO_KIND, Stage};
+use super::kind::KindArgs;
+use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output, reports};
 use crate::report::html::{self, Item};
 use crate::report::{Case, RunTrace};
@@ -47,6 +48,8 @@ pub(super) struct Args {
     /// Write a page with the timelines of both sides: one file that needs no network.
     #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_HTML")]
     report_html: Option<PathBuf>,
+    #[command(flatten)]
+    kind: KindArgs,
     /// Show every difference and the numbers of each run.
     #[arg(long, short, env = "CERTDRILL_VERBOSE")]
     verbose: bool,
@@ -83,10 +86,6 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain("error: --between takes two backends, for example sim,kubeadm");
         return Exit::Usage;
     };
-    if [first, second].contains(&BackendArg::Kind) {
-        output::complain(&format!("error: {NO_KIND}"));
-        return Exit::Infrastructure;
-    }
     let stages = match stages(args, first, second) {
         Ok(stages) => stages,
         Err(message) => {
@@ -220,9 +219,11 @@ fn stages(
     }
     // One binary for two sides stands for the second: the first is what the scenario names.
     let mut skip = takers.saturating_sub(args.engine.len());
-    Ok(sides.map(|takes| {
-        if !takes {
-            return Stage::Sim;
+    Ok([first, second].map(|side| {
+        match side {
+            BackendArg::Sim => return Stage::Sim,
+            BackendArg::Kind => return Stage::Kind(args.kind.options()),
+            BackendArg::Kubeadm => {}
         }
         if skip > 0 {
             skip -= 1;

@@ -3,12 +3,16 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, Subcommand};
 
 use super::Exit;
 use super::output::{Output, complain};
+use crate::real::warp::clock_file::ClockFile;
+use crate::real::warp::node::{Move, move_node};
+use crate::real::warp::runc;
 use crate::real::warp::{self, Ending, Findings, Offsets, Trace, WarpError};
 use crate::time::{SignedDuration, Timestamp, shift, span};
 
@@ -52,12 +56,22 @@ pub(super) struct WarpArgs {
 #[derive(Debug, Args)]
 #[group(skip)]
 struct When {
+    /// Take the time from a file that says how far the wall clock is ahead ("wall +370d"), at each program that
+    /// begins: `warp move` moves the file and what was started by it
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["at", "offset", "timers", "freeze"],
+        env = "CERTDRILL_CLOCK"
+    )]
+    clock: Option<PathBuf>,
+
     /// The time it is when it starts: 2027-11-24T12:00:00Z, or 2027-11-24 for midnight UTC
     #[arg(
         long,
         value_name = "TIME",
         value_parser = parse_time,
-        required_unless_present = "offset",
+        required_unless_present_any = ["offset", "clock"],
         conflicts_with = "offset",
         env = "CERTDRILL_AT"
     )]
@@ -90,6 +104,24 @@ enum Action {
         pids: Pids,
         #[command(flatten)]
         when: When,
+    },
+    /// Move everything that was started by a clock file, and the file: a whole node, in a container
+    Move {
+        /// The clock file.
+        #[arg(long, value_name = "FILE", env = "CERTDRILL_CLOCK")]
+        clock: PathBuf,
+        /// How far: +10d, -3h.
+        #[arg(long, value_name = "SPAN", value_parser = span::parse, allow_hyphen_values = true, env = "CERTDRILL_BY")]
+        by: SignedDuration,
+        /// Move the clock that timers run on by as much, as if the time had passed.
+        #[arg(long, env = "CERTDRILL_TIMERS")]
+        timers: bool,
+        /// Names of processes whose timers stay, as `ps -o comm` shows them.
+        #[arg(long, value_name = "NAME", value_delimiter = ',', env = "CERTDRILL_WALL_ONLY_FOR")]
+        wall_only_for: Vec<String>,
+        /// Names of processes to be moved although nothing started them warped.
+        #[arg(long, value_name = "NAME", value_delimiter = ',', env = "CERTDRILL_ALSO")]
+        also: Vec<String>,
     },
     /// Tell how far the clocks of running processes are shifted
     Show {
@@ -129,6 +161,21 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl When {
+    /// Which time a command gets.
+    fn begin(&self) -> warp::When {
+        if let Some(clock) = &self.clock {
+            return warp::When::By(ClockFile::new(clock));
+        }
+        let wall = self.wall();
+        warp::When::At(if self.freeze {
+            Offsets::still_at(shift(warp::machine_time(), wall))
+        } else if self.timers {
+            Offsets::all(wall)
+        } else {
+            Offsets::wall(wall)
+        })
+    }
+
     fn wall(&self) -> SignedDuration {
         self.offset.unwrap_or_else(|| {
             self.at
@@ -147,6 +194,22 @@ pub(super) fn run(args: &WarpArgs, mut output: Output) -> ExitCode {
         },
         Some(Action::Set { pids, when }) => set(&pids.pids, when),
         Some(Action::Show { pids }) => show(&pids.pids, &mut output),
+        Some(Action::Move {
+            clock,
+            by,
+            timers,
+            wall_only_for,
+            also,
+        }) => {
+            let how = Move {
+                by: *by,
+                timers: *timers,
+                wall_only: wall_only_for.clone(),
+                also: also.clone(),
+            };
+            move_node(&ClockFile::new(clock), &how)
+                .map(|count| output.text(&format!("moved {count} processes\n")))
+        }
     };
     match result {
         Ok(()) => output.finish(Exit::Success).into(),
@@ -154,15 +217,31 @@ pub(super) fn run(args: &WarpArgs, mut output: Output) -> ExitCode {
     }
 }
 
+/// Does runc's work where certdrill was started under that name.
+pub(super) fn in_the_place_of_runc() -> Option<ExitCode> {
+    let mut args = std::env::args_os();
+    let name = args.next()?;
+    if std::path::Path::new(&name).file_name()? != "runc" {
+        return None;
+    }
+    let args: Vec<OsString> = args.collect();
+    Some(match runc::instead(&args) {
+        Ok(status) => {
+            use std::os::unix::process::ExitStatusExt as _;
+            match status.signal() {
+                Some(signal) => warp::die_by(signal),
+                None => ExitCode::from(status.code().map_or(1, |code| code as u8)),
+            }
+        }
+        Err(error) => {
+            refuse(&error);
+            ExitCode::FAILURE
+        }
+    })
+}
+
 fn start(args: &WarpArgs) -> Result<ExitCode, WarpError> {
-    let wall = args.when.wall();
-    let offsets = if args.when.freeze {
-        Offsets::still_at(shift(warp::machine_time(), wall))
-    } else if args.when.timers {
-        Offsets::all(wall)
-    } else {
-        Offsets::wall(wall)
-    };
+    let when = args.when.begin();
     let trace = match (args.follow, args.check) {
         (false, false) => Trace::Nothing,
         (true, false) => Trace::Follow,
@@ -173,7 +252,7 @@ fn start(args: &WarpArgs) -> Result<ExitCode, WarpError> {
     let mut words = args.command.iter();
     let mut command = Command::new(words.next().map_or_else(OsString::new, OsString::clone));
     command.args(words);
-    let (ending, findings) = warp::run(&mut command, offsets, trace)?;
+    let (ending, findings) = warp::run(&mut command, &when, trace)?;
     let trusted = tell(&findings, trace);
     match ending {
         _ if !trusted => Ok(Exit::Infrastructure.into()),

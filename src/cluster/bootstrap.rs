@@ -74,7 +74,11 @@ impl World {
     /// When a command fails or a component does not come up.
     pub fn create_cluster(&mut self) -> Result<(), ClusterError> {
         self.setting_up = true;
-        let made = self.init_and_join();
+        let made = if self.is_real() {
+            self.create_really()
+        } else {
+            self.init_and_join()
+        };
         self.setting_up = false;
         made?;
         let workers = self.nodes.iter().filter(|node| !node.control_plane).count();
@@ -383,6 +387,23 @@ impl World {
             controller_manager_args: &self.spec.controller_manager_args,
         };
         manifests::static_pod(component, version, facts)
+    }
+
+    /// What a real machine is made from.
+    pub(super) fn plan(&self, node: usize) -> Result<super::NodePlan, ClusterError> {
+        let machine = &self.nodes[node];
+        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
+        Ok(super::NodePlan {
+            name: machine.name.clone(),
+            address: machine.address,
+            control_plane: machine.control_plane,
+            version: machine.version,
+            endpoint: self.endpoint(),
+            load_balancer: (control_planes > 1)
+                .then_some((super::surroundings::LOAD_BALANCER_ADDRESS, LOAD_BALANCER)),
+            certificates_dir: machine.certificates_dir.clone(),
+            configuration: self.configuration(node)?,
+        })
     }
 
     fn endpoint(&self) -> String {

@@ -47,6 +47,11 @@ impl Clock {
         self.ticks = self.ticks.max(ticks);
     }
 
+    /// Takes over what a real clock shows. Timers there are not followed one by one.
+    pub fn set(&mut self, now: Timestamp) {
+        self.ticks = self.ticks_at(now);
+    }
+
     /// Steps every wall clock.
     pub fn step(&mut self, by: SignedDuration) {
         self.stepped = self.stepped.saturating_add(by);

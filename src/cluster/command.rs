@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::edge::ClientSide;
 use super::engine::{Call, Engine, EngineError, Model};
 use super::rbac::Requestor;
+use super::reality::Reality;
 use super::topology::ApiClient;
 use super::world::World;
 use crate::fs::MemoryTree;
@@ -31,11 +32,28 @@ impl World {
 
     /// Runs a shell script on a node, where the engine can. `file` is the scenario it stands in.
     pub fn exec(&mut self, node: usize, script: &str, file: &str) -> CommandOutput {
-        let output = self
-            .with_engine(node, |engine, call| engine.exec(call, script, file))
-            .unwrap_or_else(not_run);
+        let output = if self.is_real() {
+            let command = ["sh", "-c", script].map(str::to_owned);
+            self.run_really(|reality| reality.run(node, &command))
+        } else {
+            self.with_engine(node, |engine, call| engine.exec(call, script, file))
+                .unwrap_or_else(not_run)
+        };
         self.command_ran(node, "sh", script.trim(), &output);
         output
+    }
+
+    /// Has something run on a real machine, whose files it may change.
+    pub(super) fn run_really(
+        &mut self,
+        run: impl FnOnce(&mut dyn Reality) -> Result<CommandOutput, EngineError>,
+    ) -> CommandOutput {
+        self.write_to_reality();
+        let output = self.really(run);
+        if output.is_some() {
+            self.look_at_reality(false);
+        }
+        output.unwrap_or_else(|| not_run("it could not be run".to_owned()))
     }
 
     /// Writes a command down and lets the second pass that it takes.
@@ -77,6 +95,10 @@ impl World {
     }
 
     pub(super) fn run_engine(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        if self.is_real() {
+            let version = self.nodes[node].version;
+            return self.run_really(|reality| reality.kubeadm(node, version, args));
+        }
         self.with_engine(node, |engine, call| engine.run(call, args))
             .unwrap_or_else(not_run)
     }

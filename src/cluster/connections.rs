@@ -28,7 +28,7 @@ impl World {
         changed
     }
 
-    fn report_edge(&mut self, index: usize, fresh: &Outcome) {
+    pub(super) fn report_edge(&mut self, index: usize, fresh: &Outcome) {
         let id = self.edges[index].id;
         let name = self.edge_name(id);
         let was = self.edges[index].fresh.class().0;

@@ -25,6 +25,7 @@ mod port10250;
 mod random;
 mod rbac;
 mod rebuild;
+mod reality;
 mod redate;
 mod settle;
 mod shown;
@@ -48,6 +49,9 @@ pub use node::{
     STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
+pub use reality::{
+    Answer, ApiPicture, FileChange, Look, NodePicture, NodePlan, Picture, Reality, Seen as ProcessSeen,
+};
 pub use rebuild::Found;
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};
 pub use upgrade::{UpgradeOptions, upgrade_line};

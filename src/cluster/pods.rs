@@ -72,6 +72,10 @@ impl World {
     /// Ends a static Pod's process at once: `crictl stop`, SIGKILL, or an exit of its own. A running kubelet
     /// starts it again.
     pub fn kill_pod(&mut self, node: usize, component: Component) {
+        if self.is_real() {
+            self.really(|reality| reality.end_process(node, component));
+            return;
+        }
         let Some(pod) = self.nodes[node].pods.get_mut(&component) else {
             return;
         };

@@ -16,7 +16,7 @@ use crate::scenario::Component;
 use crate::time::Timestamp;
 
 /// The address the load balancer's name stands for.
-const LOAD_BALANCER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+pub(super) const LOAD_BALANCER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
 /// Everything a command on one node can reach.
 #[derive(Debug, Clone)]

@@ -56,6 +56,9 @@ impl World {
         let before = self.nodes[node].version;
         // The kubeadm package of the new version is installed first, as the documentation asks.
         self.nodes[node].version = options.to;
+        if self.is_real() {
+            return self.upgrade_really(node, &command, options.to);
+        }
         if self.backend() != "sim" {
             // It needs a live kubelet to wait for, and that is simulated here.
             let text = format!(
@@ -109,6 +112,14 @@ impl World {
         }
         self.nodes[node].last_output = Some(output.clone());
         self.touched();
+        output
+    }
+
+    /// The real command, with the real kubeadm of the new version.
+    fn upgrade_really(&mut self, node: usize, command: &str, to: Version) -> CommandOutput {
+        let args: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let output = self.run_really(|reality| reality.kubeadm(node, to, &args));
+        self.command_ran(node, "kubeadm", command, &output);
         output
     }
 

@@ -124,9 +124,14 @@ pub struct World {
     /// The cleaner's last look that was played.
     pub(super) cleaned_at: Option<Timestamp>,
     watcher: Option<Watcher>,
+    /// Somebody wants to look while time passes, not only afterwards: a real walk makes stops then.
+    pub(super) watched: bool,
     /// What reports were told of the state.
     pub(super) ledger: Ledger,
     probe: Option<Probe>,
+    /// The real cluster behind this world, and what is known of it.
+    pub(super) reality: Option<Box<dyn super::reality::Reality>>,
+    pub(super) known: super::reality::Known,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
 }
@@ -263,9 +268,12 @@ impl World {
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
             watcher: None,
+            watched: false,
             ledger: Ledger::default(),
             probe: None,
             setting_up: false,
+            reality: None,
+            known: super::reality::Known::default(),
             spec,
         }
     }
@@ -273,12 +281,20 @@ impl World {
     /// The backend's name in traces.
     #[must_use]
     pub fn backend(&self) -> &'static str {
-        self.engine.backend()
+        match &self.reality {
+            Some(reality) => reality.name(),
+            None => self.engine.backend(),
+        }
     }
 
     /// Has something look at the world after every event from now on.
     pub fn watch(&mut self, watcher: impl FnMut(&mut World) + 'static) {
         self.watcher = Some(Watcher(Box::new(watcher)));
+    }
+
+    /// Has a real walk make stops at which the world is looked at.
+    pub fn stop_for_looks(&mut self, wanted: bool) {
+        self.watched = wanted;
     }
 
     /// Has something look at the world once, when true time reaches an instant.
@@ -323,18 +339,26 @@ impl World {
     /// Lets time pass for everything that runs: the movement `walk`.
     pub fn walk(&mut self, span: SignedDuration) {
         let target = shift(self.clock.ticks(), span);
+        if self.is_real() {
+            self.live_until(target, |_| false, false);
+            return;
+        }
         self.run_until(target, |_| false);
     }
 
     /// Lets time pass until something is so, at most for `limit`. Says whether it became so.
     pub fn wait(&mut self, limit: SignedDuration, done: impl FnMut(&World) -> bool) -> bool {
         let target = shift(self.clock.ticks(), limit);
+        if self.is_real() {
+            return self.live_until(target, done, true);
+        }
         self.run_until(target, done)
     }
 
     /// Steps every wall clock; timers do not notice: the movements `jump` and `stepBack`.
     pub fn step_clocks(&mut self, by: SignedDuration) {
         self.catch_up();
+        self.really(|reality| reality.step(by));
         self.clock.step(by);
         let what = if by.is_negative() { "back" } else { "forward" };
         let text = format!(
@@ -355,6 +379,7 @@ impl World {
     /// Sets how far a node's wall clock is ahead of true time: the movement `skew`.
     pub fn skew(&mut self, node: usize, offset: SignedDuration) {
         self.nodes[node].offset = offset;
+        self.really(|reality| reality.skew(node, offset));
         let text = format!(
             "its wall clock is {} {} true time from now on",
             crate::time::span::display(offset.abs()),
@@ -386,6 +411,10 @@ impl World {
             None,
         );
         self.nodes[node].powered = false;
+        if self.is_real() {
+            self.really(|reality| reality.power(node, false));
+            return;
+        }
         self.nodes[node].kubelet.state = super::node::KubeletState::Stopped;
         self.nodes[node].kubelet.id = 0;
         for pod in self.nodes[node].pods.values_mut() {
@@ -407,6 +436,10 @@ impl World {
             None,
         );
         self.nodes[node].powered = true;
+        if self.is_real() {
+            self.really(|reality| reality.power(node, true));
+            return;
+        }
         self.start_kubelet(node);
         self.settle();
     }
@@ -498,7 +531,7 @@ impl World {
         done(self)
     }
 
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         if let Some(mut watcher) = self.watcher.take() {
             (watcher.0)(self);
             self.watcher = Some(watcher);

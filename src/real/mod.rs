@@ -3,6 +3,8 @@
 pub mod api_server;
 pub mod dir;
 pub mod engines;
+#[cfg(target_os = "linux")]
+pub mod kind;
 pub mod kubeadm;
 pub mod scratch;
 mod script;

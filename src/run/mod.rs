@@ -13,10 +13,11 @@ mod watch;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use player::Stage;
 use trace::{Record, Verdict};
 
 use crate::check::explain::{Explanation, Subject, explain};
-use crate::cluster::{Engine, Mechanism, Model};
+use crate::cluster::{Engine, Mechanism, Model, Reality};
 use crate::scenario::Scenario;
 use crate::time::Timestamp;
 
@@ -63,7 +64,7 @@ pub fn ask(
     at: Option<Timestamp>,
     subject: &Subject,
 ) -> Asked {
-    let mut player = player::Player::new(scenario, options.seed, Box::new(Model));
+    let mut player = player::Player::new(scenario, options.seed, Stage::Simulated(Box::new(Model)));
     let seen = Rc::new(RefCell::new(None));
     if let Some(at) = at {
         let (seen, subject) = (Rc::clone(&seen), subject.clone());
@@ -86,7 +87,7 @@ pub fn ask(
 /// Plays one variant of a scenario in a world that lacks a mechanism. For tests: the scenario must fail.
 #[must_use]
 pub fn play_without(scenario: &Scenario, options: &PlayOptions, mechanism: Mechanism) -> Run {
-    let mut player = player::Player::new(scenario, options.seed, Box::new(Model));
+    let mut player = player::Player::new(scenario, options.seed, Stage::Simulated(Box::new(Model)));
     player.world.disable(mechanism);
     player.play()
 }
@@ -94,5 +95,11 @@ pub fn play_without(scenario: &Scenario, options: &PlayOptions, mechanism: Mecha
 /// Plays one variant of a scenario in a simulated world whose kubeadm is `engine`.
 #[must_use]
 pub fn play_with(scenario: &Scenario, options: &PlayOptions, engine: Box<dyn Engine>) -> Run {
-    player::Player::new(scenario, options.seed, engine).play()
+    player::Player::new(scenario, options.seed, Stage::Simulated(engine)).play()
+}
+
+/// Plays one variant of a scenario on a real cluster.
+#[must_use]
+pub fn play_really(scenario: &Scenario, options: &PlayOptions, reality: Box<dyn Reality>) -> Run {
+    player::Player::new(scenario, options.seed, Stage::Real(reality)).play()
 }

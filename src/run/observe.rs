@@ -183,11 +183,33 @@ impl Fact {
     }
 }
 
+impl Fact {
+    fn hidden(kind: &'static str, subject: String, aspect: &'static str, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        Self {
+            kind,
+            subject,
+            aspect,
+            value: Value::Unobservable { reason },
+        }
+    }
+}
+
 fn edges(world: &World, facts: &mut Vec<Fact>) {
     for edge in &world.edges {
         let subject = world.edge_name(edge.id);
-        let fresh = state_of(&edge.fresh);
-        facts.push(Fact::exact("edge", subject.clone(), "fresh", fresh));
+        match world.unseen(edge.id) {
+            None => {
+                let fresh = state_of(&edge.fresh);
+                facts.push(Fact::exact("edge", subject.clone(), "fresh", fresh));
+            }
+            Some(reason) => facts.push(Fact::hidden("edge", subject.clone(), "fresh", reason)),
+        }
+        if world.is_real() {
+            let reason = "nobody sees into the open connection of a process";
+            facts.push(Fact::hidden("edge", subject, "held", reason));
+            continue;
+        }
         let held = match &edge.held {
             None => json!("absent"),
             Some(held) => match &held.failure {

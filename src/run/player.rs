@@ -9,9 +9,17 @@ use super::observe::Observer;
 use super::trace::{Entry, FORMAT, Header, StepEntry, Verdict, VerdictEntry};
 use super::watch::Watch;
 use crate::check::{Seen, invariants};
-use crate::cluster::{Engine, EngineError, Spec, World};
+use crate::cluster::{Engine, EngineError, Reality, Spec, World};
 use crate::kubeadm;
 use crate::scenario::{Action, Expectation, Scenario};
+
+/// What a scenario is played on.
+pub(super) enum Stage {
+    /// A simulated world, with something that runs kubeadm.
+    Simulated(Box<dyn Engine>),
+    /// A real cluster.
+    Real(Box<dyn Reality>),
+}
 
 pub(super) struct Player<'a> {
     pub scenario: &'a Scenario,
@@ -21,7 +29,7 @@ pub(super) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub fn new(scenario: &'a Scenario, seed: u64, engine: Box<dyn Engine>) -> Self {
+    pub fn new(scenario: &'a Scenario, seed: u64, stage: Stage) -> Self {
         let cluster = &scenario.cluster;
         let spec = Spec {
             version: cluster.version,
@@ -38,7 +46,15 @@ impl<'a> Player<'a> {
             serving_approver: cluster.serving_approver,
             seed,
         };
-        let world = World::with(spec, engine);
+        let mut world = match stage {
+            Stage::Simulated(engine) => World::with(spec, engine),
+            Stage::Real(reality) => World::real(spec, reality),
+        };
+        world.stop_for_looks(
+            !(scenario.always.is_empty()
+                && scenario.eventually.is_empty()
+                && scenario.sometimes.is_empty()),
+        );
         Self {
             scenario,
             watch: Rc::new(RefCell::new(Watch::new(scenario))),
@@ -101,6 +117,7 @@ impl<'a> Player<'a> {
             self.watch.borrow_mut().begin(step);
             let before = renews(&step.action).then(|| invariants::identities(&self.world));
             let taken = self.take(step);
+            self.world.refresh();
             if let Some(before) = before {
                 self.watch.borrow_mut().renewed(&mut self.world, &before);
             }
@@ -134,12 +151,22 @@ impl<'a> Player<'a> {
 
     /// Judges an expectation of a step.
     pub fn expect(&mut self, expectation: &Expectation) {
+        if self.passes_over(expectation) {
+            return;
+        }
         let seen = self.watch.borrow().look(&mut self.world, expectation);
         self.judge(expectation, "expect", seen);
     }
 
+    fn passes_over(&mut self, expectation: &Expectation) -> bool {
+        self.watch.borrow().pass_over(&mut self.world, expectation)
+    }
+
     /// Judges a negative control: the expectation must not hold, for the reason that is given.
     pub fn expect_failure(&mut self, expectation: &Expectation, because: Option<&str>) {
+        if self.passes_over(expectation) {
+            return;
+        }
         let seen = self.watch.borrow().look(&mut self.world, expectation);
         let named = because.is_none_or(|text| seen.seen.contains(text));
         let negated = Seen {

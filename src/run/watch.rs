@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::trace::{Entry, Judgement};
+use super::trace::{Entry, EventKind, Judgement, Weight};
 use crate::check::invariants::{self, Identity, Invariants};
-use crate::check::{Marks, Seen, look};
+use crate::check::{Marks, Seen, blind, look};
 use crate::cluster::World;
 use crate::scenario::{Action, Expectation, Invariant, Matcher, Position, Scenario, Step};
 use crate::time::{Timestamp, shift};
@@ -108,13 +108,23 @@ impl Watch {
         look(world, &expectation.matcher, &self.marks)
     }
 
+    /// Says that an expectation cannot be judged here, where that is so.
+    pub fn pass_over(&self, world: &mut World, expectation: &Expectation) -> bool {
+        let Some(reason) = blind(world, &expectation.matcher) else {
+            return false;
+        };
+        let text = format!("line {}: not judged: {reason}", expectation.at.line);
+        world.record(EventKind::Note, Weight::Normal, None, "note", text, None);
+        true
+    }
+
     /// Looks once. An `always` that fails is judged and not looked at again.
     pub fn follow(&mut self, world: &mut World) {
         let broken = self.invariants.follow(world);
         self.report(world, broken);
         for expectation in std::mem::take(&mut self.always) {
             let seen = self.look(world, &expectation);
-            if seen.holds {
+            if seen.holds || blind(world, &expectation.matcher).is_some() {
                 self.always.push(expectation);
             } else {
                 self.judge(world, &expectation, "always", seen, None);
@@ -123,7 +133,9 @@ impl Watch {
         let now = world.now();
         for (expectation, deadline) in std::mem::take(&mut self.eventually) {
             let seen = self.look(world, &expectation);
-            if now > deadline {
+            if blind(world, &expectation.matcher).is_some() {
+                self.eventually.push((expectation, deadline));
+            } else if now > deadline {
                 let note = format!("it did not hold before {deadline}");
                 let late = Seen {
                     holds: false,
@@ -144,10 +156,16 @@ impl Watch {
     /// The scenario is over: judges what is left.
     pub fn close(&mut self, world: &mut World) {
         for expectation in std::mem::take(&mut self.always) {
+            if self.pass_over(world, &expectation) {
+                continue;
+            }
             let seen = self.look(world, &expectation);
             self.judge(world, &expectation, "always", seen, None);
         }
         for (expectation, _) in std::mem::take(&mut self.eventually) {
+            if self.pass_over(world, &expectation) {
+                continue;
+            }
             let seen = self.look(world, &expectation);
             let never = Seen {
                 holds: false,
@@ -157,6 +175,9 @@ impl Watch {
             self.judge(world, &expectation, "eventually", never, note);
         }
         for (expectation, held) in std::mem::take(&mut self.sometimes) {
+            if !held && self.pass_over(world, &expectation) {
+                continue;
+            }
             let seen = self.look(world, &expectation);
             let note = (!held).then_some("it held at no moment of this run");
             self.judge(

@@ -35,6 +35,9 @@ const RESTART_AFTER: SignedDuration = SignedDuration::from_secs(10);
 impl World {
     /// Starts a node's kubelet; says whether it runs.
     pub fn start_kubelet(&mut self, node: usize) -> bool {
+        if self.is_real() {
+            return self.really(|reality| reality.kubelet(node, true)).is_some();
+        }
         let id = self.process_number();
         let name = self.nodes[node].name.clone();
         let subject = format!("kubelet@{name}");
@@ -80,6 +83,10 @@ impl World {
 
     /// Stops a node's kubelet; its containers keep running.
     pub fn stop_kubelet(&mut self, node: usize) {
+        if self.is_real() {
+            self.really(|reality| reality.kubelet(node, false));
+            return;
+        }
         let kubelet = &mut self.nodes[node].kubelet;
         if kubelet.state == KubeletState::Stopped {
             return;

@@ -7,14 +7,14 @@
 
 use std::process::{Child, Command};
 
-use super::{Ending, Findings, Offsets, Trace, WarpError};
+use super::{Ending, Findings, Offsets, Trace, WarpError, When};
 use crate::time::Timestamp;
 
 pub(super) fn spawn(_: &mut Command, _: Offsets) -> Result<Child, WarpError> {
     Err(WarpError::Platform)
 }
 
-pub(super) fn run(_: &mut Command, _: Offsets, _: Trace) -> Result<(Ending, Findings), WarpError> {
+pub(super) fn run(_: &mut Command, _: &When, _: Trace) -> Result<(Ending, Findings), WarpError> {
     Err(WarpError::Platform)
 }
 
@@ -22,7 +22,15 @@ pub(super) fn die_by(signal: i32) -> ! {
     std::process::exit(128 + signal)
 }
 
-pub(super) fn set_all(_: &[u32], _: &(dyn Fn(Offsets) -> Offsets + Sync)) -> Result<(), WarpError> {
+pub(super) fn set_all(_: &[u32], _: &(dyn Fn(u32, Offsets) -> Offsets + Sync)) -> Result<(), WarpError> {
+    Err(WarpError::Platform)
+}
+
+pub(super) fn at_next_program(
+    _: u32,
+    _: &mut Command,
+    _: &When,
+) -> Result<std::process::ExitStatus, WarpError> {
     Err(WarpError::Platform)
 }
 

@@ -99,6 +99,19 @@ pub enum WarpError {
         tid: i32,
     },
 
+    /// A clock file cannot be used.
+    #[error("the clock file {}: {what}", path.display())]
+    Clock {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        what: String,
+    },
+
+    /// A container could not be started at its node's time.
+    #[error("a container cannot be started at its node's time: {0}")]
+    Container(String),
+
     /// A system call failed for which there is no better word.
     #[error("cannot {what} process {pid}")]
     System {
@@ -140,6 +153,8 @@ impl WarpError {
             Self::Stuck { .. } => {
                 "try again when it does not wait for a device or for a child that was just forked"
             }
+            Self::Clock { .. } => "write it with: echo 'wall +370d' > FILE",
+            Self::Container(_) => "look at the container runtime's log",
             Self::System { .. } => "see whether the process still runs, then try again",
             Self::Platform => "run certdrill in a Linux virtual machine or container",
         }

@@ -16,11 +16,15 @@ mod tests;
 mod trace;
 mod vdso;
 
+mod next_program;
+
+pub(in crate::real::warp) use next_program::at_next_program;
+
 use std::process::{Child, Command};
 
 use nix::libc;
 
-use super::{Ending, Findings, Offsets, Trace, WarpError};
+use super::{Ending, Findings, Offsets, Trace, WarpError, When};
 use crate::time::{SignedDuration, Timestamp};
 
 use find::Found;
@@ -44,7 +48,7 @@ pub(super) fn show(pid: u32) -> Result<Option<Offsets>, WarpError> {
 
 pub(super) fn set_all(
     pids: &[u32],
-    choose: &(dyn Fn(Offsets) -> Offsets + Sync),
+    choose: &(dyn Fn(u32, Offsets) -> Offsets + Sync),
 ) -> Result<(), WarpError> {
     let mut pids = pids.to_vec();
     pids.sort_unstable();
@@ -61,7 +65,7 @@ pub(super) fn set_all(
 /// Stops all, looks at all, and only then changes the first one.
 fn set_stopped(
     pids: &[u32],
-    choose: &(dyn Fn(Offsets) -> Offsets + Sync),
+    choose: &(dyn Fn(u32, Offsets) -> Offsets + Sync),
 ) -> Result<(), WarpError> {
     let stopped: Vec<stop::Stopped> = pids
         .iter()
@@ -76,7 +80,7 @@ fn set_stopped(
             State::Warped { offsets, .. } => Offsets::from_nanoseconds(offsets),
             State::OtherLayout(layout) => return Err(WarpError::Layout { pid, layout }),
         };
-        let after = choose(before);
+        let after = choose(pid, before);
         if after.timers < before.timers {
             let by = before.timers.saturating_sub(after.timers);
             return Err(WarpError::Backwards { pid, by });

@@ -17,8 +17,11 @@
 //! the patched code was tried, under qemu.
 //! Elsewhere every function returns [`WarpError::Platform`].
 
+pub mod clock_file;
 mod error;
+pub mod node;
 mod offsets;
+pub mod runc;
 
 #[cfg(all(
     target_os = "linux",
@@ -37,10 +40,34 @@ mod platform;
 
 use std::process::{Child, Command};
 
+use clock_file::{ClockFile, Locked};
 pub use error::WarpError;
 pub use offsets::Offsets;
 
 use crate::time::Timestamp;
+
+/// Which time a command gets.
+#[derive(Debug, Clone)]
+pub enum When {
+    /// This one.
+    At(Offsets),
+    /// The one that a file says at the moment at which a program is executed.
+    By(ClockFile),
+}
+
+impl When {
+    /// The offsets, and a lock to hold until the program is warped.
+    pub(crate) fn now(&self) -> Result<(Option<Locked>, Offsets), WarpError> {
+        match self {
+            Self::At(offsets) => Ok((None, *offsets)),
+            Self::By(clock) => {
+                let locked = clock.shared()?;
+                let offsets = locked.offsets();
+                Ok((Some(locked), offsets))
+            }
+        }
+    }
+}
 
 /// What [`run`] does beside starting a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,10 +143,10 @@ pub fn spawn(command: &mut Command, offsets: Offsets) -> Result<Child, WarpError
 /// As [`spawn`].
 pub fn run(
     command: &mut Command,
-    offsets: Offsets,
+    when: &When,
     trace: Trace,
 ) -> Result<(Ending, Findings), WarpError> {
-    platform::run(command, offsets, trace)
+    platform::run(command, when, trace)
 }
 
 /// Ends this process by a signal, so that whoever waits for it sees that; with code 128 + signal where the
@@ -145,6 +172,17 @@ pub fn set(pid: u32, offsets: Offsets) -> Result<(), WarpError> {
 /// # Errors
 /// When a process cannot be stopped or warped, or its timers' clock would go back. Then no process was moved.
 pub fn set_all(pids: &[u32], choose: impl Fn(Offsets) -> Offsets + Sync) -> Result<(), WarpError> {
+    platform::set_all(pids, &|_, before| choose(before))
+}
+
+/// As [`set_all`]; the closure gets the process, too.
+///
+/// # Errors
+/// As [`set_all`].
+pub fn set_each(
+    pids: &[u32],
+    choose: impl Fn(u32, Offsets) -> Offsets + Sync,
+) -> Result<(), WarpError> {
     platform::set_all(pids, &choose)
 }
 

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::launch::{self, Held};
 use super::sys::{self, Event};
 use super::trace::Tracer;
-use super::{Ending, Findings, Offsets, Trace, WarpError, failed};
+use super::{Ending, Findings, Offsets, Trace, WarpError, When, failed};
 
 /// Signals that are passed on. Not among them: those that a program causes itself (SIGSEGV, SIGPIPE, ...), those
 /// that cannot be caught, and SIGTTIN and SIGTTOU, which the terminal sends to each process as it needs.
@@ -28,13 +28,14 @@ const REAL_TIME: u64 = !0 << 33;
 
 pub(in crate::real::warp) fn run(
     command: &mut Command,
-    offsets: Offsets,
+    when: &When,
     trace: Trace,
 ) -> Result<(Ending, Findings), WarpError> {
     let own = std::process::id();
     // Before there is a child, so that none is lost; it gets the mask there was.
     let mask = sys::block(FORWARDED | sys::bit(libc::SIGCHLD))
         .map_err(|error| failed("block signals of", own, error))?;
+    let (lock, offsets) = when.now()?;
     let held = launch::start(command, offsets, Some(mask))?;
     let pid = held.pid();
     let mut tracer = match trace {
@@ -42,8 +43,9 @@ pub(in crate::real::warp) fn run(
             held.let_run();
             None
         }
-        _ => Some(adopt(held, offsets, trace)?),
+        _ => Some(adopt(held, when, offsets, trace)?),
     };
+    drop(lock);
     let ending = loop {
         if let Some(ending) = collect(pid, tracer.as_mut())? {
             break ending;
@@ -60,8 +62,13 @@ pub(in crate::real::warp) fn run(
     ))
 }
 
-fn adopt(mut held: Held, offsets: Offsets, trace: Trace) -> Result<Tracer, WarpError> {
-    Tracer::adopt(&held, offsets, trace).inspect_err(|_| {
+fn adopt(
+    mut held: Held,
+    when: &When,
+    offsets: Offsets,
+    trace: Trace,
+) -> Result<Tracer, WarpError> {
+    Tracer::adopt(&held, when.clone(), offsets, trace).inspect_err(|_| {
         // Nothing of it may run unwatched. Both fail only when it has ended already.
         let _ = held.child.kill();
         let _ = held.child.wait();

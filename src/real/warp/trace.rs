@@ -17,7 +17,7 @@ use super::find::Found;
 use super::launch::Held;
 use super::stop::is_stop;
 use super::sys::{self, Event, Resume, SystemCall};
-use super::{Findings, Offsets, Trace, WarpError, failed};
+use super::{Findings, Offsets, Trace, WarpError, When, failed};
 
 /// How long the remaining processes may take to be let go when the command has ended.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -27,6 +27,8 @@ const AT_SYSTEM_CALL: i32 = libc::SIGTRAP | 0x80;
 /// Everything that is traced, by thread, each with where its patch stands.
 #[derive(Debug)]
 pub(super) struct Tracer {
+    when: When,
+    /// What the command itself began with.
     offsets: Offsets,
     trace: Trace,
     threads: BTreeMap<i32, Option<Range<u64>>>,
@@ -40,7 +42,12 @@ impl Tracer {
     ///
     /// It was traced since before its execution in the old way, in which a tracer cannot leave stopped processes
     /// stopped. So it is let go into a stop (SIGSTOP) and seized there.
-    pub(super) fn adopt(held: &Held, offsets: Offsets, trace: Trace) -> Result<Self, WarpError> {
+    pub(super) fn adopt(
+        held: &Held,
+        when: When,
+        offsets: Offsets,
+        trace: Trace,
+    ) -> Result<Self, WarpError> {
         let pid = held.pid();
         let fail = |what| move |error: std::io::Error| failed(what, pid as u32, error);
         sys::resume(pid, Resume::Detach, libc::SIGSTOP).map_err(fail("stop"))?;
@@ -56,6 +63,7 @@ impl Tracer {
         }
         ptrace::seize(Pid::from_raw(pid), options).map_err(|error| fail("trace")(error.into()))?;
         let tracer = Self {
+            when,
             offsets,
             trace,
             threads: BTreeMap::from([(pid, Some(held.found.code()))]),
@@ -160,7 +168,8 @@ impl Tracer {
 
     fn warp(&self, tid: i32) -> Result<Range<u64>, WarpError> {
         let found = Found::at_exec(tid as u32)?;
-        found.write(tid, self.offsets.nanoseconds()?)?;
+        let (_lock, offsets) = self.when.now()?;
+        found.write(tid, offsets.nanoseconds()?)?;
         Ok(found.code())
     }
 

@@ -1,0 +1,3 @@
+module certdrill.test/balancer
+
+go 1.21

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# A Docker engine for tests with real clusters, on a machine that may lack CAP_SYS_RESOURCE.
+#
+#   ci/cluster/docker.sh         installs and starts one where none answers
+#   ci/cluster/docker.sh stop    ends the one that this script started
+set -euo pipefail
+cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
+home=$cache/docker
+pidfile=$home/dockerd.pid
+
+running() { [[ -f $pidfile ]] && kill -0 "$(cat "$pidfile")" 2>/dev/null; }
+
+if [[ ${1:-} == stop ]]; then
+  running && kill "$(cat "$pidfile")" && echo "dockerd is asked to stop"
+  exit 0
+fi
+if docker version >/dev/null 2>&1; then
+  echo "Docker $(docker version --format '{{.Server.Version}}') answers"
+  exit 0
+fi
+[[ $(id -u) -eq 0 ]] || { echo "no Docker engine answers: start one, or run this as root" >&2; exit 1; }
+missing=()
+for tool in dockerd:docker.io iptables:iptables debootstrap:debootstrap runc:runc; do
+  command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
+done
+if [[ ${#missing[@]} -gt 0 ]]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+mkdir -p "$home/data"
+# A runtime that asks for nothing that this machine does not have.
+cat > "$home/runc-within" <<'WRAPPER'
+#!/usr/bin/env python3
+"""runc without CAP_SYS_RESOURCE and with no more open files than the machine allows."""
+import json
+import os
+import resource
+import sys
+
+CAPABILITY = 24
+NAME = "CAP_SYS_RESOURCE"
+
+
+def bounded():
+    with open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("CapBnd:"):
+                return not int(line.split()[1], 16) >> CAPABILITY & 1
+    return False
+
+
+def lower(process):
+    for names in (process.get("capabilities") or {}).values():
+        if NAME in names:
+            names.remove(NAME)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for limit in process.get("rlimits") or []:
+        if limit["type"] == "RLIMIT_NOFILE" and hard != resource.RLIM_INFINITY:
+            limit["hard"] = min(limit["hard"], hard)
+            limit["soft"] = min(limit["soft"], hard)
+
+
+def edit(path, get):
+    with open(path, encoding="utf-8") as file:
+        spec = json.load(file)
+    lower(get(spec))
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+
+
+def main():
+    args = sys.argv[1:]
+    if bounded():
+        if "create" in args or "run" in args:
+            bundle = "."
+            for at, arg in enumerate(args):
+                if arg in ("--bundle", "-b"):
+                    bundle = args[at + 1]
+            edit(os.path.join(bundle, "config.json"), lambda spec: spec["process"])
+        elif "exec" in args:
+            for at, arg in enumerate(args):
+                if arg in ("--process", "-p"):
+                    edit(args[at + 1], lambda spec: spec)
+    os.execvp("runc", ["runc", *args])
+
+
+main()
+WRAPPER
+chmod 755 "$home/runc-within"
+cat > "$home/daemon.json" <<EOF2
+{
+  "data-root": "$home/data",
+  "default-runtime": "within",
+  "runtimes": { "within": { "path": "$home/runc-within" } }
+}
+EOF2
+setsid dockerd --config-file "$home/daemon.json" --pidfile "$pidfile" > "$home/dockerd.log" 2>&1 < /dev/null &
+for _ in $(seq 150); do
+  if docker version >/dev/null 2>&1; then
+    echo "Docker $(docker version --format '{{.Server.Version}}') was started"
+    exit 0
+  fi
+  sleep 0.2
+done
+tail -20 "$home/dockerd.log" >&2
+echo "dockerd does not come up" >&2
+exit 1

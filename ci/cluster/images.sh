@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Node images as kind wants them, from Debian packages and components built by components.sh: stand-ins for the
+# official images, for machines without a registry.
+#
+#   ci/cluster/images.sh v1.36.3 v1.37.2
+#
+# The first version's image also holds what an upgrade to each of the others needs, below /kind/versions.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[[ $# -gt 0 ]] || { echo "usage: $0 vMAJOR.MINOR.PATCH..." >&2; exit 2; }
+cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
+shared=$cache/shared
+# What the images are made from: another content is another image.
+recipe=$(cat "$here"/images.sh "$here"/node/* "$here"/balancer/*.go "$here"/pause/*.go "$shared/versions" | sha256sum | cut -c1-16)
+work=$(mktemp -d)
+maker=
+cleanup() {
+  [[ -z $maker ]] || docker rm -f -v "$maker" >/dev/null
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+made() { [[ $(docker image inspect -f '{{index .Config.Labels "dev.certdrill.recipe"}}' "$1" 2>/dev/null) == "$recipe $2" ]]; }
+
+# An image with one static program in it.
+single() { # IMAGE PROGRAM NAME ENTRYPOINT
+  local dir=$work/single
+  rm -rf "$dir"; mkdir -p "$dir/usr/local/bin" "$dir/tmp" "$dir/etc"
+  cp "$2" "$dir/usr/local/bin/$3"
+  tar -C "$dir" -c . | docker import -c "ENV PATH=/usr/local/bin" ${4:+-c "ENTRYPOINT [\"$4\"]"} - "$1" >/dev/null
+}
+
+# The images that kubeadm of a version wants, in a tar.
+component_images() { # VERSION FILE
+  local version=$1 name image images=()
+  while read -r image; do
+    name=${image##*/}; name=${name%%:*}
+    case $name in
+    kube-apiserver | kube-controller-manager | kube-scheduler) single "$image" "$cache/$version/$name" "$name" "" ;;
+    etcd) single "$image" "$shared/etcd" etcd "" ;;
+    pause) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
+    # Addons are left out of these clusters; a stand-in so that an upgrade's preflight finds its image.
+    coredns) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
+    *) continue ;;
+    esac
+    images+=("$image")
+  done < <("$cache/$version/kubeadm" config images list --kubernetes-version "$version" 2>/dev/null)
+  docker save -o "$2" "${images[@]}"
+  docker rmi "${images[@]}" >/dev/null
+}
+
+rootfs() {
+  [[ -f $cache/rootfs.tar ]] && return
+  rm -rf "$cache/rootfs"
+  debootstrap --variant=minbase \
+    --include=systemd,systemd-sysv,dbus,runc,iproute2,iptables,conntrack,ethtool,socat,mount,kmod,ca-certificates,procps,openssl,jq,util-linux \
+    bookworm "$cache/rootfs" http://deb.debian.org/debian >"$cache/debootstrap.log" 2>&1 \
+    || { tail -5 "$cache/debootstrap.log" >&2; return 1; }
+  rm -rf "$cache/rootfs"/var/cache/apt/archives/*.deb "$cache/rootfs"/var/lib/apt/lists/*
+  tar -C "$cache/rootfs" -cf "$cache/rootfs.tar.new" .
+  mv "$cache/rootfs.tar.new" "$cache/rootfs.tar"
+  rm -rf "$cache/rootfs"
+}
+
+node_image() { # VERSION OTHERS...
+  local version=$1 image=kindest/node:$1 dir=$work/node other; shift
+  if made "$image" "$version $*"; then
+    echo "$image is there"
+    return
+  fi
+  rootfs
+  rm -rf "$dir"; mkdir -p "$dir"
+  tar -C "$dir" -xf "$cache/rootfs.tar"
+  install -D -m 755 -t "$dir/usr/bin" "$cache/$version"/{kubeadm,kubelet,kubectl}
+  install -D -m 755 -t "$dir/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr} "$here/node/entrypoint"
+  install -D -m 644 -t "$dir/etc/systemd/system" "$here/node/containerd.service" "$here/node/kubelet.service"
+  install -D -m 644 -t "$dir/etc/systemd/system/kubelet.service.d" "$here/node/10-kubeadm.conf"
+  install -D -m 644 -t "$dir/etc/cni/net.d" "$here/node/10-stub.conflist"
+  install -D -m 755 "$here/node/cni" "$dir/opt/cni/bin/stub"
+  install -D -m 755 "$here/node/cni" "$dir/opt/cni/bin/loopback"
+  local pause
+  pause=$("$cache/$version/kubeadm" config images list --kubernetes-version "$version" 2>/dev/null | grep /pause:)
+  mkdir -p "$dir/etc/containerd" "$dir/kind/manifests"
+  sed "s#@PAUSE@#$pause#" "$here/node/containerd.toml" >"$dir/etc/containerd/config.toml"
+  echo "$version" >"$dir/kind/version"
+  echo '# no CNI: the stub is part of the image' >"$dir/kind/manifests/default-cni.yaml"
+  echo '# no storage class' >"$dir/kind/manifests/default-storage.yaml"
+  ln -sf /dev/null "$dir/etc/systemd/system/console-getty.service"
+  ln -sf /dev/null "$dir/etc/systemd/system/getty@tty1.service"
+  ln -sf /dev/null "$dir/etc/systemd/system/systemd-logind.service"
+  ln -sf /dev/null "$dir/etc/systemd/system/e2scrub_reap.service"
+  mkdir -p "$dir/etc/systemd/system/multi-user.target.wants"
+  for other in containerd kubelet; do
+    ln -sf "/etc/systemd/system/$other.service" "$dir/etc/systemd/system/multi-user.target.wants/$other.service"
+  done
+  for other in "$@"; do
+    install -D -m 755 -t "$dir/kind/versions/$other" "$cache/$other"/{kubeadm,kubelet,kubectl}
+    component_images "$other" "$dir/kind/versions/$other/images.tar"
+  done
+  tar -C "$dir" -c . | docker import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c 'STOPSIGNAL SIGRTMIN+3' \
+    -c 'ENV container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$image-empty" >/dev/null
+  rm -rf "$dir"
+  # The component images go into the node's containerd, so that a node that boots has them.
+  component_images "$version" "$work/images.tar"
+  maker=$(docker run -d --privileged --security-opt seccomp=unconfined --tmpfs /tmp --tmpfs /run --entrypoint sleep "$image-empty" 3600)
+  docker cp "$work/images.tar" "$maker:/images.tar"
+  docker exec "$maker" sh -ec '
+    containerd >/var/log/containerd-import.log 2>&1 & pid=$!
+    until ctr version >/dev/null 2>&1; do sleep 0.1; done
+    ctr -n k8s.io images import /images.tar >/dev/null
+    ctr -n k8s.io images ls -q
+    kill $pid; wait $pid || true
+    rm -f /images.tar /var/log/containerd-import.log'
+  docker commit -c "LABEL dev.certdrill.recipe=\"$recipe $version $*\"" -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' "$maker" "$image" >/dev/null
+  docker rm -f -v "$maker" >/dev/null
+  maker=
+  docker rmi "$image-empty" >/dev/null 2>&1 || true
+  rm -f "$work/images.tar"
+  echo "made $image"
+}
+
+balancer_image() {
+  local image=envoyproxy/envoy:v1.36.2
+  if made "$image" balancer; then
+    echo "$image is there"
+    return
+  fi
+  local dir=$work/balancer
+  rootfs
+  mkdir -p "$dir"
+  tar -C "$dir" -xf "$cache/rootfs.tar" ./bin ./lib ./lib64 ./usr/bin ./usr/lib/x86_64-linux-gnu ./etc 2>/dev/null
+  mkdir -p "$dir/usr/local/bin" "$dir/tmp" "$dir/home/envoy"
+  cp "$shared/envoy" "$dir/usr/local/bin/envoy"
+  tar -C "$dir" -c . | docker import -c "LABEL dev.certdrill.recipe=\"$recipe balancer\"" \
+    -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$image" >/dev/null
+  echo "made $image"
+}
+
+first=$1; shift
+node_image "$first" "$@"
+for version in "$@"; do node_image "$version"; done
+balancer_image

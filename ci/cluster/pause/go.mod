@@ -1,0 +1,3 @@
+module certdrill.test/pause
+
+go 1.21

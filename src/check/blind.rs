@@ -1,0 +1,45 @@
+//! What an expectation asks that nobody can see on a real cluster.
+
+use super::select;
+use crate::cluster::World;
+use crate::scenario::{Connection, Matcher};
+
+/// Why a real cluster gives no answer to an expectation; `None` where it does, and always in a simulated world.
+#[must_use]
+pub fn blind(world: &World, matcher: &Matcher) -> Option<String> {
+    if !world.is_real() {
+        return None;
+    }
+    match matcher {
+        Matcher::Edge {
+            client,
+            server,
+            connection,
+            ..
+        } => {
+            if *connection == Connection::Held {
+                return Some("nobody sees into the open connection of a process".to_owned());
+            }
+            let clients = select(world, &client.nodes);
+            let servers = select(world, &server.nodes);
+            world
+                .edges
+                .iter()
+                .filter(|edge| {
+                    client.component == Some(edge.id.client)
+                        && server.component == Some(edge.id.server)
+                        && clients.contains(&edge.id.client_node)
+                        && edge
+                            .id
+                            .server_node
+                            .is_none_or(|node| servers.contains(&node))
+                })
+                .find_map(|edge| world.unseen(edge.id))
+                .map(str::to_owned)
+        }
+        Matcher::Requests { .. } if world.api_is_silent() => {
+            Some("no API server gives an answer".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,67 @@
+//! Options of the backend kind, what runs inside its nodes, and removing what is left of it.
+
+use std::process::ExitCode;
+
+use super::Exit;
+use super::output::{self, Output};
+use crate::real::kind::{Options, agent, clean};
+
+/// How real clusters are made.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct KindArgs {
+    /// Leave the node containers of the backend kind running, and say how to look inside.
+    #[arg(long, env = "CERTDRILL_KEEP")]
+    keep: bool,
+    /// Image of the nodes of the backend kind [default: kindest/node:VERSION].
+    #[arg(long, value_name = "IMAGE", env = "CERTDRILL_NODE_IMAGE")]
+    node_image: Option<String>,
+}
+
+impl KindArgs {
+    /// As the library wants them.
+    pub(super) fn options(&self) -> Options {
+        Options {
+            keep: self.keep,
+            image: self.node_image.clone(),
+        }
+    }
+}
+
+/// Arguments of `certdrill clean`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CleanArgs {
+    /// Also what belongs to a certdrill that still runs, or was kept.
+    #[arg(long, env = "CERTDRILL_ALL")]
+    all: bool,
+}
+
+/// Removes containers and networks that a certdrill left behind.
+pub(super) fn clean_up(args: &CleanArgs, output: &mut Output) -> Exit {
+    match clean::clean(args.all) {
+        Ok(removed) if removed.is_empty() => {
+            output.text("nothing is left behind\n");
+            Exit::Success
+        }
+        Ok(removed) => {
+            for name in removed {
+                output.text(&format!("removed {name}\n"));
+            }
+            Exit::Success
+        }
+        Err(error) => {
+            output::complain(&format!("error: {}\n  help: {}", error.message, error.help));
+            Exit::Infrastructure
+        }
+    }
+}
+
+/// `certdrill node-agent`: carries out the order on standard input.
+pub(super) fn node_agent() -> ExitCode {
+    match agent::serve() {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            output::complain(&format!("error: {error}"));
+            Exit::Infrastructure.into()
+        }
+    }
+}

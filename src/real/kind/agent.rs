@@ -1,0 +1,543 @@
+//! What certdrill does inside a node container: it changes files, reads files, processes and logs, does TLS
+//! handshakes, and runs commands, all at the node's time.
+//!
+//! The agent is certdrill itself (`certdrill node-agent`), started through the container engine below the
+//! node's launcher, so that its clock is the node's. It reads an [`Order`] from standard input and writes a
+//! [`Report`] to standard output. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::handshake::{self, Handshake, Shown};
+
+/// Lines of one log that a report carries at most.
+const LINES_MAX: usize = 400;
+/// Where the kubelet's output goes where there is no journal.
+const KUBELET_LOG: &str = "/var/log/kubelet.log";
+
+/// What is wanted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Files to change, first of all.
+    pub changes: Vec<Edit>,
+    /// Files and directories to read.
+    pub roots: Vec<String>,
+    /// Where reading of each log goes on: bytes of a file, or a cursor of the journal.
+    pub logs: Option<BTreeMap<String, String>>,
+    /// Handshakes to do.
+    pub handshakes: Vec<(String, Handshake)>,
+    /// Plain HTTP requests: an address and a path.
+    pub plain: Vec<(String, String, String)>,
+    /// Commands to run, all at once.
+    pub commands: Vec<(String, Program)>,
+}
+
+/// A change to a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Edit {
+    /// Removes a path and what is below it.
+    Remove(String),
+    /// Makes a directory.
+    Dir(String, u32),
+    /// Writes a file: path, mode, owner, group, content in base64.
+    File(String, u32, u32, u32, String),
+    /// Makes a symlink: path, target.
+    Link(String, String),
+}
+
+/// A command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Program {
+    /// Program and arguments. `{kubeconfig}` stands for a file with the content below.
+    pub words: Vec<String>,
+    /// Content of a file that is made for the time of the command, in base64.
+    pub kubeconfig: Option<String>,
+    /// Wall seconds after which it is ended.
+    pub limit_s: u64,
+}
+
+/// What was found.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The node's wall clock, in nanoseconds since 1970.
+    pub now_ns: i64,
+    /// Files that were read.
+    pub files: Vec<FileFound>,
+    /// Processes that matter.
+    pub processes: Vec<ProcessFound>,
+    /// New lines by log, and where to go on.
+    pub logs: BTreeMap<String, (Vec<String>, String)>,
+    /// Handshakes.
+    pub handshakes: BTreeMap<String, Shown>,
+    /// Plain HTTP: status and body.
+    pub plain: BTreeMap<String, (u16, String)>,
+    /// Commands.
+    pub commands: BTreeMap<String, Ended>,
+    /// A change that could not be made.
+    pub trouble: Option<String>,
+}
+
+/// A file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileFound {
+    /// Its path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
+    /// What it is.
+    pub what: Content,
+}
+
+/// What a file is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Content {
+    /// A directory.
+    Dir,
+    /// A file with this content in base64.
+    File(String),
+    /// A symlink to this.
+    Link(String),
+}
+
+/// A process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessFound {
+    /// Name of its program.
+    pub name: String,
+    /// Its number in the node.
+    pub pid: u32,
+    /// Its start in clock ticks since the machine's, so that a number used again is noticed.
+    pub start_ticks: u64,
+    /// Seconds that it has lived in, by the machine's clock.
+    pub age_s: f64,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// Exit code; 124 when it was ended for being late.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Programs that are looked for among the processes.
+pub const PROGRAMS: [&str; 5] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+];
+
+/// Reads an order from standard input, carries it out and writes the report to standard output.
+///
+/// # Errors
+/// When the order cannot be read or the report cannot be written.
+pub fn serve() -> io::Result<()> {
+    let order: Order = serde_json::from_reader(io::stdin().lock())?;
+    serde_json::to_writer(io::stdout().lock(), &carry_out(&order))?;
+    Ok(())
+}
+
+/// Does what is wanted.
+#[must_use]
+pub fn carry_out(order: &Order) -> Report {
+    let mut report = Report::default();
+    for edit in &order.changes {
+        if let Err(error) = change(edit) {
+            report.trouble = Some(format!("{edit:?}: {error}").chars().take(400).collect());
+            return report;
+        }
+    }
+    std::thread::scope(|scope| {
+        let commands: Vec<_> = order
+            .commands
+            .iter()
+            .map(|(id, program)| (id, scope.spawn(|| execute(program))))
+            .collect();
+        let handshakes: Vec<_> = order
+            .handshakes
+            .iter()
+            .map(|(id, wanted)| (id, scope.spawn(|| handshake::try_it(wanted))))
+            .collect();
+        for (id, address, path) in &order.plain {
+            if let Ok(answer) = handshake::plain_get(address, path) {
+                report.plain.insert(id.clone(), answer);
+            }
+        }
+        for (id, thread) in handshakes {
+            if let Ok(shown) = thread.join() {
+                report.handshakes.insert(id.clone(), shown);
+            }
+        }
+        for (id, thread) in commands {
+            if let Ok(ended) = thread.join() {
+                report.commands.insert(id.clone(), ended);
+            }
+        }
+    });
+    // Files and processes come last: they are what the answers above were given with, or newer.
+    for root in &order.roots {
+        read(Path::new(root), &mut report.files);
+    }
+    report.processes = processes();
+    if let Some(from) = &order.logs {
+        report.logs = logs(from);
+    }
+    report.now_ns = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    report
+}
+
+fn change(edit: &Edit) -> io::Result<()> {
+    match edit {
+        Edit::Remove(path) => {
+            let gone = match fs::symlink_metadata(path) {
+                Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+                Ok(_) => fs::remove_file(path),
+                Err(error) => Err(error),
+            };
+            match gone {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            }
+        }
+        Edit::Dir(path, mode) => {
+            fs::create_dir_all(path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(*mode))
+        }
+        Edit::File(path, mode, uid, gid, content) => {
+            let content = decode(content)?;
+            // Written where it belongs, as an editor or cp does: links are followed. A manifest must not be seen
+            // half written: it is moved into its place.
+            let manifest = path.contains("/manifests/");
+            let target = if manifest {
+                let name = path.rsplit('/').next().unwrap_or("file");
+                format!("/var/lib/certdrill/{name}")
+            } else {
+                path.clone()
+            };
+            if let Some(parent) = Path::new(&target).parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&target, &content)?;
+            fs::set_permissions(&target, fs::Permissions::from_mode(*mode))?;
+            chown(&target, Some(*uid), Some(*gid))?;
+            if manifest {
+                if fs::rename(&target, path).is_err() {
+                    // Another file system: under a name that the kubelet does not look at, then renamed.
+                    let beside = match path.rsplit_once('/') {
+                        Some((dir, name)) => format!("{dir}/.{name}.certdrill"),
+                        None => return Err(io::ErrorKind::InvalidInput.into()),
+                    };
+                    fs::copy(&target, &beside)?;
+                    fs::rename(&beside, path)?;
+                    fs::remove_file(&target)?;
+                }
+            }
+            Ok(())
+        }
+        Edit::Link(path, target) => {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            symlink(target, path)
+        }
+    }
+}
+
+fn read(path: &Path, found: &mut Vec<FileFound>) {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return;
+    };
+    let kind = metadata.file_type();
+    let what = if kind.is_dir() {
+        Content::Dir
+    } else if kind.is_symlink() {
+        match fs::read_link(path) {
+            Ok(target) => Content::Link(target.to_string_lossy().into_owned()),
+            Err(_) => return,
+        }
+    } else if kind.is_file() {
+        match fs::read(path) {
+            Ok(content) => Content::File(encode(&content)),
+            Err(_) => return,
+        }
+    } else {
+        return;
+    };
+    found.push(FileFound {
+        path: path.to_string_lossy().into_owned(),
+        mode: metadata.mode() & 0o7777,
+        owner: (metadata.uid(), metadata.gid()),
+        what,
+    });
+    if kind.is_dir() {
+        let mut entries: Vec<_> = fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        entries.sort();
+        for entry in entries {
+            read(&entry, found);
+        }
+    }
+}
+
+/// The programs of [`PROGRAMS`] that run in this node.
+fn processes() -> Vec<ProcessFound> {
+    let uptime: f64 = fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0.0);
+    let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let dir = entry.path();
+        let Ok(program) = fs::read_link(dir.join("exe")) else {
+            continue;
+        };
+        let name = program
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if !PROGRAMS.contains(&name.as_str()) {
+            continue;
+        }
+        let Some(start_ticks) = fs::read_to_string(dir.join("stat"))
+            .ok()
+            // The name in brackets may hold blanks.
+            .and_then(|stat| {
+                let rest = stat.rsplit_once(')')?.1.to_owned();
+                rest.split_whitespace().nth(19)?.parse::<u64>().ok()
+            })
+        else {
+            continue;
+        };
+        found.push(ProcessFound {
+            name,
+            pid,
+            start_ticks,
+            age_s: uptime - start_ticks as f64 / ticks_per_s,
+        });
+    }
+    found.sort_by_key(|process| process.pid);
+    found
+}
+
+/// New lines of the kubelet's log and of static Pods' logs, those that say something about trouble.
+fn logs(from: &BTreeMap<String, String>) -> BTreeMap<String, (Vec<String>, String)> {
+    let mut found = BTreeMap::new();
+    if Path::new(KUBELET_LOG).exists() {
+        let at = from.get("kubelet").and_then(|text| text.parse().ok());
+        let (lines, end) = tail(Path::new(KUBELET_LOG), at.unwrap_or(0));
+        found.insert("kubelet".to_owned(), (lines, end.to_string()));
+    } else if let Some(journal) = journal(from.get("kubelet")) {
+        found.insert("kubelet".to_owned(), journal);
+    }
+    for entry in fs::read_dir("/var/log/pods").into_iter().flatten().flatten() {
+        for container in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let name = container.file_name().to_string_lossy().into_owned();
+            if !PROGRAMS.contains(&name.as_str()) {
+                continue;
+            }
+            for file in fs::read_dir(container.path()).into_iter().flatten().flatten() {
+                let path = file.path();
+                if path.extension().is_none_or(|end| end != "log") {
+                    continue;
+                }
+                let key = format!("{name} {}", path.display());
+                let at = from.get(&key).and_then(|text| text.parse().ok());
+                let (lines, end) = tail(&path, at.unwrap_or(0));
+                // `2027-01-01T00:00:00.1Z stderr F text`
+                let lines = lines
+                    .into_iter()
+                    .map(|line| line.splitn(4, ' ').nth(3).unwrap_or(&line).to_owned())
+                    .collect();
+                found.insert(key, (lines, end.to_string()));
+            }
+        }
+    }
+    for (lines, _) in found.values_mut() {
+        lines.retain(|line| tells(line));
+        let first = lines.len().saturating_sub(LINES_MAX);
+        lines.drain(..first);
+    }
+    found
+}
+
+fn tail(path: &Path, from: u64) -> (Vec<String>, u64) {
+    let mut text = Vec::new();
+    let read = fs::File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut text)
+    });
+    if read.is_err() {
+        return (Vec::new(), from);
+    }
+    // The last line may still be written.
+    let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let lines = String::from_utf8_lossy(&text[..end])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    (lines, from + end as u64)
+}
+
+fn journal(cursor: Option<&String>) -> Option<(Vec<String>, String)> {
+    let mut command = Command::new("journalctl");
+    command.args(["-u", "kubelet", "-o", "cat", "--no-pager", "--show-cursor"]);
+    if let Some(cursor) = cursor {
+        command.arg(format!("--after-cursor={cursor}"));
+    }
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let end = lines
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix("-- cursor: "))
+        .map(str::to_owned)
+        .or_else(|| cursor.cloned())?;
+    lines.retain(|line| !line.starts_with("-- "));
+    Some((lines, end))
+}
+
+/// Whether a line of a log is of interest: errors and warnings, and what is said about certificates and leaders.
+fn tells(line: &str) -> bool {
+    let klog = line.as_bytes().first().is_some_and(|first| b"EFW".contains(first))
+        && line.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    klog || ["x509", "certificate", "tls:", "leader", "Unauthorized", "\"warn\"", "\"error\""]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
+fn execute(program: &Program) -> Ended {
+    let failed = |error: &dyn std::fmt::Display| Ended {
+        code: 127,
+        stdout: String::new(),
+        stderr: error.to_string(),
+    };
+    let file = match &program.kubeconfig {
+        None => None,
+        Some(content) => {
+            let written = decode(content).and_then(|content| {
+                let mut file = tempfile::Builder::new()
+                    .prefix("kubeconfig-")
+                    .tempfile_in("/var/lib/certdrill")?;
+                io::Write::write_all(&mut file, &content)?;
+                Ok(file)
+            });
+            match written {
+                Ok(file) => Some(file),
+                Err(error) => return failed(&error),
+            }
+        }
+    };
+    let mut words = program.words.iter().map(|word| match &file {
+        Some(file) => word.replace("{kubeconfig}", &file.path().to_string_lossy()),
+        None => word.clone(),
+    });
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command
+        .args(words)
+        .env("HOME", "/root")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return failed(&error),
+    };
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let stdout = scope.spawn(|| drain(out.as_mut()));
+        let stderr = scope.spawn(|| drain(err.as_mut()));
+        // Timers of this process may be moved with the node's clock: what counts is how often it looked.
+        let mut looks_left = program.limit_s.saturating_mul(20);
+        let code = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status.code().unwrap_or(-1),
+                Ok(None) if looks_left > 0 => {
+                    looks_left -= 1;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                _ => {
+                    // It may have ended by itself in this very moment.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break 124;
+                }
+            }
+        };
+        Ended {
+            code,
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+        }
+    })
+}
+
+fn drain(from: Option<&mut impl io::Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        // What was read before an error is all there is.
+        let _ = from.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Bytes as base64.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Base64 as bytes.
+///
+/// # Errors
+/// When it is none.
+pub fn decode(text: &str) -> io::Result<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(io::Error::other)
+}
+
+/// Waits on the machine's own clock.
+pub fn pause(span: Duration) {
+    let end = Instant::now() + span;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        std::thread::sleep(left);
+    }
+}

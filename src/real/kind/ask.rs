@@ -1,0 +1,400 @@
+//! How each edge is asked for, and what an answer means.
+
+use super::agent::{Ended, Order, Program, encode};
+use super::handshake::{Handshake, Shown};
+use super::{Kind, Reports};
+use crate::cluster::{Answer, EdgeId, Failure, FailureClass, Outcome, ProcessSeen};
+use crate::fs::{MemoryTree, Tree as _};
+use crate::pki::{Certificate, ServerName, Usage, verify};
+use crate::scenario::Component;
+use crate::time::Timestamp;
+
+/// Wall seconds that a request may take.
+const LIMIT_S: u64 = 12;
+/// kubectl's own limit.
+const TIMEOUT: &str = "--request-timeout=8s";
+
+/// What each node is to be asked so that edges are known.
+pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
+    for &edge in edges {
+        let node = edge.client_node;
+        let member = &kind.nodes[node];
+        if !member.powered {
+            continue;
+        }
+        let id = id_of(edge);
+        let pki = &member.plan.certificates_dir;
+        match (edge.client, edge.server, edge.server_node) {
+            (client, Component::ApiServer, None) => {
+                if let Some(program) = api_request(kind, client, node) {
+                    // Behind a load balancer every server gets its turn.
+                    let times = if member.plan.load_balancer.is_some()
+                        && matches!(client, Component::Admin | Component::User)
+                    {
+                        2 * control_planes(kind)
+                    } else {
+                        1
+                    };
+                    for number in 0..times {
+                        orders[node]
+                            .commands
+                            .push((format!("{id}/{number}"), program.clone()));
+                    }
+                }
+            }
+            (Component::ApiServer, Component::Etcd, Some(_)) => orders[node].handshakes.push((
+                id,
+                Handshake {
+                    address: "127.0.0.1:2379".to_owned(),
+                    pair: Some((
+                        format!("{pki}/apiserver-etcd-client.crt"),
+                        format!("{pki}/apiserver-etcd-client.key"),
+                    )),
+                    path: "/health".to_owned(),
+                },
+            )),
+            (Component::Etcd, Component::Etcd, Some(other)) => orders[node].handshakes.push((
+                id,
+                Handshake {
+                    address: format!("{}:2380", kind.nodes[other].plan.address),
+                    pair: Some((
+                        format!("{pki}/etcd/peer.crt"),
+                        format!("{pki}/etcd/peer.key"),
+                    )),
+                    path: "/version".to_owned(),
+                },
+            )),
+            (Component::ApiServer, Component::Kubelet, Some(other)) => {
+                let server = format!("--server=https://{}:6443", member.plan.address);
+                let path = format!("/api/v1/nodes/{}/proxy/healthz", kind.nodes[other].plan.name);
+                orders[node].commands.push((
+                    id,
+                    kubectl(&[
+                        "--kubeconfig=/etc/kubernetes/admin.conf",
+                        &server,
+                        TIMEOUT,
+                        "get",
+                        "--raw",
+                        &path,
+                    ]),
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the answers say of an edge.
+pub(super) fn answer(
+    kind: &Kind,
+    edge: EdgeId,
+    reports: &Reports,
+    trees: &[MemoryTree],
+    processes: &[std::collections::BTreeMap<Component, ProcessSeen>],
+    now: Timestamp,
+) -> Answer {
+    let node = edge.client_node;
+    let Some(report) = reports.get(&node) else {
+        // A machine without power.
+        return Answer::Seen(Outcome::Absent);
+    };
+    let id = id_of(edge);
+    match (edge.client, edge.server, edge.server_node) {
+        (Component::ControllerManager | Component::Scheduler, Component::ApiServer, None)
+            if !processes[node].contains_key(&edge.client) =>
+        {
+            Answer::Seen(Outcome::Absent)
+        }
+        (Component::Kubelet, Component::ApiServer, None)
+            if !kind.nodes[node].kubelet.runs() =>
+        {
+            Answer::Seen(Outcome::Absent)
+        }
+        (_, Component::ApiServer, None) => {
+            let ended: Vec<&Ended> = (0..)
+                .map_while(|number| report.commands.get(&format!("{id}/{number}")))
+                .collect();
+            several(&ended)
+        }
+        (Component::ApiServer | Component::Etcd, Component::Etcd, Some(_)) => {
+            if !processes[node].contains_key(&edge.client) {
+                return Answer::Seen(Outcome::Absent);
+            }
+            match report.handshakes.get(&id) {
+                Some(shown) => Answer::Seen(etcd(kind, edge, shown, &trees[node], now)),
+                None => unseen("it was not asked for"),
+            }
+        }
+        (Component::ApiServer, Component::Kubelet, Some(_)) => {
+            if !processes[node].contains_key(&Component::ApiServer) {
+                return Answer::Seen(Outcome::Absent);
+            }
+            match report.commands.get(&id) {
+                Some(ended) => proxied(ended),
+                None => unseen("it was not asked for"),
+            }
+        }
+        (Component::ApiServer, Component::ApiServer, _) => {
+            unseen("kube-apiserver's connection to itself is visible to itself only")
+        }
+        (Component::ApiServer, Component::Extension, _) => {
+            unseen("no extension API server is installed")
+        }
+        (Component::MetricsServer, ..) => unseen("no metrics-server is installed"),
+        _ => unseen("nobody knows how to ask for it"),
+    }
+}
+
+/// A key for the answers.
+pub(super) fn id_of(edge: EdgeId) -> String {
+    format!(
+        "{}@{}>{}@{}",
+        edge.client.name(),
+        edge.client_node,
+        edge.server.name(),
+        edge.server_node.map_or(-1, |node| node as i64)
+    )
+}
+
+/// kubectl with arguments.
+pub(super) fn kubectl(args: &[&str]) -> Program {
+    Program {
+        words: std::iter::once("kubectl")
+            .chain(args.iter().copied())
+            .map(str::to_owned)
+            .collect(),
+        kubeconfig: None,
+        limit_s: LIMIT_S,
+    }
+}
+
+fn control_planes(kind: &Kind) -> usize {
+    kind.nodes
+        .iter()
+        .filter(|member| member.plan.control_plane)
+        .count()
+}
+
+/// A request that a client makes all the time, with its credentials: those it has loaded, where it reads them once.
+fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
+    let member = &kind.nodes[node];
+    let lease = |namespace: &str, name: &str| {
+        format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
+    };
+    let (config, path) = match client {
+        Component::Admin => (
+            "/etc/kubernetes/admin.conf",
+            "/api/v1/nodes?limit=1".to_owned(),
+        ),
+        Component::User => ("/root/.kube/config", "/api/v1/nodes?limit=1".to_owned()),
+        Component::Kubelet => (
+            "/etc/kubernetes/kubelet.conf",
+            lease("kube-node-lease", &member.plan.name),
+        ),
+        Component::ControllerManager | Component::Scheduler => {
+            ("{kubeconfig}", lease("kube-system", client.name()))
+        }
+        _ => return None,
+    };
+    let config_arg = format!("--kubeconfig={config}");
+    let mut program = kubectl(&[&config_arg, TIMEOUT, "get", "--raw", &path]);
+    if config == "{kubeconfig}" {
+        let loaded = member
+            .kubeconfigs
+            .iter()
+            .filter(|((component, _), _)| *component == client)
+            .max_by_key(|((_, process), _)| *process)?;
+        program.kubeconfig = Some(encode(loaded.1));
+    }
+    Some(program)
+}
+
+fn several(ended: &[&Ended]) -> Answer {
+    let Some(first) = ended.first() else {
+        return unseen("its credentials were not seen yet");
+    };
+    let working = ended.iter().filter(|one| one.code == 0).count();
+    if working == ended.len() {
+        return Answer::Seen(Outcome::Ok);
+    }
+    let failing = ended.iter().find(|one| one.code != 0).unwrap_or(first);
+    let failure = failure(failing);
+    if working == 0 {
+        return Answer::Seen(Outcome::Failing(failure));
+    }
+    // Each server was asked twice.
+    Answer::Seen(Outcome::Partial {
+        working: (working / 2) as u32,
+        total: (ended.len() / 2) as u32,
+        failure,
+    })
+}
+
+/// What kubectl says, as a failure of the client it stands for.
+fn failure(ended: &Ended) -> Failure {
+    let text = ended.stderr.trim();
+    let last = text
+        .lines()
+        .rev()
+        // klog lines of kubectl's discovery repeat what the last line says.
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it failed without a word");
+    Failure::new(class_of(text), last.to_owned())
+}
+
+/// The class of a failure that kubectl tells of.
+fn class_of(text: &str) -> FailureClass {
+    const WORDS: [(&str, FailureClass); 19] = [
+        ("was refused", FailureClass::Unreachable),
+        ("tls: failed to verify certificate", FailureClass::ServerCertificate),
+        ("x509: ", FailureClass::ServerCertificate),
+        ("system:anonymous", FailureClass::Anonymous),
+        ("Unauthorized", FailureClass::ClientCertificate),
+        ("provide credentials", FailureClass::ClientCertificate),
+        ("Forbidden", FailureClass::Forbidden),
+        ("is forbidden", FailureClass::Forbidden),
+        ("connection refused", FailureClass::Unreachable),
+        ("connection reset", FailureClass::Unreachable),
+        ("no route to host", FailureClass::Unreachable),
+        ("no such host", FailureClass::Unreachable),
+        ("EOF", FailureClass::Unreachable),
+        ("unable to read client-", FailureClass::Configuration),
+        ("error loading config file", FailureClass::Configuration),
+        ("invalid configuration", FailureClass::Configuration),
+        ("no such file or directory", FailureClass::Configuration),
+        ("private key does not match", FailureClass::Configuration),
+        ("i/o timeout", FailureClass::Unreachable),
+    ];
+    WORDS
+        .iter()
+        .find(|(word, _)| text.contains(word))
+        .map_or(FailureClass::Backend, |(_, class)| *class)
+}
+
+/// A request to a kubelet that an API server passed on.
+fn proxied(ended: &Ended) -> Answer {
+    if ended.code == 0 {
+        return Answer::Seen(Outcome::Ok);
+    }
+    let text = ended.stderr.trim();
+    let last = text.lines().last().unwrap_or_default().to_owned();
+    // What the API server says about the kubelet comes as an answer of its own; anything else is about the way there.
+    let about_kubelet = [
+        "error trying to reach service",
+        "the server has asked for the client to provide credentials",
+        "dial tcp",
+        "nodes/proxy",
+    ];
+    if !about_kubelet.iter().any(|word| text.contains(word)) || text.contains(":6443") {
+        return unseen("it is seen through an API server only, and that gives no answer");
+    }
+    let class = if text.contains("connection refused") || text.contains("i/o timeout") {
+        FailureClass::Unreachable
+    } else if text.contains("x509: ") {
+        FailureClass::ServerCertificate
+    } else if text.contains("credentials") || text.contains("Unauthorized") {
+        FailureClass::ClientCertificate
+    } else if text.contains("forbidden") || text.contains("Forbidden") {
+        FailureClass::Forbidden
+    } else if text.contains("tls: internal error") {
+        FailureClass::ServerCertificate
+    } else {
+        FailureClass::Backend
+    };
+    Answer::Seen(Outcome::Failing(Failure::new(class, last)))
+}
+
+/// A handshake with etcd, judged as Go's client would.
+fn etcd(kind: &Kind, edge: EdgeId, shown: &Shown, tree: &MemoryTree, now: Timestamp) -> Outcome {
+    let failing = |class, text: String| Outcome::Failing(Failure::new(class, text));
+    if let Some(text) = &shown.unusable {
+        return failing(FailureClass::Configuration, text.clone());
+    }
+    if let Some(text) = &shown.unreachable {
+        return failing(FailureClass::Unreachable, text.clone());
+    }
+    let pki = &kind.nodes[edge.client_node].plan.certificates_dir;
+    let name = match (edge.client, edge.server_node) {
+        (Component::Etcd, Some(other)) => kind.nodes[other].plan.address.to_string(),
+        _ => "127.0.0.1".to_owned(),
+    };
+    let chain: Vec<Certificate> = shown
+        .chain
+        .iter()
+        .filter_map(|text| Certificate::from_der(&super::agent::decode(text).ok()?).ok())
+        .collect();
+    let roots = tree
+        .read(&format!("{pki}/etcd/ca.crt"))
+        .ok()
+        .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
+        .unwrap_or_default();
+    if let Some((leaf, rest)) = chain.split_first() {
+        let name = ServerName::new(&name);
+        if let Err(error) = verify(leaf, rest, &roots, Usage::Server, Some(&name), now) {
+            return failing(
+                FailureClass::ServerCertificate,
+                format!("tls: failed to verify certificate: {error}"),
+            );
+        }
+    }
+    match (&shown.refused, shown.status) {
+        (None, Some(_)) => Outcome::Ok,
+        (Some(text), _) => failing(FailureClass::ClientCertificate, text.clone()),
+        (None, None) => failing(FailureClass::Backend, "no answer".to_owned()),
+    }
+}
+
+fn unseen(reason: &str) -> Answer {
+    Answer::Unseen(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(stderr: &str) -> Ended {
+        Ended {
+            code: 1,
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_kubectl_says_has_a_class() {
+        for (text, class) in [
+            (
+                "Unable to connect to the server: tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2027-11-29T10:38:08Z is after 2027-11-24T10:36:32Z",
+                FailureClass::ServerCertificate,
+            ),
+            (
+                "error: You must be logged in to the server (Unauthorized)",
+                FailureClass::ClientCertificate,
+            ),
+            (
+                "Error from server (Forbidden): leases.coordination.k8s.io \"cp1\" is forbidden: User \"system:anonymous\" cannot get resource",
+                FailureClass::Anonymous,
+            ),
+            (
+                "The connection to the server 10.0.0.10:6443 was refused - did you specify the right host or port?\ndial tcp: connection refused",
+                FailureClass::Unreachable,
+            ),
+        ] {
+            assert_eq!(class_of(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_way_that_fails_says_nothing_about_its_end() {
+        let way = said("Get \"https://10.0.0.10:6443/api\": dial tcp 10.0.0.10:6443: connect: connection refused");
+        assert!(matches!(proxied(&way), Answer::Unseen(_)));
+        let end = said("Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.0.0.11:10250: connect: connection refused");
+        assert!(matches!(
+            proxied(&end),
+            Answer::Seen(Outcome::Failing(Failure {
+                class: FailureClass::Unreachable,
+                ..
+            }))
+        ));
+    }
+}

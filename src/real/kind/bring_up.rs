@@ -1,0 +1,360 @@
+//! How node containers become a cluster.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::agent::{Content, Edit, Order, pause};
+use super::balancer::Balancer;
+use super::clock::Ahead;
+use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
+use super::{Kind, Member, picture};
+use crate::cluster::{EngineError, NodePlan};
+use crate::kubeadm::CommandOutput;
+use crate::time::SignedDuration;
+
+/// What a machine in a container cannot satisfy: kind ignores the same and more.
+const IGNORED: &str = "SystemVerification,Swap,NumCPU,Mem,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables";
+/// At an upgrade: images that are not there (CoreDNS) need not be.
+pub(super) const IGNORED_AT_UPGRADE: &str = "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
+/// The token that nodes join with. It is no secret: the cluster lives for a run.
+const TOKEN: &str = "abcdef.0123456789abcdef";
+/// Looks at a boot, a tenth of a second apart.
+const BOOT_LOOKS: u32 = 600;
+/// Looks at Nodes, half a second apart.
+const READY_LOOKS: u32 = 120;
+/// Files that a control plane shares with those that join.
+const SHARED: [&str; 8] = [
+    "ca.crt",
+    "ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "sa.key",
+    "sa.pub",
+    "etcd/ca.crt",
+    "etcd/ca.key",
+];
+
+impl Kind {
+    /// Makes the machines and runs `kubeadm init` and `join`.
+    pub(super) fn bring_up(
+        &mut self,
+        plan: &[NodePlan],
+    ) -> Result<Result<(), CommandOutput>, EngineError> {
+        self.make_network(plan)?;
+        let hosts: Vec<(String, IpAddr)> = plan
+            .iter()
+            .map(|node| (node.name.clone(), node.address))
+            .chain(
+                plan.first()
+                    .and_then(|node| node.load_balancer)
+                    .map(|(address, name)| (name.to_owned(), address)),
+            )
+            .collect();
+        for node in plan {
+            let image = self
+                .options
+                .image
+                .clone()
+                .unwrap_or_else(|| format!("kindest/node:{}", node.version));
+            let spec = NodeSpec {
+                cluster: &self.name,
+                network: &self.name,
+                hostname: &node.name,
+                address: node.address,
+                control_plane: node.control_plane,
+                image: &image,
+                hosts: &hosts,
+            };
+            let container = Container::create(&self.engine, &spec)?;
+            self.nodes.push(Member {
+                container,
+                plan: node.clone(),
+                skew: SignedDuration::ZERO,
+                powered: true,
+                kubelet_wanted: true,
+                kubelet: picture::KubeletSeen::default(),
+                tree: crate::fs::MemoryTree::new(),
+                written: Vec::new(),
+                logs: std::collections::BTreeMap::new(),
+                kubeconfigs: std::collections::BTreeMap::new(),
+            });
+        }
+        if let Some((address, _)) = plan.first().and_then(|node| node.load_balancer) {
+            let servers: Vec<IpAddr> = plan
+                .iter()
+                .filter(|node| node.control_plane)
+                .map(|node| node.address)
+                .collect();
+            self.balancer = Some(Balancer::start(
+                &self.engine,
+                &self.name,
+                address,
+                &servers,
+            )?);
+        }
+        let program = own_program()?;
+        self.ahead = Ahead::at(self.start);
+        let clock = clock_file(self.ahead.offset());
+        self.everywhere(|member| {
+            let container = &member.container;
+            container.put(&[
+                (CERTDRILL, 0o755, &program),
+                (CLOCK, 0o644, clock.as_bytes()),
+            ])?;
+            container.start()?;
+            wait_for_boot(container)?;
+            container.must(INSTALL)?;
+            wait_for_boot(container)
+        })?;
+        if let Err(output) = self.init()? {
+            return Ok(Err(output));
+        }
+        for node in 1..self.nodes.len() {
+            if let Err(output) = self.join(node)? {
+                return Ok(Err(output));
+            }
+        }
+        self.wait_for_nodes()?;
+        Ok(Ok(()))
+    }
+
+    fn make_network(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
+        let Some(IpAddr::V4(address)) = plan.first().map(|node| node.address) else {
+            return Err(EngineError {
+                message: "the nodes of a real cluster need IPv4 addresses".to_owned(),
+                help: "this is a defect of certdrill: please report it".to_owned(),
+            });
+        };
+        let [a, b, c, _] = address.octets();
+        let subnet = format!("{a}.{b}.{c}.0/24");
+        let label = format!("{OWN_LABEL}={}", std::process::id());
+        self.engine
+            .run(&[
+                "network", "create", "--driver", "bridge", "--subnet", &subnet, "--label", &label,
+                &self.name,
+            ])
+            .map_err(|error| EngineError {
+                message: error.message,
+                help: format!(
+                    "nodes have the addresses of the simulation: {subnet} must be free on this machine (another \
+                     cluster of certdrill? `certdrill clean`)"
+                ),
+            })?;
+        self.network = true;
+        Ok(())
+    }
+
+    fn init(&mut self) -> Result<Result<(), CommandOutput>, EngineError> {
+        let member = &self.nodes[0];
+        let container = &member.container;
+        let settings = kubelet_settings(container, member.plan.version.minor)?;
+        let config = with_settings(&member.plan.configuration, &settings);
+        container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
+        let words = format!(
+            "kubeadm init --config /kubeadm.yaml --skip-phases=addon --ignore-preflight-errors={IGNORED}"
+        );
+        let output = container.run(&split(&words))?;
+        if output.exit_code != 0 {
+            return Ok(Err(output));
+        }
+        container.must("mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config")?;
+        Ok(Ok(()))
+    }
+
+    fn join(&mut self, node: usize) -> Result<Result<(), CommandOutput>, EngineError> {
+        let (first, member) = (&self.nodes[0], &self.nodes[node]);
+        let plan = &member.plan;
+        let api = plan
+            .configuration
+            .lines()
+            .find_map(|line| line.strip_prefix("apiVersion: "))
+            .unwrap_or("kubeadm.k8s.io/v1beta4");
+        let mut config = format!(
+            "apiVersion: {api}\nkind: JoinConfiguration\ndiscovery:\n  bootstrapToken:\n    apiServerEndpoint: {}\n    \
+             token: {TOKEN}\n    unsafeSkipCAVerification: true\nnodeRegistration:\n  name: {}\n",
+            plan.endpoint, plan.name
+        );
+        if plan.control_plane {
+            config += &format!(
+                "controlPlane:\n  localAPIEndpoint:\n    advertiseAddress: {}\n    bindPort: 6443\n",
+                plan.address
+            );
+            // The documented way by hand: the CAs and the ServiceAccount keys are copied.
+            let order = Order {
+                roots: SHARED
+                    .iter()
+                    .map(|name| format!("{}/{name}", plan.certificates_dir))
+                    .collect(),
+                ..Order::default()
+            };
+            let found = first.container.order(&order)?;
+            let dirs = [
+                plan.certificates_dir.clone(),
+                format!("{}/etcd", plan.certificates_dir),
+            ];
+            let changes = dirs
+                .into_iter()
+                .map(|dir| Edit::Dir(dir, 0o755))
+                .chain(found.files.into_iter().filter_map(|file| match file.what {
+                    Content::File(content) => {
+                        Some(Edit::File(file.path, file.mode, 0, 0, content))
+                    }
+                    _ => None,
+                }))
+                .collect();
+            member.container.order(&Order {
+                changes,
+                ..Order::default()
+            })?;
+        }
+        member
+            .container
+            .put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
+        let words =
+            format!("kubeadm join --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
+        let output = member.container.run(&split(&words))?;
+        Ok(if output.exit_code == 0 {
+            Ok(())
+        } else {
+            Err(output)
+        })
+    }
+
+    /// Waits until every Node is Ready.
+    fn wait_for_nodes(&self) -> Result<(), EngineError> {
+        let count = self.nodes.len();
+        let mut last = String::new();
+        for _ in 0..READY_LOOKS {
+            let output = self.nodes[0].container.run(&split(
+                "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers",
+            ))?;
+            let ready = output
+                .stdout
+                .lines()
+                .filter(|line| line.split_whitespace().nth(1) == Some("Ready"))
+                .count();
+            if ready == count {
+                return Ok(());
+            }
+            last = format!("{}{}", output.stdout, output.stderr);
+            pause(Duration::from_millis(500));
+        }
+        Err(EngineError {
+            message: format!("the nodes of the new cluster do not become Ready: {}", last.trim()),
+            help: "look into a node: certdrill run --keep leaves them running".to_owned(),
+        })
+    }
+}
+
+/// Waits until a node's container runtime answers.
+pub(super) fn wait_for_boot(container: &Container) -> Result<(), EngineError> {
+    let mut last = String::new();
+    for _ in 0..BOOT_LOOKS {
+        let output =
+            container.shell("ctr --address /run/containerd/containerd.sock version >/dev/null")?;
+        if output.exit_code == 0 {
+            return Ok(());
+        }
+        last = output.stderr;
+        pause(Duration::from_millis(100));
+    }
+    Err(EngineError {
+        message: format!("{} does not boot: {}", container.name, last.trim()),
+        help: "look at its output: docker logs; certdrill run --keep leaves it running".to_owned(),
+    })
+}
+
+/// Puts the launcher in front of the kubelet and containerd, and certdrill in front of runc, whatever starts them.
+/// A node that has been seen to before is left as it is.
+const INSTALL: &str = r#"set -e
+lib=/usr/local/lib/certdrill
+mkdir -p $lib/real /var/lib/certdrill
+for program in kubelet containerd; do
+  [ -e $lib/real/$program ] && continue
+  path=$(command -v $program)
+  mv "$path" $lib/real/$program
+  printf '#!/bin/sh\nexec %s/certdrill warp --clock /var/lib/certdrill/clock -- %s/real/%s "$@"\n' $lib $lib $program > "$path"
+  chmod 755 "$path"
+done
+if [ ! -e $lib/real/runc ]; then
+  path=$(command -v runc)
+  mv "$path" $lib/real/runc
+  ln -s $lib/certdrill "$path"
+fi
+# systemd: that it is ready is said by a child of the launcher.
+if [ -d /run/systemd/system ]; then
+  mkdir -p /etc/systemd/system/containerd.service.d
+  printf '[Service]\nNotifyAccess=all\n' > /etc/systemd/system/containerd.service.d/20-certdrill.conf
+  systemctl daemon-reload
+fi
+systemctl restart containerd
+"#;
+
+/// Settings of the kubelet that a node in a container needs on this machine.
+fn kubelet_settings(container: &Container, minor: u16) -> Result<String, EngineError> {
+    let facts = container.must(
+        "test -e /sys/fs/cgroup/cgroup.controllers && echo v2 || echo v1; \
+         test -d /run/systemd/system && echo systemd || echo cgroupfs; \
+         grep CapBnd /proc/self/status",
+    )?;
+    let v1 = facts.lines().any(|line| line == "v1");
+    let driver = if facts.lines().any(|line| line == "systemd") {
+        "systemd"
+    } else {
+        "cgroupfs"
+    };
+    let capabilities = facts
+        .lines()
+        .find_map(|line| line.strip_prefix("CapBnd:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(u64::MAX);
+    /// Number of CAP_SYS_RESOURCE.
+    const SYS_RESOURCE: u32 = 24;
+    let mut text = format!(
+        "cgroupDriver: {driver}\ncgroupRoot: /\nfailSwapOn: false\nimageGCHighThresholdPercent: 100\nevictionHard:\n  \
+         nodefs.available: \"0%\"\n  nodefs.inodesFree: \"0%\"\n  imagefs.available: \"0%\"\n"
+    );
+    if v1 && minor >= 31 {
+        text += "failCgroupV1: false\n";
+    }
+    if capabilities & (1 << SYS_RESOURCE) == 0 && minor >= 22 {
+        text += "featureGates:\n  KubeletInUserNamespace: true\n";
+    }
+    Ok(text)
+}
+
+/// The configuration of the world with what a real machine needs besides.
+fn with_settings(configuration: &str, kubelet: &str) -> String {
+    let init = "kind: InitConfiguration\n";
+    let token = format!("bootstrapTokens:\n- token: {TOKEN}\n");
+    let mut text = configuration.replacen(init, &format!("{init}{token}"), 1);
+    let head = "kind: KubeletConfiguration\n";
+    if text.contains(head) {
+        text = text.replacen(head, &format!("{head}{kubelet}"), 1);
+    } else {
+        text += &format!("---\napiVersion: kubelet.config.k8s.io/v1beta1\n{head}{kubelet}");
+    }
+    text
+}
+
+fn split(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_join_a_kubelet_configuration_that_is_there() {
+        let without = with_settings("apiVersion: x\nkind: InitConfiguration\nlocal: 1\n", "a: 1\n");
+        assert!(without.contains("kind: InitConfiguration\nbootstrapTokens:\n- token: abcdef"));
+        assert!(without.ends_with("kind: KubeletConfiguration\na: 1\n"));
+        let with = with_settings(
+            "kind: InitConfiguration\n---\nkind: KubeletConfiguration\nserverTLSBootstrap: true\n",
+            "a: 1\n",
+        );
+        assert_eq!(with.matches("KubeletConfiguration").count(), 1);
+        assert!(with.contains("kind: KubeletConfiguration\na: 1\nserverTLSBootstrap: true\n"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Removing what a certdrill that was killed has left behind.
+
+use super::engine::Containers;
+use super::node::OWN_LABEL;
+use crate::cluster::EngineError;
+
+/// Removes containers and networks whose certdrill does not run any more, or all of them. Gives their names.
+///
+/// # Errors
+/// When the container engine does not answer or something cannot be removed.
+pub fn clean(all: bool) -> Result<Vec<String>, EngineError> {
+    let engine = Containers::find()?;
+    let filter = format!("label={OWN_LABEL}");
+    let format = format!("{{{{.Label \"{OWN_LABEL}\"}}}} {{{{.Names}}}}");
+    let containers = engine.run(&["ps", "--all", "--filter", &filter, "--format", &format])?;
+    let mut removed = Vec::new();
+    for name in left(&containers, all) {
+        engine.run(&["rm", "--force", "--volumes", name])?;
+        removed.push(name.to_owned());
+    }
+    let format = format!("{{{{.Label \"{OWN_LABEL}\"}}}} {{{{.Name}}}}");
+    let networks = engine.run(&["network", "ls", "--filter", &filter, "--format", &format])?;
+    for name in left(&networks, all) {
+        engine.run(&["network", "rm", name])?;
+        removed.push(name.to_owned());
+    }
+    Ok(removed)
+}
+
+/// Names in lines of `OWNER NAME` whose owner does not run.
+fn left(lines: &str, all: bool) -> Vec<&str> {
+    lines
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(owner, _)| {
+            all || owner.parse().is_ok_and(|pid: i32| {
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)
+                    == Err(nix::errno::Errno::ESRCH)
+            })
+        })
+        .map(|(_, name)| name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_a_living_process_stays() {
+        let own = std::process::id();
+        let lines = format!("{own} mine\n999999999 gone\nx odd\n");
+        assert_eq!(left(&lines, false), ["gone"]);
+        assert_eq!(left(&lines, true), ["mine", "gone", "odd"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! The container engine, through its command line: `docker` or `podman`.
+//!
+//! kind drives engines the same way (`sigs.k8s.io/kind/pkg/cluster/internal/providers`), and so inherits what a
+//! user has set up: DOCKER_HOST, contexts, rootless sockets, credentials.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use crate::cluster::EngineError;
+
+/// A container engine.
+#[derive(Debug, Clone)]
+pub struct Containers {
+    program: String,
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self {
+            program: "docker".to_owned(),
+        }
+    }
+}
+
+impl Containers {
+    /// The engine that `CERTDRILL_CONTAINERS` names, else docker or podman, whichever answers.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub fn find() -> Result<Self, EngineError> {
+        let named = std::env::var("CERTDRILL_CONTAINERS").ok();
+        let candidates = match &named {
+            Some(name) => vec![name.as_str()],
+            None => vec!["docker", "podman"],
+        };
+        let mut reasons = Vec::new();
+        for program in candidates {
+            let engine = Self {
+                program: program.to_owned(),
+            };
+            match engine.run(&["version", "--format", "{{.Server.Version}}"]) {
+                Ok(_) => return Ok(engine),
+                Err(error) => reasons.push(error.message),
+            }
+        }
+        Err(EngineError {
+            message: format!("no container engine answers: {}", reasons.join("; ")),
+            help: "start Docker or Podman, or name one with CERTDRILL_CONTAINERS; `certdrill doctor` says more"
+                .to_owned(),
+        })
+    }
+
+    /// Runs a command of the engine and gives its standard output.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn run(&self, args: &[&str]) -> Result<String, EngineError> {
+        let output = self.output(args, None)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        Err(self.failed(args, &output))
+    }
+
+    /// Runs a command of the engine with something on its standard input.
+    ///
+    /// # Errors
+    /// When it cannot be started; not when it fails.
+    pub fn output(&self, args: &[&str], input: Option<&[u8]>) -> Result<Output, EngineError> {
+        let cannot = |error: std::io::Error| EngineError {
+            message: format!("{} cannot be run: {error}", self.program),
+            help: "install Docker or Podman, or name one with CERTDRILL_CONTAINERS".to_owned(),
+        };
+        let mut child = Command::new(&self.program)
+            .args(args)
+            .stdin(if input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(cannot)?;
+        let pipe = child.stdin.take();
+        std::thread::scope(|scope| {
+            if let (Some(mut pipe), Some(input)) = (pipe, input) {
+                // A command that ends without reading everything says why by itself.
+                scope.spawn(move || drop(pipe.write_all(input)));
+            }
+            child.wait_with_output().map_err(cannot)
+        })
+    }
+
+    /// The error for a command that failed.
+    #[must_use]
+    pub fn failed(&self, args: &[&str], output: &Output) -> EngineError {
+        let said = String::from_utf8_lossy(&output.stderr);
+        EngineError {
+            message: format!(
+                "{} {} failed: {}",
+                self.program,
+                args.iter().take(3).copied().collect::<Vec<_>>().join(" "),
+                said.trim()
+            ),
+            help: "`certdrill doctor` tells what this machine lacks".to_owned(),
+        }
+    }
+
+    /// Name of its program.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+}

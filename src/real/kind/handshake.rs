@@ -1,0 +1,204 @@
+//! A TLS handshake and one request with a component, as one of its clients would do it.
+//!
+//! Whatever certificate is shown is taken and written down; whether the client would accept it is judged
+//! afterwards with Go's rules. What the server says to the client's certificate is its own answer.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use serde::{Deserialize, Serialize};
+
+use super::agent::encode;
+
+/// Wall seconds for connecting and for each read.
+const LIMIT: Duration = Duration::from_secs(5);
+/// More than any answer that is looked at.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// A handshake that is wanted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handshake {
+    /// Address and port.
+    pub address: String,
+    /// Files of the certificate and the key that are shown.
+    pub pair: Option<(String, String)>,
+    /// What is asked for afterwards.
+    pub path: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    /// The server's certificates as DER in base64, leaf first.
+    pub chain: Vec<String>,
+    /// HTTP status of the answer.
+    pub status: Option<u16>,
+    /// Nothing listens there.
+    pub unreachable: Option<String>,
+    /// The alert that the server ended the connection with, or another error after it was open.
+    pub refused: Option<String>,
+    /// The client's own files cannot be used.
+    pub unusable: Option<String>,
+}
+
+/// Does the handshake and the request.
+#[must_use]
+pub fn try_it(wanted: &Handshake) -> Shown {
+    let mut shown = Shown::default();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = match config(wanted, Arc::clone(&seen)) {
+        Ok(config) => config,
+        Err(error) => {
+            shown.unusable = Some(error.to_string());
+            return shown;
+        }
+    };
+    let stream = match connect(&wanted.address) {
+        Ok(stream) => stream,
+        Err(error) => {
+            shown.unreachable = Some(error.to_string());
+            return shown;
+        }
+    };
+    match converse(config, stream, wanted) {
+        Ok(status) => shown.status = Some(status),
+        Err(error) => shown.refused = Some(error.to_string()),
+    }
+    if let Ok(chain) = seen.lock() {
+        shown.chain.clone_from(&chain);
+    }
+    shown
+}
+
+/// A request without TLS: status and body.
+///
+/// # Errors
+/// When there is no answer.
+pub fn plain_get(address: &str, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = connect(address)?;
+    ask(&mut stream, address, path)
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let address: SocketAddr = address
+        .to_socket_addrs()?
+        .next()
+        .ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(stream)
+}
+
+fn converse(config: ClientConfig, stream: TcpStream, wanted: &Handshake) -> io::Result<u16> {
+    let host = wanted.address.rsplit_once(':').map_or("", |(host, _)| host);
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut tls = StreamOwned::new(connection, stream);
+    ask(&mut tls, &wanted.address, &wanted.path).map(|(status, _)| status)
+}
+
+fn ask(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Result<(u16, String)> {
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: certdrill\r\nConnection: close\r\n\r\n"
+    )?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
+        // A server that closes without a farewell has still answered.
+        Err(error) if answer.is_empty() => return Err(error),
+        _ => {}
+    }
+    let text = String::from_utf8_lossy(&answer);
+    let status = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| io::Error::other("no HTTP answer"))?;
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
+}
+
+fn config(wanted: &Handshake, seen: Arc<Mutex<Vec<String>>>) -> io::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TakeAny { provider, seen }));
+    match &wanted.pair {
+        None => Ok(builder.with_no_client_auth()),
+        Some((crt, key)) => {
+            let chain = CertificateDer::pem_file_iter(crt)
+                .map_err(io::Error::other)?
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(io::Error::other)?;
+            let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(io::Error::other)
+        }
+    }
+}
+
+/// Takes any certificate whose key the server holds, and writes it down.
+#[derive(Debug)]
+struct TakeAny {
+    provider: Arc<CryptoProvider>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl ServerCertVerifier for TakeAny {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Ok(mut seen) = self.seen.lock() {
+            *seen = std::iter::once(end_entity)
+                .chain(intermediates)
+                .map(|der| encode(der))
+                .collect();
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let supported = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, supported)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let supported = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, supported)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,332 @@
+//! Real clusters in node containers, moved in time: the backend `kind`.
+//!
+//! Containers are made as kind makes them (image, labels, volumes, a network), so that kind's own commands work on
+//! them. Inside, kubeadm makes the cluster from the same configuration that the simulation uses. Every process is
+//! started through certdrill's launcher (the kubelet and containerd by their services, static Pods by a wrapper
+//! around runc, commands by the agent), so that all of them live at the world's virtual time.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `engine.rs` | the container engine |
+//! | `node.rs` | a node container |
+//! | `bring_up.rs` | how nodes become a cluster |
+//! | `balancer.rs` | the load balancer in front of several control planes |
+//! | `clock.rs` | the hops of a walk |
+//! | `agent.rs`, `handshake.rs` | what runs inside a node |
+//! | `picture.rs` | from what agents report to what the world knows |
+//! | `ask.rs` | how each edge is asked for, and what an answer means |
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real clusters: real processes, files and waiting"
+)]
+
+pub mod agent;
+mod ask;
+mod balancer;
+mod bring_up;
+pub mod clean;
+mod clock;
+mod engine;
+pub mod handshake;
+mod node;
+mod picture;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::{Edit, Order, Report, encode, pause};
+use balancer::Balancer;
+use clock::Ahead;
+pub use engine::Containers;
+use node::Container;
+
+use crate::cluster::{EngineError, FileChange, Look, NodePlan, Picture, Reality};
+use crate::kubeadm::{CommandOutput, Version};
+use crate::scenario::Component;
+use crate::time::{SignedDuration, Timestamp};
+
+/// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
+const HOP_PAUSE: Duration = Duration::from_millis(1_200);
+
+/// A cluster in node containers.
+#[derive(Debug)]
+pub struct Kind {
+    options: Options,
+    engine: Containers,
+    /// Name of the cluster and of its network.
+    name: String,
+    start: Timestamp,
+    ahead: Ahead,
+    nodes: Vec<Member>,
+    balancer: Option<Balancer>,
+    /// A network was made.
+    network: bool,
+    made: bool,
+}
+
+/// How clusters are made.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Leave containers and network behind, and say how to look inside.
+    pub keep: bool,
+    /// Image of the nodes; `kindest/node:<version>` unless given.
+    pub image: Option<String>,
+}
+
+/// A node of the cluster and what is remembered of it.
+#[derive(Debug)]
+struct Member {
+    container: Container,
+    plan: NodePlan,
+    /// How far its wall clock is ahead of true time.
+    skew: SignedDuration,
+    powered: bool,
+    /// The kubelet is meant to run.
+    kubelet_wanted: bool,
+    /// Its kubelet was seen to live for long enough, or to end again and again.
+    kubelet: picture::KubeletSeen,
+    /// Its files as they were last seen.
+    tree: crate::fs::MemoryTree,
+    /// Paths outside the usual directories that were written to.
+    written: Vec<String>,
+    /// How far logs were read.
+    logs: BTreeMap<String, String>,
+    /// Kubeconfigs of components as they were when their process was first seen.
+    kubeconfigs: BTreeMap<(Component, u64), Arc<[u8]>>,
+}
+
+impl Kind {
+    /// A cluster that does not exist yet; it begins to live at an instant.
+    #[must_use]
+    pub fn new(options: Options, start: Timestamp) -> Self {
+        Self {
+            name: format!("certdrill-{}", std::process::id()),
+            options,
+            engine: Containers::default(),
+            start,
+            ahead: Ahead::at(start),
+            nodes: Vec::new(),
+            balancer: None,
+            network: false,
+            made: false,
+        }
+    }
+
+    /// Does something with every node that has power, at once.
+    fn everywhere<T: Send>(
+        &self,
+        act: impl Fn(&Member) -> Result<T, EngineError> + Sync,
+    ) -> Result<Vec<T>, EngineError> {
+        std::thread::scope(|scope| {
+            let act = &act;
+            let threads: Vec<_> = self
+                .nodes
+                .iter()
+                .filter(|member| member.powered)
+                .map(|member| scope.spawn(move || act(member)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread.join().unwrap_or_else(|_| {
+                        Err(EngineError {
+                            message: "a thread panicked".to_owned(),
+                            help: "this is a defect of certdrill: please report it".to_owned(),
+                        })
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn hop(&mut self, by: SignedDuration, timers: bool, everyone: bool) -> Result<(), EngineError> {
+        self.everywhere(|member| member.container.move_clocks(by, timers, everyone))?;
+        self.ahead.add(by);
+        Ok(())
+    }
+
+    /// Removes containers and network.
+    fn remove(&mut self) {
+        if self.options.keep && self.made {
+            return;
+        }
+        for member in self.nodes.drain(..) {
+            // What is left is found by its label: `certdrill clean`.
+            let _ = self
+                .engine
+                .run(&["rm", "--force", "--volumes", &member.container.name]);
+        }
+        if let Some(balancer) = self.balancer.take() {
+            let _ = self
+                .engine
+                .run(&["rm", "--force", "--volumes", &balancer.name]);
+        }
+        if std::mem::take(&mut self.network) {
+            let _ = self.engine.run(&["network", "rm", &self.name]);
+        }
+    }
+}
+
+impl Drop for Kind {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+impl Reality for Kind {
+    fn name(&self) -> &'static str {
+        "kind"
+    }
+
+    fn create(&mut self, plan: &[NodePlan]) -> Result<Result<(), CommandOutput>, EngineError> {
+        self.engine = Containers::find()?;
+        let made = self.bring_up(plan);
+        self.made = matches!(made, Ok(Ok(())));
+        made
+    }
+
+    fn write(&mut self, node: usize, changes: &[FileChange]) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let mut edits = Vec::new();
+        for change in changes {
+            let path = match change {
+                FileChange::Removed(path) => {
+                    edits.push(Edit::Remove(path.clone()));
+                    path
+                }
+                FileChange::Dir(path, mode) => {
+                    edits.push(Edit::Dir(path.clone(), *mode));
+                    path
+                }
+                FileChange::File {
+                    path,
+                    mode,
+                    owner,
+                    content,
+                } => {
+                    edits.push(Edit::File(
+                        path.clone(),
+                        *mode,
+                        owner.0,
+                        owner.1,
+                        encode(content),
+                    ));
+                    path
+                }
+                FileChange::Symlink(path, target) => {
+                    edits.push(Edit::Link(path.clone(), target.clone()));
+                    path
+                }
+            };
+            if !picture::ROOTS.iter().any(|root| path.starts_with(root)) {
+                member.written.push(path.clone());
+            }
+        }
+        let order = Order {
+            changes: edits,
+            ..Order::default()
+        };
+        member.container.order(&order).map(drop)
+    }
+
+    fn look(&mut self, what: Look<'_>) -> Result<Picture, EngineError> {
+        self.picture(what)
+    }
+
+    fn live(&mut self, span: SignedDuration) -> Result<(), EngineError> {
+        for hop in clock::hops(span) {
+            // A pause passes virtual time, too.
+            let passes = SignedDuration::try_from(HOP_PAUSE).unwrap_or_default();
+            if hop.by > passes {
+                self.hop(hop.by - passes, true, hop.everyone)?;
+            }
+            pause(HOP_PAUSE);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, by: SignedDuration) -> Result<(), EngineError> {
+        self.hop(by, false, true)?;
+        pause(HOP_PAUSE);
+        Ok(())
+    }
+
+    fn skew(&mut self, node: usize, offset: SignedDuration) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let by = offset - member.skew;
+        member.container.move_clocks(by, false, true)?;
+        member.skew = offset;
+        Ok(())
+    }
+
+    fn power(&mut self, node: usize, on: bool) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        if on {
+            let ahead = self.ahead.offset() + member.skew;
+            member
+                .container
+                .put(&[(node::CLOCK, 0o644, node::clock_file(ahead).as_bytes())])?;
+            member.container.start()?;
+            member.powered = true;
+            member.kubelet_wanted = true;
+            bring_up::wait_for_boot(&member.container)
+        } else {
+            member.container.kill()?;
+            member.powered = false;
+            member.kubelet = picture::KubeletSeen::default();
+            Ok(())
+        }
+    }
+
+    fn kubelet(&mut self, node: usize, run: bool) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let verb = if run { "start" } else { "stop" };
+        member.container.must(&format!("systemctl {verb} kubelet"))?;
+        member.kubelet_wanted = run;
+        member.kubelet = picture::KubeletSeen::default();
+        Ok(())
+    }
+
+    fn end_process(&mut self, node: usize, component: Component) -> Result<(), EngineError> {
+        let member = &self.nodes[node];
+        let report = member.container.order(&Order::default())?;
+        for process in report
+            .processes
+            .iter()
+            .filter(|process| process.name == component.name())
+        {
+            // It may have ended by itself.
+            member
+                .container
+                .shell(&format!("kill -KILL {}", process.pid))?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, node: usize, command: &[String]) -> Result<CommandOutput, EngineError> {
+        self.nodes[node].container.run(command)
+    }
+
+    fn kubeadm(
+        &mut self,
+        node: usize,
+        version: Version,
+        args: &[String],
+    ) -> Result<CommandOutput, EngineError> {
+        let member = &self.nodes[node];
+        let mut words = vec![member.container.kubeadm(version, member.plan.version)];
+        words.extend(args.iter().cloned());
+        if args.first().is_some_and(|word| word == "upgrade") {
+            words.push(format!(
+                "--ignore-preflight-errors={}",
+                bring_up::IGNORED_AT_UPGRADE
+            ));
+        }
+        self.nodes[node].container.run(&words)
+    }
+}
+
+/// What the agents of the nodes reported, by the node's place.
+type Reports = BTreeMap<usize, Report>;

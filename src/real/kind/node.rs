@@ -1,0 +1,271 @@
+//! A node container: how it is made, reached and moved in time.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::agent::{Order, Report};
+use super::engine::Containers;
+use crate::cluster::EngineError;
+use crate::kubeadm::{CommandOutput, Version};
+use crate::time::SignedDuration;
+
+/// Where certdrill lies in a node.
+pub(super) const CERTDRILL: &str = "/usr/local/lib/certdrill/certdrill";
+/// The file that says how far a node's wall clock is ahead of the machine's. On a volume, so that it outlives a
+/// restart of the container.
+pub(super) const CLOCK: &str = "/var/lib/certdrill/clock";
+/// Label with the cluster's name, as kind sets it.
+pub(super) const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+/// Label with the node's role, as kind sets it.
+pub(super) const ROLE_LABEL: &str = "io.x-k8s.kind.role";
+/// Label of everything that certdrill makes.
+pub(super) const OWN_LABEL: &str = "dev.certdrill.owner";
+/// Processes whose timers run only in the last hour of a walk, by the name the kernel keeps.
+const WALL_ONLY: &str = "kube-controller,kube-scheduler";
+
+/// Shims are started by containerd, not by a launcher. They say when a container has ended.
+const SHIMS: &str = "containerd-shim";
+
+/// A node container.
+#[derive(Debug, Clone)]
+pub(super) struct Container {
+    /// The engine it runs in.
+    pub engine: Containers,
+    /// The container's name.
+    pub name: String,
+}
+
+/// What a node container is made from.
+#[derive(Debug)]
+pub(super) struct NodeSpec<'a> {
+    pub cluster: &'a str,
+    pub network: &'a str,
+    pub hostname: &'a str,
+    pub address: IpAddr,
+    pub control_plane: bool,
+    pub image: &'a str,
+    /// The machine's names and addresses, for /etc/hosts.
+    pub hosts: &'a [(String, IpAddr)],
+}
+
+impl Container {
+    /// Makes a node container as kind would and puts certdrill into it; it is not started yet.
+    pub fn create(engine: &Containers, spec: &NodeSpec<'_>) -> Result<Self, EngineError> {
+        let name = format!("{}-{}", spec.cluster, spec.hostname);
+        let address = spec.address.to_string();
+        let role = if spec.control_plane {
+            "control-plane"
+        } else {
+            "worker"
+        };
+        let labels = [
+            format!("{CLUSTER_LABEL}={}", spec.cluster),
+            format!("{ROLE_LABEL}={role}"),
+            format!("{OWN_LABEL}={}", std::process::id()),
+        ];
+        let hosts: Vec<String> = spec
+            .hosts
+            .iter()
+            .map(|(name, address)| format!("--add-host={name}:{address}"))
+            .collect();
+        let mut args = vec!["create", "--name", &name, "--hostname", spec.hostname];
+        for label in &labels {
+            args.extend(["--label", label]);
+        }
+        args.extend(hosts.iter().map(String::as_str));
+        args.extend([
+            "--net",
+            spec.network,
+            "--ip",
+            &address,
+            "--privileged",
+            "--security-opt",
+            "seccomp=unconfined",
+            "--security-opt",
+            "apparmor=unconfined",
+            "--tmpfs",
+            "/tmp",
+            "--tmpfs",
+            "/run",
+            "--volume",
+            "/var",
+            "--volume",
+            "/lib/modules:/lib/modules:ro",
+            "--cgroupns=private",
+            "--init=false",
+            "--tty",
+            "--env",
+            "KUBECONFIG=/etc/kubernetes/admin.conf",
+            spec.image,
+        ]);
+        engine.run(&args)?;
+        Ok(Self {
+            engine: engine.clone(),
+            name,
+        })
+    }
+
+    /// Puts files into the container, running or not.
+    pub fn put(&self, files: &[(&str, u32, &[u8])]) -> Result<(), EngineError> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let packed = files.iter().try_for_each(|(path, mode, content)| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(*mode);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_cksum();
+            archive.append_data(&mut header, path.trim_start_matches('/'), *content)
+        });
+        let bytes = packed
+            .and_then(|()| archive.into_inner())
+            .map_err(|error| EngineError {
+                message: format!("files for {} cannot be packed: {error}", self.name),
+                help: "this is a defect of certdrill: please report it".to_owned(),
+            })?;
+        let target = format!("{}:/", self.name);
+        let args = ["cp", "-", target.as_str()];
+        let output = self.engine.output(&args, Some(&bytes))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(self.engine.failed(&args, &output))
+        }
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Result<(), EngineError> {
+        self.engine.run(&["start", &self.name]).map(drop)
+    }
+
+    /// Takes its power away: no process is asked to stop.
+    pub fn kill(&self) -> Result<(), EngineError> {
+        self.engine.run(&["kill", &self.name]).map(drop)
+    }
+
+    /// Runs a shell script in it at the machine's time, for what has nothing to do with time.
+    pub fn shell(&self, script: &str) -> Result<CommandOutput, EngineError> {
+        let args = ["exec", self.name.as_str(), "sh", "-c", script];
+        let output = self.engine.output(&args, None)?;
+        Ok(told(&output))
+    }
+
+    /// As [`Container::shell`]; an exit code other than 0 is an error.
+    pub fn must(&self, script: &str) -> Result<String, EngineError> {
+        let output = self.shell(script)?;
+        if output.exit_code == 0 {
+            return Ok(output.stdout);
+        }
+        Err(EngineError {
+            message: format!(
+                "{script:?} failed in {} with {}: {}",
+                self.name,
+                output.exit_code,
+                output.stderr.trim()
+            ),
+            help: "look into the node: certdrill run --keep leaves it running".to_owned(),
+        })
+    }
+
+    /// Runs a program in it at the node's time.
+    pub fn run(&self, words: &[String]) -> Result<CommandOutput, EngineError> {
+        let mut args = self.at_its_time();
+        args.extend(words.iter().map(String::as_str));
+        Ok(told(&self.engine.output(&args, None)?))
+    }
+
+    /// Has the agent do something in it.
+    pub fn order(&self, order: &Order) -> Result<Report, EngineError> {
+        let broken = |what: String| EngineError {
+            message: format!("certdrill's agent in {} failed: {what}", self.name),
+            help: "look into the node: certdrill run --keep leaves it running".to_owned(),
+        };
+        let input = serde_json::to_vec(order).map_err(|error| broken(error.to_string()))?;
+        let mut args = self.at_its_time();
+        args.insert(1, "-i");
+        args.extend([CERTDRILL, "node-agent"]);
+        let output = self.engine.output(&args, Some(&input))?;
+        if !output.status.success() {
+            return Err(broken(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            ));
+        }
+        let report: Report = serde_json::from_slice(&output.stdout)
+            .map_err(|error| broken(format!("its report cannot be read: {error}")))?;
+        match &report.trouble {
+            Some(trouble) => Err(broken(format!("a file cannot be changed: {trouble}"))),
+            None => Ok(report),
+        }
+    }
+
+    /// `exec NODE certdrill warp --clock ... --`
+    fn at_its_time(&self) -> Vec<&str> {
+        vec![
+            "exec", &self.name, CERTDRILL, "warp", "--clock", CLOCK, "--follow", "--",
+        ]
+    }
+
+    /// Moves every process of the node, and whatever starts from now on.
+    pub fn move_clocks(
+        &self,
+        by: SignedDuration,
+        timers: bool,
+        everyone: bool,
+    ) -> Result<(), EngineError> {
+        let span = format!("{}ms", by.as_millis());
+        let mut args = vec![
+            "exec", &self.name, CERTDRILL, "warp", "move", "--clock", CLOCK, "--by", &span,
+        ];
+        args.extend(["--also", SHIMS]);
+        if timers {
+            args.push("--timers");
+            if !everyone {
+                args.extend(["--wall-only-for", WALL_ONLY]);
+            }
+        }
+        let output = self.engine.output(&args, None)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(EngineError {
+            message: format!(
+                "the clocks of {} cannot be moved: {}",
+                self.name,
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+            help: "node containers must be privileged, and ptrace must be allowed: `certdrill doctor`"
+                .to_owned(),
+        })
+    }
+
+    /// Where its kubeadm of a version lies.
+    pub fn kubeadm(&self, version: Version, own: Version) -> String {
+        if version == own {
+            "kubeadm".to_owned()
+        } else {
+            format!("/kind/versions/{version}/kubeadm")
+        }
+    }
+}
+
+fn told(output: &std::process::Output) -> CommandOutput {
+    CommandOutput {
+        exit_code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Text of a clock file.
+pub(super) fn clock_file(ahead: SignedDuration) -> String {
+    format!("wall {}ms\n", ahead.as_millis())
+}
+
+/// The certdrill that goes into a node: this very program.
+pub(super) fn own_program() -> Result<Vec<u8>, EngineError> {
+    let path = std::env::current_exe().unwrap_or_else(|_| Path::new("/proc/self/exe").into());
+    std::fs::read(&path).map_err(|error| EngineError {
+        message: format!("certdrill's own program {} cannot be read: {error}", path.display()),
+        help: "start certdrill by its path".to_owned(),
+    })
+}

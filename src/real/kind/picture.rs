@@ -1,0 +1,549 @@
+//! From what agents report to what the world knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::agent::{Content, Order, ProcessFound, Report, decode, pause};
+use super::ask::{self, kubectl};
+use super::handshake::Handshake;
+use super::{Kind, Reports};
+use crate::cluster::csr::Origin;
+use crate::cluster::{
+    ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager, NodePicture,
+    Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
+};
+use crate::fs::{MemoryTree, Tree as _};
+use crate::pki::{self, Certificate};
+use crate::scenario::Component;
+use crate::time::{SignedDuration, Timestamp, shift};
+
+/// Directories and files of a node that matter.
+pub(super) const ROOTS: [&str; 6] = [
+    "/etc/kubernetes",
+    "/var/lib/kubelet/pki",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/instance-config.yaml",
+    "/root/.kube/config",
+    "/kubeadm.yaml",
+];
+/// A kubelet that has lived this long runs; one that cannot start ends within a second.
+const LIVES_AFTER_S: f64 = 4.0;
+/// Looks at a kubelet that comes and goes, half a second apart.
+const KUBELET_LOOKS: u32 = 24;
+
+/// What was seen of a kubelet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KubeletSeen {
+    /// The process that lives.
+    living: Option<u64>,
+    /// Processes that came and went.
+    ended: Vec<u64>,
+}
+
+impl KubeletSeen {
+    /// Whether it was seen to run.
+    pub fn runs(&self) -> bool {
+        self.living.is_some()
+    }
+}
+
+impl Kind {
+    /// Looks at every machine.
+    pub(super) fn picture(&mut self, what: Look<'_>) -> Result<Picture, EngineError> {
+        if what.deep {
+            self.settle_kubelets()?;
+        }
+        let mut reports = self.reports(what, true)?;
+        self.keep_kubeconfigs(&reports);
+        if what.deep {
+            // A component that was seen for the first time: now its kubeconfig is known.
+            let missing = what.edges.iter().any(|edge| {
+                matches!(
+                    edge.client,
+                    Component::ControllerManager | Component::Scheduler
+                ) && reports
+                    .get(&edge.client_node)
+                    .is_some_and(|report| !report.commands.contains_key(&format!("{}/0", ask::id_of(*edge))))
+            });
+            if missing {
+                let logs: Vec<_> = reports
+                    .iter_mut()
+                    .map(|(node, report)| (*node, std::mem::take(&mut report.logs)))
+                    .collect();
+                reports = self.reports(what, true)?;
+                for (node, old) in logs {
+                    let Some(report) = reports.get_mut(&node) else {
+                        continue;
+                    };
+                    for (log, (mut lines, _)) in old {
+                        if let Some((newer, _)) = report.logs.get_mut(&log) {
+                            lines.append(newer);
+                            *newer = lines;
+                        }
+                    }
+                }
+            }
+        }
+        let now = self.ahead.now();
+        let trees: Vec<MemoryTree> = (0..self.nodes.len())
+            .map(|node| reports.get(&node).map(tree).unwrap_or_default())
+            .collect();
+        let processes: Vec<BTreeMap<Component, ProcessSeen>> = (0..self.nodes.len())
+            .map(|node| {
+                reports
+                    .get(&node)
+                    .map(|report| self.processes(node, report, now))
+                    .unwrap_or_default()
+            })
+            .collect();
+        let edges = what
+            .edges
+            .iter()
+            .map(|&edge| {
+                let answer = ask::answer(self, edge, &reports, &trees, &processes, now);
+                (edge, answer)
+            })
+            .collect();
+        let api = if what.deep { self.api()? } else { None };
+        let quorum = what.deep.then(|| {
+            reports.values().any(|report| {
+                report
+                    .plain
+                    .get("etcd")
+                    .is_some_and(|(status, body)| *status == 200 && body.contains("\"true\""))
+            })
+        });
+        let nodes = self.node_pictures(reports, trees, processes);
+        Ok(Picture {
+            now,
+            nodes,
+            edges,
+            api,
+            quorum,
+        })
+    }
+
+    fn node_pictures(
+        &mut self,
+        mut reports: Reports,
+        trees: Vec<MemoryTree>,
+        processes: Vec<BTreeMap<Component, ProcessSeen>>,
+    ) -> Vec<NodePicture> {
+        let mut pictures = Vec::new();
+        for ((node, tree), processes) in trees.into_iter().enumerate().zip(processes) {
+            let Some(report) = reports.get_mut(&node) else {
+                pictures.push(NodePicture {
+                    tree: self.last_tree(node),
+                    kubelet: (KubeletState::Stopped, 0),
+                    kubelet_shows: None,
+                    processes: BTreeMap::new(),
+                    logs: Vec::new(),
+                });
+                continue;
+            };
+            let member = &mut self.nodes[node];
+            let mut logs = Vec::new();
+            for (log, (lines, end)) in std::mem::take(&mut report.logs) {
+                let name = log.split(' ').next().unwrap_or_default();
+                let component = STATIC_PODS
+                    .into_iter()
+                    .chain([Component::Kubelet])
+                    .find(|component| component.name() == name);
+                if let Some(component) = component {
+                    logs.extend(lines.into_iter().map(|line| (component, line)));
+                }
+                member.logs.insert(log, end);
+            }
+            let kubelet = match (&member.kubelet.living, member.kubelet_wanted) {
+                (Some(id), _) => (KubeletState::Running, *id),
+                (None, true) => (KubeletState::Exited, 0),
+                (None, false) => (KubeletState::Stopped, 0),
+            };
+            member.tree = tree.clone();
+            pictures.push(NodePicture {
+                tree,
+                kubelet,
+                kubelet_shows: shown(report, "kubelet"),
+                processes,
+                logs,
+            });
+        }
+        pictures
+    }
+
+    fn last_tree(&self, node: usize) -> MemoryTree {
+        self.nodes[node].tree.clone()
+    }
+
+    /// What every node with power reports.
+    fn reports(&mut self, what: Look<'_>, with_logs: bool) -> Result<Reports, EngineError> {
+        let mut orders: Vec<Order> = self
+            .nodes
+            .iter()
+            .map(|member| Order {
+                roots: ROOTS
+                    .iter()
+                    .map(|&root| root.to_owned())
+                    .chain(member.written.iter().cloned())
+                    .collect(),
+                logs: with_logs.then(|| member.logs.clone()),
+                ..Order::default()
+            })
+            .collect();
+        if what.deep {
+            ask::questions(self, what.edges, &mut orders);
+            for (member, order) in self.nodes.iter().zip(&mut orders) {
+                let address = member.plan.address;
+                let plain = |port: u16| Handshake {
+                    address: format!("{address}:{port}"),
+                    pair: None,
+                    path: "/healthz".to_owned(),
+                };
+                order.handshakes.push(("kubelet".to_owned(), plain(10250)));
+                if member.plan.control_plane {
+                    order.handshakes.push(("kube-apiserver".to_owned(), plain(6443)));
+                    order.handshakes.push(("etcd".to_owned(), plain(2379)));
+                    order.plain.push((
+                        "etcd".to_owned(),
+                        "127.0.0.1:2381".to_owned(),
+                        "/health".to_owned(),
+                    ));
+                }
+            }
+        }
+        let orders = &orders;
+        let places: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].powered)
+            .collect();
+        let answers = std::thread::scope(|scope| {
+            let threads: Vec<_> = places
+                .iter()
+                .map(|&node| {
+                    let container = &self.nodes[node].container;
+                    scope.spawn(move || container.order(&orders[node]))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread.join().unwrap_or_else(|_| {
+                        Err(EngineError {
+                            message: "a thread panicked".to_owned(),
+                            help: "this is a defect of certdrill: please report it".to_owned(),
+                        })
+                    })
+                })
+                .collect::<Result<Vec<Report>, _>>()
+        })?;
+        Ok(places.into_iter().zip(answers).collect())
+    }
+
+    /// Looks until every kubelet that is meant to run has lived for a while, or has been seen to end.
+    fn settle_kubelets(&mut self) -> Result<(), EngineError> {
+        for _ in 0..KUBELET_LOOKS {
+            let mut unsettled = false;
+            for node in 0..self.nodes.len() {
+                if !self.nodes[node].powered {
+                    continue;
+                }
+                let report = self.nodes[node].container.order(&Order::default())?;
+                let member = &mut self.nodes[node];
+                let found = report.processes.iter().find(|one| one.name == "kubelet");
+                unsettled |= !member.kubelet.follow(found) && member.kubelet_wanted;
+            }
+            if !unsettled {
+                return Ok(());
+            }
+            pause(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    /// Keeps the kubeconfigs of components whose process is new.
+    fn keep_kubeconfigs(&mut self, reports: &Reports) {
+        for (&node, report) in reports {
+            let member = &mut self.nodes[node];
+            for process in &report.processes {
+                let (component, path) = match process.name.as_str() {
+                    "kube-controller-manager" => (
+                        Component::ControllerManager,
+                        "/etc/kubernetes/controller-manager.conf",
+                    ),
+                    "kube-scheduler" => (Component::Scheduler, "/etc/kubernetes/scheduler.conf"),
+                    _ => continue,
+                };
+                let key = (component, identity(process));
+                if member.kubeconfigs.contains_key(&key) {
+                    continue;
+                }
+                let content = report
+                    .files
+                    .iter()
+                    .find(|file| file.path == path)
+                    .and_then(|file| match &file.what {
+                        Content::File(content) => decode(content).ok(),
+                        _ => None,
+                    });
+                if let Some(content) = content {
+                    member.kubeconfigs.insert(key, Arc::from(content));
+                }
+            }
+        }
+    }
+
+    fn processes(
+        &self,
+        node: usize,
+        report: &Report,
+        now: Timestamp,
+    ) -> BTreeMap<Component, ProcessSeen> {
+        let mut found = BTreeMap::new();
+        for component in STATIC_PODS {
+            // The newest, where an old one is still on its way out.
+            let Some(process) = report
+                .processes
+                .iter()
+                .filter(|one| one.name == component.name())
+                .max_by_key(|one| one.start_ticks)
+            else {
+                continue;
+            };
+            let id = identity(process);
+            let age = SignedDuration::try_from_secs_f64(process.age_s).unwrap_or_default();
+            found.insert(
+                component,
+                ProcessSeen {
+                    id,
+                    started: shift(now, -age),
+                    shows: shown(report, component.name()),
+                    kubeconfig: self.nodes[node].kubeconfigs.get(&(component, id)).cloned(),
+                },
+            );
+        }
+        found
+    }
+
+    /// What the API says: the first control plane that gives an answer is believed.
+    fn api(&self) -> Result<Option<ApiPicture>, EngineError> {
+        for member in &self.nodes {
+            if !member.powered || !member.plan.control_plane {
+                continue;
+            }
+            let get = |what: &[&str]| {
+                let mut args = vec![
+                    "--kubeconfig=/etc/kubernetes/admin.conf",
+                    "--request-timeout=8s",
+                    "get",
+                ];
+                args.extend(what);
+                args.extend(["-o", "json"]);
+                kubectl(&args)
+            };
+            let order = Order {
+                commands: vec![
+                    ("nodes".to_owned(), get(&["nodes"])),
+                    ("csr".to_owned(), get(&["certificatesigningrequests"])),
+                    ("leases".to_owned(), get(&["leases", "-n", "kube-system"])),
+                ],
+                ..Order::default()
+            };
+            let report = member.container.order(&order)?;
+            let read = |id: &str| -> Option<Json> {
+                let ended = report.commands.get(id)?;
+                (ended.code == 0).then(|| serde_json::from_str(&ended.stdout).ok())?
+            };
+            if let (Some(nodes), Some(requests), Some(leases)) =
+                (read("nodes"), read("csr"), read("leases"))
+            {
+                return Ok(Some(ApiPicture {
+                    ready: ready(&nodes),
+                    requests: items(&requests)
+                        .filter_map(|item| self.request(item))
+                        .collect(),
+                    leaders: leaders(&leases),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn request(&self, item: &Json) -> Option<Request> {
+        let text = |at: &str| item.pointer(at).and_then(Json::as_str);
+        let created: Timestamp = text("/metadata/creationTimestamp")?.parse().ok()?;
+        let username = text("/spec/username")?.to_owned();
+        let node = username
+            .strip_prefix("system:node:")
+            .and_then(|name| self.nodes.iter().position(|one| one.plan.name == name));
+        let signer = text("/spec/signerName").unwrap_or("kubernetes.io/legacy-unknown");
+        let asked = decode(text("/spec/request")?).ok()?;
+        let strings = |at: &str| -> Vec<String> {
+            let list = item.pointer(at).and_then(Json::as_array);
+            list.into_iter()
+                .flatten()
+                .filter_map(|one| Some(one.as_str()?.to_owned()))
+                .collect()
+        };
+        let conditions = item
+            .pointer("/status/conditions")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|one| {
+                let kind = match one["type"].as_str()? {
+                    "Approved" => ConditionKind::Approved,
+                    "Denied" => ConditionKind::Denied,
+                    "Failed" => ConditionKind::Failed,
+                    _ => return None,
+                };
+                let word = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                Some(Condition {
+                    kind,
+                    reason: word("reason"),
+                    message: word("message"),
+                    updated: word("lastUpdateTime").parse().unwrap_or(created),
+                })
+            })
+            .collect();
+        let certificate = text("/status/certificate")
+            .and_then(|text| decode(text).ok())
+            .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
+            .and_then(|found| found.into_iter().next());
+        let origin = match node {
+            Some(node) => Origin::Kubelet {
+                node,
+                process: 0,
+                manager: if signer.ends_with("kubelet-serving") {
+                    Manager::Serving
+                } else {
+                    Manager::Client
+                },
+            },
+            None => Origin::Step {
+                node: 0,
+                save_to: None,
+            },
+        };
+        Some(Request {
+            name: text("/metadata/name")?.to_owned(),
+            requestor: Requestor {
+                username,
+                groups: strings("/spec/groups"),
+            },
+            signer: signer.to_owned(),
+            usages: strings("/spec/usages"),
+            expiration_seconds: item.pointer("/spec/expirationSeconds").and_then(Json::as_i64),
+            asked: pki::Request::from_pem(&asked).ok()?,
+            created,
+            created_ticks: created,
+            conditions,
+            certificate,
+            deleted: false,
+            origin,
+            key: None,
+            scheduled: false,
+            refused_by: None,
+            cause: 0,
+        })
+    }
+}
+
+impl KubeletSeen {
+    /// Takes a look in. Says whether it is known by now what the kubelet does.
+    fn follow(&mut self, found: Option<&ProcessFound>) -> bool {
+        match found {
+            None => {
+                if let Some(gone) = self.living.take() {
+                    self.ended.push(gone);
+                }
+                self.ended.len() >= 2
+            }
+            Some(process) => {
+                let id = identity(process);
+                if process.age_s >= LIVES_AFTER_S {
+                    self.living = Some(id);
+                    self.ended.clear();
+                    return true;
+                }
+                if self.living != Some(id) {
+                    self.living = None;
+                }
+                if !self.ended.contains(&id) {
+                    self.ended.push(id);
+                }
+                // Three of them in a row: it ends at each start.
+                self.ended.len() >= 3
+            }
+        }
+    }
+}
+
+/// A number that no other process of the node has had.
+fn identity(process: &ProcessFound) -> u64 {
+    process.start_ticks << 22 | u64::from(process.pid)
+}
+
+fn tree(report: &Report) -> MemoryTree {
+    let mut tree = MemoryTree::new();
+    for file in &report.files {
+        let parent = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let made = match parent {
+            "" => Ok(()),
+            parent => tree.create_dir_all(parent, 0o755),
+        };
+        let written = made.and_then(|()| match &file.what {
+            Content::Dir => tree
+                .create_dir_all(&file.path, file.mode)
+                .and_then(|()| tree.set_mode(&file.path, file.mode)),
+            Content::Link(target) => tree.symlink(target, &file.path),
+            Content::File(content) => {
+                let bytes = decode(content).unwrap_or_default();
+                tree.write(&file.path, &bytes, file.mode)
+            }
+        });
+        // A tree in memory without faults takes anything that a real one had.
+        if written.is_ok() && file.owner != (0, 0) && !matches!(file.what, Content::Link(_)) {
+            let _ = tree.set_owner(&file.path, file.owner.0, file.owner.1);
+        }
+    }
+    tree
+}
+
+fn shown(report: &Report, id: &str) -> Option<Certificate> {
+    let der = decode(report.handshakes.get(id)?.chain.first()?).ok()?;
+    Certificate::from_der(&der).ok()
+}
+
+fn items(list: &Json) -> impl Iterator<Item = &Json> {
+    list["items"].as_array().into_iter().flatten()
+}
+
+fn ready(nodes: &Json) -> BTreeMap<String, bool> {
+    items(nodes)
+        .filter_map(|item| {
+            let name = item.pointer("/metadata/name")?.as_str()?.to_owned();
+            let ready = item
+                .pointer("/status/conditions")?
+                .as_array()?
+                .iter()
+                .any(|one| one["type"] == "Ready" && one["status"] == "True");
+            Some((name, ready))
+        })
+        .collect()
+}
+
+fn leaders(leases: &Json) -> BTreeMap<Component, String> {
+    items(leases)
+        .filter_map(|item| {
+            let name = item.pointer("/metadata/name")?.as_str()?;
+            let component = [Component::ControllerManager, Component::Scheduler]
+                .into_iter()
+                .find(|component| component.name() == name)?;
+            // `cp1_0b1c...`
+            let holder = item.pointer("/spec/holderIdentity")?.as_str()?;
+            Some((component, holder.split('_').next()?.to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! A file that says what time it is on a node.
+//!
+//! Whatever starts a process at a node's time holds the file locked, shared, from reading it until the process is
+//! warped; whoever moves the node holds it locked alone. So no process starts with an offset that a move has just
+//! replaced, and none is missed by a move.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a file is what launchers and movers have in common"
+)]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Offsets, WarpError};
+use crate::time::{SignedDuration, span};
+
+/// A clock file.
+#[derive(Debug, Clone)]
+pub struct ClockFile {
+    path: PathBuf,
+}
+
+/// Held while it exists; the offset of the wall clock does not change meanwhile.
+#[derive(Debug)]
+pub struct Locked {
+    file: File,
+    path: PathBuf,
+    wall: SignedDuration,
+}
+
+impl ClockFile {
+    /// The clock file at a path.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    /// Reads it for starting a process.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or holds something else.
+    pub fn shared(&self) -> Result<Locked, WarpError> {
+        self.lock(FlockOperation::LockShared)
+    }
+
+    /// Reads it for moving processes.
+    ///
+    /// # Errors
+    /// As [`ClockFile::shared`].
+    pub fn alone(&self) -> Result<Locked, WarpError> {
+        self.lock(FlockOperation::LockExclusive)
+    }
+
+    fn lock(&self, how: FlockOperation) -> Result<Locked, WarpError> {
+        let wrong = |what: String| WarpError::Clock {
+            path: self.path.clone(),
+            what,
+        };
+        // Written in place: another file under the same name would have another lock.
+        let mut file = File::options()
+            .read(true)
+            .write(how == FlockOperation::LockExclusive)
+            .open(&self.path)
+            .map_err(|error| wrong(error.to_string()))?;
+        loop {
+            match flock(&file, how) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(wrong(error.to_string())),
+            }
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|error| wrong(error.to_string()))?;
+        let wall = parse(&text).map_err(wrong)?;
+        Ok(Locked {
+            file,
+            path: self.path.clone(),
+            wall,
+        })
+    }
+}
+
+impl Locked {
+    /// How far the node's wall clock is ahead of the machine's.
+    #[must_use]
+    pub fn wall(&self) -> SignedDuration {
+        self.wall
+    }
+
+    /// What a new process gets: its timers begin with the machine's.
+    #[must_use]
+    pub fn offsets(&self) -> Offsets {
+        Offsets::wall(self.wall)
+    }
+
+    /// Writes another offset. The file must be held [alone](ClockFile::alone).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set(&mut self, wall: SignedDuration) -> Result<(), WarpError> {
+        use std::os::unix::fs::FileExt as _;
+        let text = format(wall);
+        let written = self
+            .file
+            .write_all_at(text.as_bytes(), 0)
+            .and_then(|()| self.file.set_len(text.len() as u64))
+            .and_then(|()| self.file.flush());
+        written.map_err(|error| WarpError::Clock {
+            path: self.path.clone(),
+            what: error.to_string(),
+        })?;
+        self.wall = wall;
+        Ok(())
+    }
+}
+
+/// The text of a clock file.
+#[must_use]
+pub fn format(wall: SignedDuration) -> String {
+    format!("wall {}ms\n", wall.as_millis())
+}
+
+fn parse(text: &str) -> Result<SignedDuration, String> {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let value = body
+        .strip_prefix("wall ")
+        .ok_or_else(|| format!("it holds {body:?} where `wall +370d` or the like belongs"))?;
+    span::parse(value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clock");
+        std::fs::write(&path, "wall +370d\n").unwrap();
+        let clock = ClockFile::new(&path);
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        assert_eq!(clock.shared().unwrap().wall(), days(370));
+        let mut held = clock.alone().unwrap();
+        held.set(days(-2)).unwrap();
+        drop(held);
+        assert_eq!(clock.shared().unwrap().wall(), days(-2));
+        let long = SignedDuration::from_millis(1_234_567_890_123);
+        clock.alone().unwrap().set(long).unwrap();
+        assert_eq!(clock.shared().unwrap().wall(), long);
+    }
+
+    #[test]
+    fn what_is_no_clock_file_is_refused() {
+        for text in ["", "wall", "wall x", "370d\n", "wall 1d\nmore\n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+        let error = ClockFile::new(Path::new("/nowhere/clock"))
+            .shared()
+            .unwrap_err();
+        assert!(error.to_string().contains("/nowhere/clock"), "{error}");
+    }
+}
