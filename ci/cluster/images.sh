@@ -97,7 +97,7 @@ node_image() { # VERSION OTHERS...
     install -D -m 755 -t "$dir/kind/versions/$other" "$cache/$other"/{kubeadm,kubelet,kubectl}
     component_images "$other" "$dir/kind/versions/$other/images.tar"
   done
-  tar -C "$dir" -c . | docker import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c 'STOPSIGNAL SIGRTMIN+3' \
+  tar -C "$dir" -c . | docker import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' \
     -c 'ENV container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$image-empty" >/dev/null
   rm -rf "$dir"
   # The component images go into the node's containerd, so that a node that boots has them.

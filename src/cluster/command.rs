@@ -154,6 +154,16 @@ impl World {
             .collect()
     }
 
+    /// As [`World::check_expiration`], by the engine of this world even where a real cluster stands behind it.
+    pub(super) fn check_expiration_here(&mut self, node: usize) -> CommandOutput {
+        if !self.is_real() {
+            return self.check_expiration(node);
+        }
+        let args = self.certs_command(node, &["check-expiration"]);
+        self.with_engine(node, |engine, call| engine.run(call, &args))
+            .unwrap_or_else(not_run)
+    }
+
     /// What `check-expiration` would print now, without leaving a trace.
     #[must_use]
     pub fn check_expiration(&mut self, node: usize) -> CommandOutput {

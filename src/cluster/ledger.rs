@@ -352,7 +352,7 @@ impl World {
         let long_durations = Profile::of(machine.version).long_durations;
         // The model says it on every backend: a real binary takes a thousand times as long.
         let engine = std::mem::replace(&mut self.engine, Box::new(Model));
-        let output = self.check_expiration(node);
+        let output = self.check_expiration_here(node);
         self.engine = engine;
         change.expiration.push(Expiration {
             node: name,
