@@ -632,6 +632,8 @@ impl World {
         };
         match answer {
             Answer::Unseen(reason) => {
+                // Nothing is claimed of it, not even what was so before.
+                self.edges[at].fresh = Outcome::Absent;
                 self.known.unseen.insert(id, reason);
             }
             Answer::Seen(outcome) => {

@@ -4,6 +4,7 @@ mod edits;
 pub mod observe;
 pub mod parity;
 mod player;
+pub mod real_parity;
 mod requests;
 pub mod state;
 mod steps;

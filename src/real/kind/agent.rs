@@ -64,6 +64,8 @@ pub struct Program {
     pub kubeconfig: Option<String>,
     /// Wall seconds after which it is ended.
     pub limit_s: u64,
+    /// How often it is tried until it succeeds: a connection that was just closed fails one request.
+    pub attempts: u32,
 }
 
 /// What was found.
@@ -173,7 +175,7 @@ pub fn carry_out(order: &Order) -> Report {
         let commands: Vec<_> = order
             .commands
             .iter()
-            .map(|(id, program)| (id, scope.spawn(|| execute(program))))
+            .map(|(id, program)| (id, scope.spawn(|| persist(program))))
             .collect();
         let handshakes: Vec<_> = order
             .handshakes
@@ -439,6 +441,18 @@ fn tells(line: &str) -> bool {
     klog || ["x509", "certificate", "tls:", "leader", "Unauthorized", "\"warn\"", "\"error\""]
         .iter()
         .any(|word| line.contains(word))
+}
+
+fn persist(program: &Program) -> Ended {
+    let mut ended = execute(program);
+    for _ in 1..program.attempts {
+        if ended.code == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        ended = execute(program);
+    }
+    ended
 }
 
 fn execute(program: &Program) -> Ended {

@@ -165,6 +165,7 @@ pub(super) fn kubectl(args: &[&str]) -> Program {
             .collect(),
         kubeconfig: None,
         limit_s: LIMIT_S,
+        attempts: 2,
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::real::warp;
 use crate::time::{SignedDuration, Timestamp, shift};
 
-/// Longest hop of a walk. The kubelet draws its deadline between 70 and 90 % of a certificate's life: a hop of ten
+/// Longest hop of a walk. The kubelet draws its deadline between 70 and 90 % of a certificate's life: a hop of 15
 /// days cannot pass over what it has to do.
-const HOP_MAX: SignedDuration = SignedDuration::from_hours(10 * 24);
+const HOP_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
 /// The last hour of a walk is lived in hops that become shorter, in which every process' timers run: leases of 15 s,
 /// Node conditions of 40 s and the hourly looks of cleaners come due in their order.
-const LANDING_S: [i64; 9] = [1_800, 900, 420, 240, 90, 60, 40, 25, 15];
+const LANDING_S: [i64; 6] = [2_400, 900, 180, 60, 40, 20];
 
 /// How far the nodes' true time is ahead of the machine's.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +116,6 @@ mod tests {
             .iter()
             .fold(SignedDuration::ZERO, |sum, hop| sum + hop.by);
         assert!(total >= SignedDuration::from_mins(59), "{total:?}");
-        assert!(landing.iter().all(|hop| hop.by <= SignedDuration::from_mins(30)));
+        assert!(landing.iter().all(|hop| hop.by <= SignedDuration::from_mins(40)));
     }
 }

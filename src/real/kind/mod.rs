@@ -48,7 +48,7 @@ use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp};
 
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
-const HOP_PAUSE: Duration = Duration::from_millis(1_200);
+const HOP_PAUSE: Duration = Duration::from_millis(900);
 
 /// A cluster in node containers.
 #[derive(Debug)]

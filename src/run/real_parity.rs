@@ -1,0 +1,281 @@
+//! What of two traces can be compared when one of them is of a real cluster, and how closely.
+//!
+//! A real cluster takes its own time for everything, so that no instant is met to the second; it has files and log
+//! lines that the model does not speak of; and what it leaves to chance is left to chance. Each of these is a line of
+//! [`RULES`] or a number here, and there is nothing else.
+
+use serde_json::{Value as Json, json};
+
+use super::trace::{Entry, Observation, Record, Value};
+use crate::time::{SignedDuration, Timestamp};
+
+/// How far apart the same instant may be on the two sides: kubeadm, elections and waiting take wall time on a real
+/// cluster, and all of that is virtual time, too.
+pub const CLOSE: SignedDuration = SignedDuration::from_mins(45);
+/// The same for the end of a certificate that a kubelet has rotated: it draws its deadline between 70 and 90 % of
+/// the life of the one before.
+pub const ROTATED: SignedDuration = SignedDuration::from_hours(24 * 75);
+
+/// What is left out of a comparison with a real cluster, and why.
+pub const RULES: [(&str, &str); 8] = [
+    (
+        "other files",
+        "only what lies below /etc/kubernetes and /var/lib/kubelet/pki, and a user's kubeconfig, is kubeadm's or the kubelet's",
+    ),
+    (
+        "manifests",
+        "their text holds whatever a version writes there; that they are there, with which mode, is compared",
+    ),
+    (
+        "dated files",
+        "the kubelet names its certificates by the second; which ones are loaded is compared",
+    ),
+    (
+        "words of failures",
+        "the class is compared; the words are those of the real client",
+    ),
+    (
+        "issued requests",
+        "how many a kubelet has posted so far depends on chance; pending, denied and failed ones are compared",
+    ),
+    (
+        "kubectl and scripts",
+        "names of requests are drawn; exit codes are compared",
+    ),
+    (
+        "log headers",
+        "times and places in the headers of klog lines are the process's own",
+    ),
+    (
+        "residual days",
+        "may differ by one where an instant is near the end of a day",
+    ),
+];
+
+/// Whether a trace is of a real cluster.
+pub(super) fn is_real(records: &[Record]) -> bool {
+    matches!(records.first().map(|record| &record.entry),
+        Some(Entry::Header(header)) if header.backend == "kind")
+}
+
+/// A trace with what can be compared with a real cluster.
+pub(super) fn project(records: &[Record]) -> Vec<Record> {
+    records
+        .iter()
+        .filter_map(|record| match &record.entry {
+            Entry::Observation(seen) => comparable(seen).map(|seen| Record {
+                seq: record.seq,
+                at: record.at,
+                entry: Entry::Observation(seen),
+            }),
+            _ => Some(record.clone()),
+        })
+        .collect()
+}
+
+fn comparable(seen: &Observation) -> Option<Observation> {
+    let Value::Exact(value) = &seen.value else {
+        return (seen.kind != "kubelet").then(|| seen.clone());
+    };
+    let path = seen.subject.rsplit_once('@').map_or("", |(path, _)| path);
+    let value = match (seen.kind.as_str(), seen.aspect.as_str()) {
+        ("edge", _) => without_words(value),
+        ("certificate", _) if !concerns(path) => return None,
+        ("certificate", "facts") => certificate(path, value),
+        ("file", _) if !concerns(path) => return None,
+        ("file", _) => file(path, value),
+        ("csr", "approved" | "issued") | ("kubelet", _) => return None,
+        ("command", "exitCode") => value.clone(),
+        ("command", _) if !seen.subject.starts_with("kubeadm@") => return None,
+        ("command", _) => json!(without_headers(value.as_str().unwrap_or_default())),
+        _ => value.clone(),
+    };
+    Some(Observation {
+        value: Value::Exact(value),
+        ..seen.clone()
+    })
+}
+
+/// Whether a file is one that both sides must have alike.
+fn concerns(path: &str) -> bool {
+    let below = [
+        "/etc/kubernetes/",
+        "/var/lib/kubelet/pki/",
+        "/root/.kube/config",
+    ];
+    let dated = path.contains("/kubelet-client-2") || path.contains("/kubelet-server-2");
+    below.iter().any(|dir| path.starts_with(dir))
+        && !dated
+        && !path.starts_with("/etc/kubernetes/tmp")
+}
+
+fn without_words(value: &Json) -> Json {
+    let mut value = value.clone();
+    if let Some(outcome) = value.as_object_mut() {
+        outcome.remove("text");
+    }
+    value
+}
+
+fn certificate(path: &str, value: &Json) -> Json {
+    let mut value = value.clone();
+    if let Some(facts) = value.as_object_mut()
+        && path.ends_with("/kubelet.crt")
+    {
+        // The kubelet's own certificate is named after the second in which it was made.
+        for key in ["subject", "issuer", "commonName"] {
+            facts.remove(key);
+        }
+    }
+    value
+}
+
+fn file(path: &str, value: &Json) -> Json {
+    let mut value = value.clone();
+    if let Some(state) = value.as_object_mut() {
+        if path.contains("manifests") || !path.ends_with(".conf") {
+            state.remove("text");
+        }
+        if path.ends_with("-current.pem") && state.contains_key("symlink") {
+            state.insert("symlink".to_owned(), json!("a dated file"));
+        }
+    }
+    value
+}
+
+/// klog lines without time, process and place.
+fn without_headers(text: &str) -> String {
+    text.lines()
+        .map(|line| {
+            let bytes = line.as_bytes();
+            let klog = bytes.len() > 20
+                && matches!(bytes[0], b'I' | b'W' | b'E' | b'F')
+                && bytes[1..5].iter().all(u8::is_ascii_digit);
+            let body = line.split_once("] ").filter(|_| klog);
+            body.map_or(line, |(_, message)| message).to_owned() + "\n"
+        })
+        .collect()
+}
+
+/// Whether two values are the same as far as a real cluster can tell. `loaded` are dates of what a kubelet rotates.
+pub(super) fn close(kind: &str, first: &Json, second: &Json) -> bool {
+    let within = if kind == "loaded" { ROTATED } else { CLOSE };
+    alike(first, second, within)
+}
+
+fn alike(first: &Json, second: &Json, within: SignedDuration) -> bool {
+    match (first, second) {
+        (Json::String(a), Json::String(b)) => a == b || alike_text(a, b, within),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b, within))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| alike(a, b, within)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// A piece of a text.
+#[derive(Debug, PartialEq)]
+enum Piece<'a> {
+    Word(&'a str),
+    At(Timestamp),
+    Days(i64),
+}
+
+fn alike_text(a: &str, b: &str, within: SignedDuration) -> bool {
+    let lines = |text| -> Vec<Vec<Piece<'_>>> { str::lines(text).map(pieces).collect() };
+    let (a, b) = (lines(a), lines(b));
+    a.len() == b.len()
+        && a.iter().zip(&b).all(|(a, b)| {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|pair| match pair {
+                    (Piece::At(a), Piece::At(b)) => a.duration_since(*b).abs() <= within,
+                    (Piece::Days(a), Piece::Days(b)) => (a - b).abs() <= 1,
+                    (a, b) => a == b,
+                })
+        })
+}
+
+fn pieces(line: &str) -> Vec<Piece<'_>> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        // `Jan 01, 2027 00:00 UTC`, as check-expiration prints it.
+        if let Some(five) = words.get(at..at + 5)
+            && five[4] == "UTC"
+            && let Ok(instant) = jiff::fmt::strtime::parse("%b %d, %Y %H:%M UTC", five.join(" "))
+                .and_then(|parsed| parsed.to_datetime())
+                .and_then(|civil| jiff::tz::TimeZone::UTC.to_timestamp(civil))
+        {
+            found.push(Piece::At(instant));
+            at += 5;
+            continue;
+        }
+        let word = words[at];
+        let days = word.strip_suffix('d').and_then(|number| number.parse().ok());
+        found.push(match (word.parse::<Timestamp>(), days) {
+            (Ok(instant), _) => Piece::At(instant),
+            (_, Some(days)) => Piece::Days(days),
+            _ => Piece::Word(word),
+        });
+        at += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str =
+        "apiserver                  Jan 01, 2027 00:00 UTC   364d            ca                      no      ";
+
+    #[test]
+    fn instants_may_be_minutes_apart_and_words_not_at_all() {
+        let close = |a: &str, b: &str| close("command", &json!(a), &json!(b));
+        assert!(close(ROW, &ROW.replace("00:00", "00:07")));
+        assert!(close(ROW, &ROW.replace("364d", "363d")));
+        assert!(!close(ROW, &ROW.replace("364d", "362d")));
+        assert!(!close(ROW, &ROW.replace("Jan 01", "Jan 03")));
+        assert!(!close(ROW, &ROW.replace("no", "yes")));
+        assert!(!close(ROW, &format!("{ROW}\n{ROW}")));
+        assert!(close("2027-01-01T00:00:00Z", "2027-01-01T00:03:00Z"));
+        assert!(!close("2027-01-01T00:00:00Z", "2027-01-02T00:03:00Z"));
+    }
+
+    #[test]
+    fn what_a_kubelet_rotates_has_the_spread_of_its_deadline() {
+        let loaded = |a: &str, b: &str| close("loaded", &json!(a), &json!(b));
+        assert!(loaded("2027-09-20T00:00:00Z", "2027-11-20T00:00:00Z"));
+        assert!(!loaded("2027-01-01T00:00:00Z", "2027-11-20T00:00:00Z"));
+    }
+
+    #[test]
+    fn files_of_others_are_not_compared_and_manifests_without_their_text() {
+        let seen = |kind: &str, subject: &str, value: Json| Observation {
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+            aspect: "state".to_owned(),
+            value: Value::Exact(value),
+        };
+        let text = json!({ "file": "0600", "text": "x" });
+        assert_eq!(comparable(&seen("file", "/kubeadm.yaml@cp1", text.clone())), None);
+        let manifest = seen("file", "/etc/kubernetes/manifests/etcd.yaml@cp1", text.clone());
+        assert_eq!(
+            comparable(&manifest).unwrap().value,
+            Value::Exact(json!({ "file": "0600" }))
+        );
+        let conf = seen("file", "/etc/kubernetes/admin.conf@cp1", text);
+        assert_eq!(comparable(&conf).unwrap().value, conf.value);
+        let edge = seen("edge", "a -> b", json!({ "failing": "unreachable", "text": "x" }));
+        assert_eq!(
+            comparable(&edge).unwrap().value,
+            Value::Exact(json!({ "failing": "unreachable" }))
+        );
+    }
+}
