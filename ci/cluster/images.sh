@@ -39,7 +39,8 @@ component_images() { # VERSION FILE
     kube-apiserver | kube-controller-manager | kube-scheduler) single "$image" "$cache/$version/$name" "$name" "" ;;
     etcd) single "$image" "$shared/etcd" etcd "" ;;
     pause) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
-    # Addons are left out of these clusters; a stand-in so that an upgrade's preflight finds its image.
+    # Addons do nothing in these clusters, but kubeadm's objects for them are there.
+    kube-proxy) single "$image" "$shared/pause" kube-proxy "" ;;
     coredns) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
     *) continue ;;
     esac

@@ -365,6 +365,11 @@ impl World {
 
     fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
+        // `K/util/staticpod/utils.go WriteStaticPodToDisk`; seen on a real cluster of 1.36.
+        self.nodes[node]
+            .tree
+            .create_dir_all(super::node::MANIFESTS, 0o700)
+            .map_err(|error| self.file_error(node, error))?;
         for component in STATIC_PODS {
             let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;

@@ -37,7 +37,13 @@ pub trait Reality: Debug {
     /// The backend's name in traces.
     fn name(&self) -> &'static str;
 
-    /// Makes machines, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
+    /// Makes machines without a cluster on them.
+    ///
+    /// # Errors
+    /// When machines cannot be made.
+    fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError>;
+
+    /// Makes machines where there are none yet, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
     /// kubeadm said.
     ///
     /// # Errors
@@ -316,11 +322,28 @@ impl World {
         self.list_certificates(node);
     }
 
+    /// Makes real machines for a scenario that sets the cluster up itself. Nothing in a simulated world.
+    ///
+    /// # Errors
+    /// When the configuration does not fit the version.
+    pub fn prepare(&mut self) -> Result<(), super::ClusterError> {
+        if self.is_real() {
+            let plan = self.plans()?;
+            if self.really(|reality| reality.prepare(&plan)).is_some() {
+                self.look_at_reality(false);
+            }
+        }
+        Ok(())
+    }
+
+    fn plans(&self) -> Result<Vec<NodePlan>, super::ClusterError> {
+        (0..self.nodes.len()).map(|node| self.plan(node)).collect()
+    }
+
     /// `kubeadm init` and `join` on real machines.
     pub(super) fn create_really(&mut self) -> Result<(), super::ClusterError> {
-        let plan = (0..self.nodes.len())
-            .map(|node| self.plan(node))
-            .collect::<Result<Vec<_>, _>>()?;
+        let plan = self.plans()?;
+        self.write_to_reality();
         let done = self.really(|reality| reality.create(&plan));
         match done {
             None => {

@@ -80,6 +80,11 @@ impl<'a> Player<'a> {
 
     fn go(&mut self) -> End {
         self.write_header();
+        if self.scenario.cluster.bare
+            && let Err(error) = self.world.prepare()
+        {
+            return End::infrastructure(error.to_string());
+        }
         if !self.scenario.cluster.bare
             && let Err(error) = self.world.create_cluster()
         {

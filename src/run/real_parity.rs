@@ -36,7 +36,7 @@ pub const RULES: [(&str, &str); 8] = [
     ),
     (
         "issued requests",
-        "how many a kubelet has posted so far depends on chance; pending, denied and failed ones are compared",
+        "how many a kubelet has posted so far depends on chance; whether some are pending, and how many are denied and failed, is compared",
     ),
     (
         "kubectl and scripts",
@@ -85,6 +85,8 @@ fn comparable(seen: &Observation) -> Option<Observation> {
         ("file", _) if !concerns(path) => return None,
         ("file", _) => file(path, value),
         ("csr", "approved" | "issued") | ("kubelet", _) => return None,
+        // A kubelet whose request is not answered posts another; how often depends on the length of the hops.
+        ("csr", "pending") => json!(value.as_u64().is_some_and(|count| count > 0)),
         ("command", "exitCode") => value.clone(),
         ("command", _) if !seen.subject.starts_with("kubeadm@") => return None,
         ("command", _) => json!(without_headers(value.as_str().unwrap_or_default())),
