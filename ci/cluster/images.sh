@@ -129,7 +129,7 @@ balancer_image() {
   local dir=$work/balancer
   rootfs
   mkdir -p "$dir"
-  tar -C "$dir" -xf "$cache/rootfs.tar" ./bin ./lib ./lib64 ./usr/bin ./usr/lib/x86_64-linux-gnu ./etc 2>/dev/null
+  tar -C "$dir" -xf "$cache/rootfs.tar"
   mkdir -p "$dir/usr/local/bin" "$dir/tmp" "$dir/home/envoy"
   cp "$shared/envoy" "$dir/usr/local/bin/envoy"
   tar -C "$dir" -c . | docker import -c "LABEL dev.certdrill.recipe=\"$recipe balancer\"" \

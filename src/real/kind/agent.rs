@@ -19,6 +19,8 @@ use super::handshake::{self, Handshake, Shown};
 
 /// Lines of one log that a report carries at most.
 const LINES_MAX: usize = 400;
+/// A request that fails sooner than this is tried again.
+const QUICK: Duration = Duration::from_secs(3);
 /// Where the kubelet's output goes where there is no journal.
 const KUBELET_LOG: &str = "/var/log/kubelet.log";
 
@@ -444,9 +446,11 @@ fn tells(line: &str) -> bool {
 }
 
 fn persist(program: &Program) -> Ended {
+    let begun = Instant::now();
     let mut ended = execute(program);
     for _ in 1..program.attempts {
-        if ended.code == 0 {
+        // What took long will take as long again: that is no connection that was just closed.
+        if ended.code == 0 || begun.elapsed() > QUICK {
             break;
         }
         std::thread::sleep(Duration::from_millis(300));
