@@ -207,6 +207,8 @@ pub struct Seen {
     pub started: Timestamp,
     /// The serving certificate as a handshake showed it.
     pub shows: Option<Certificate>,
+    /// It was asked for a handshake and showed nothing.
+    pub silent: bool,
     /// The kubeconfig as it was when the process was first seen.
     pub kubeconfig: Option<Arc<[u8]>>,
 }
@@ -535,6 +537,8 @@ impl World {
         let state = match seen {
             None if manifest.is_some() && self.nodes[node].powered => PodState::Crashed,
             None => PodState::Absent,
+            // It is there and does not answer yet.
+            Some(seen) if seen.silent => PodState::Starting,
             Some(seen) => match self.process_seen(node, component, seen, manifest.as_deref()) {
                 Some(process) => PodState::Running(process),
                 None => PodState::Crashed,

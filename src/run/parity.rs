@@ -129,6 +129,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
     };
     let mut comparison = Comparison::default();
     let steps = first.steps.len().max(second.steps.len());
+    let mut deferred: BTreeSet<Key> = BTreeSet::new();
     for at in 0..steps {
         let (a, b) = match (first.steps.get(at), second.steps.get(at)) {
             (Some(a), Some(b)) => (a, b),
@@ -148,7 +149,13 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
                 break;
             }
         };
-        for key in a.written.union(&b.written) {
+        let waiting = std::mem::take(&mut deferred);
+        let due: BTreeSet<&Key> = a.written.union(&b.written).chain(&waiting).collect();
+        for key in due {
+            if real && at + 1 < steps && real_parity::waits(a.text, &key.0) {
+                deferred.insert(key.clone());
+                continue;
+            }
             let count = comparison.kinds.entry(key.0.clone()).or_default();
             let (left, right) = (a.state.get(key), b.state.get(key));
             let agreement = match (left, right) {

@@ -17,7 +17,15 @@ pub const CLOSE: SignedDuration = SignedDuration::from_mins(45);
 pub const ROTATED: SignedDuration = SignedDuration::from_hours(24 * 75);
 
 /// What is left out of a comparison with a real cluster, and why.
-pub const RULES: [(&str, &str); 10] = [
+pub const RULES: [(&str, &str); 12] = [
+    (
+        "settling",
+        "after a step that stops or starts something, what runs and what works is compared after the next step: a real cluster comes to rest in its own time",
+    ),
+    (
+        "containers that fail",
+        "whether one that ends again and again is just starting or waits for its next start is a matter of the second",
+    ),
     (
         "output of upgrade",
         "the model prints the lines about versions, certificates and static Pods; each of them must be there, in order, among those of the real command, which also speaks of the machine, of images and of addons",
@@ -60,6 +68,18 @@ pub const RULES: [(&str, &str); 10] = [
     ),
 ];
 
+/// Steps after which a real cluster comes to rest in its own time, by the first word of their text.
+const UNSETTLING: [&str; 7] = [
+    "reboot", "stop", "start", "restart", "move", "power", "upgrade",
+];
+
+/// Whether what is compared after a step waits for the next one.
+pub(super) fn waits(step_text: &str, kind: &str) -> bool {
+    let first = step_text.split_whitespace().next().unwrap_or_default();
+    UNSETTLING.contains(&first)
+        && ["edge", "process", "node", "etcd", "csr", "loaded"].contains(&kind)
+}
+
 /// Whether a trace is of a real cluster.
 pub(super) fn is_real(records: &[Record]) -> bool {
     matches!(records.first().map(|record| &record.entry),
@@ -95,6 +115,10 @@ fn comparable(seen: &Observation) -> Option<Observation> {
         ("csr", "approved" | "issued") | ("kubelet", _) => return None,
         // A kubelet whose request is not answered posts another; how often depends on the length of the hops.
         ("csr", "pending") => json!(value.as_u64().is_some_and(|count| count > 0)),
+        ("process", "state") if ["starting", "crashed"].iter().any(|state| value == state) => {
+            json!("not serving")
+        }
+        ("process", "state") if value == "stopping" => json!("running"),
         ("command", "exitCode") => value.clone(),
         ("command", _) if !seen.subject.starts_with("kubeadm@") => return None,
         ("command", _) => json!(without_headers(value.as_str().unwrap_or_default())),

@@ -50,6 +50,9 @@ use crate::time::{SignedDuration, Timestamp};
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
 const HOP_PAUSE: Duration = Duration::from_millis(900);
 
+/// How much longer that is for each further node, where everybody's timers run.
+const NODE_PAUSE: Duration = Duration::from_millis(500);
+
 /// A cluster in node containers.
 #[derive(Debug)]
 pub struct Kind {
@@ -277,6 +280,10 @@ impl Reality for Kind {
                 self.hop(hop.by - passes, true, hop.everyone)?;
             }
             pause(HOP_PAUSE);
+            if hop.everyone {
+                // Keep-alives of every connection were due: each must be answered before the next hop.
+                pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
+            }
         }
         Ok(())
     }

@@ -327,6 +327,10 @@ impl Kind {
                 ProcessSeen {
                     id,
                     started: shift(now, -age),
+                    silent: report
+                        .handshakes
+                        .get(component.name())
+                        .is_some_and(|shown| shown.chain.is_empty()),
                     shows: shown(report, component.name()),
                     kubeconfig: self.nodes[node].kubeconfigs.get(&(component, id)).cloned(),
                 },
