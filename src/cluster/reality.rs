@@ -599,11 +599,10 @@ impl World {
             } else {
                 components::reloads(*slot)
             };
-            if same.is_none() || *rule.at(version) {
-                if let Ok(now) = self.load(node, source) {
+            if (same.is_none() || *rule.at(version))
+                && let Ok(now) = self.load(node, source) {
                     loaded.insert(*slot, now);
                 }
-            }
         }
         if let Some(shown) = &seen.shows
             && let Some(pair) = self.pair_on_disk(node, shown)

@@ -248,8 +248,8 @@ fn change(edit: &Edit) -> io::Result<()> {
             fs::write(&target, &content)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(*mode))?;
             chown(&target, Some(*uid), Some(*gid))?;
-            if manifest {
-                if fs::rename(&target, path).is_err() {
+            if manifest
+                && fs::rename(&target, path).is_err() {
                     // Another file system: under a name that the kubelet does not look at, then renamed.
                     let beside = match path.rsplit_once('/') {
                         Some((dir, name)) => format!("{dir}/.{name}.certdrill"),
@@ -259,7 +259,6 @@ fn change(edit: &Edit) -> io::Result<()> {
                     fs::rename(&beside, path)?;
                     fs::remove_file(&target)?;
                 }
-            }
             Ok(())
         }
         Edit::Link(path, target) => {
