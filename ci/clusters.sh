@@ -19,7 +19,11 @@ cargo build --locked --release --quiet
 certdrill=target/release/certdrill
 "$certdrill" clean
 mark 'certdrill is built'
-# What CI plays: each file or variant is a promise of the issue that asked for real clusters.
-"$certdrill" verify scenarios/clusters scenarios/docs/ha-one-forgotten.yaml --between sim,kind --jobs 1
+# One cluster lives at a time.
+"$certdrill" verify scenarios/clusters --between sim,kind --jobs 1
+"$certdrill" verify scenarios/docs --between sim,kind --jobs 1 \
+  --include 'slept-through-rotation/order=right,version=v1.36.3' \
+  --include 'external-ca/external=root,version=v1.36.3' \
+  --include 'generate-csr/signed=right,version=v1.36.3'
 mark 'compared'
 "$certdrill" clean

@@ -63,6 +63,8 @@ impl Drop for Scratch {
 
 /// Removes every directory that still exists: for a process that is about to end without unwinding.
 pub fn remove_all() {
+    #[cfg(target_os = "linux")]
+    super::kind::clean::remove_own();
     // A lock that a panic poisoned still guards a good list.
     let alive = match ALIVE.lock() {
         Ok(mut alive) => std::mem::take(&mut *alive),

@@ -38,6 +38,7 @@ impl Kind {
     /// Makes the machines.
     pub(super) fn make_machines(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
         self.engine = super::Containers::find()?;
+        super::clean::goes_with_us(Some((self.engine.clone(), self.name.clone())));
         self.make_network(plan)?;
         let hosts: Vec<(String, IpAddr)> = plan
             .iter()

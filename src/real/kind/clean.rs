@@ -1,7 +1,9 @@
 //! Removing what a certdrill that was killed has left behind.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::engine::Containers;
-use super::node::OWN_LABEL;
+use super::node::{CLUSTER_LABEL, OWN_LABEL};
 use crate::cluster::EngineError;
 
 /// Removes containers and networks whose certdrill does not run any more, or all of them. Gives their names.
@@ -25,6 +27,32 @@ pub fn clean(all: bool) -> Result<Vec<String>, EngineError> {
         removed.push(name.to_owned());
     }
     Ok(removed)
+}
+
+/// The cluster of this process, which is to go with it.
+static OWN: Mutex<Option<(Containers, String)>> = Mutex::new(None);
+
+/// Says which cluster goes when this process ends by a signal; `None` when it is gone, or is to stay.
+pub(super) fn goes_with_us(cluster: Option<(Containers, String)>) {
+    *OWN.lock().unwrap_or_else(PoisonError::into_inner) = cluster;
+}
+
+/// Removes the cluster of this process, for one that ends by a signal.
+pub(in crate::real) fn remove_own() {
+    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some((engine, cluster)) = own else {
+        return;
+    };
+    let filter = format!("label={CLUSTER_LABEL}={cluster}");
+    // What cannot be removed now is found by its label later.
+    if let Ok(names) = engine.run(&["ps", "--all", "--quiet", "--filter", &filter]) {
+        let mut args = vec!["rm", "--force", "--volumes"];
+        args.extend(names.lines());
+        if args.len() > 3 {
+            let _ = engine.run(&args);
+        }
+    }
+    let _ = engine.run(&["network", "rm", &cluster]);
 }
 
 /// Names in lines of `OWNER NAME` whose owner does not run.

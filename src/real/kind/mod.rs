@@ -180,6 +180,7 @@ impl Kind {
 
     /// Removes containers and network.
     fn remove(&mut self) {
+        clean::goes_with_us(None);
         if self.options.keep && self.made {
             return;
         }
