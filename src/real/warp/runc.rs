@@ -77,8 +77,9 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
         .map_err(|error| WarpError::Container(format!("{}: {error}", state.display())))?;
     let clock = std::env::var_os("CERTDRILL_CLOCK").map_or_else(|| CLOCK.into(), PathBuf::from);
     let when = When::By(ClockFile::new(&clock));
-    // Before anything is let go: a missing clock file is told while the container still waits.
-    drop(when.now()?);
+    // Before anything is let go: a clock file that cannot be used is told while the container still waits.
+    let (_, offsets) = when.now()?;
+    platform::check(offsets)?;
     platform::at_next_program(pid, &mut command, &when)
 }
 
