@@ -39,7 +39,8 @@ component_images() { # VERSION FILE
     kube-apiserver | kube-controller-manager | kube-scheduler) single "$image" "$cache/$version/$name" "$name" "" ;;
     etcd) single "$image" "$shared/etcd" etcd "" ;;
     pause) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
-    # Addons are left out of these clusters; a stand-in so that an upgrade's preflight finds its image.
+    # Addons do nothing in these clusters, but kubeadm's objects for them are there.
+    kube-proxy) single "$image" "$shared/pause" kube-proxy "" ;;
     coredns) single "$image" "$shared/pause" pause /usr/local/bin/pause ;;
     *) continue ;;
     esac
@@ -62,6 +63,16 @@ rootfs() {
   rm -rf "$cache/rootfs"
 }
 
+# The container runtime of Debian 12, which still speaks the interface that old kubelets know; and a crictl, without
+# which old kubeadms do not begin.
+legacy_runtime() { # DIRECTORY
+  (cd "$work" && apt-get download -qq containerd)
+  dpkg -x "$work"/containerd_*.deb "$1"
+  ln -s /usr/bin/containerd "$1/usr/local/bin/containerd"
+  printf '#!/bin/sh\nexit 0\n' >"$1/usr/local/bin/crictl"
+  chmod 755 "$1/usr/local/bin/crictl"
+}
+
 node_image() { # VERSION OTHERS...
   local version=$1 image=kindest/node:$1 dir=$work/node other; shift
   if made "$image" "$version $*"; then
@@ -72,7 +83,14 @@ node_image() { # VERSION OTHERS...
   rm -rf "$dir"; mkdir -p "$dir"
   tar -C "$dir" -xf "$cache/rootfs.tar"
   install -D -m 755 -t "$dir/usr/bin" "$cache/$version"/{kubeadm,kubelet,kubectl}
-  install -D -m 755 -t "$dir/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr} "$here/node/entrypoint"
+  install -D -m 755 -t "$dir/usr/local/bin" "$here/node/entrypoint"
+  local config=containerd.toml
+  if [[ $version == v1.16.* ]]; then
+    config=containerd-legacy.toml
+    legacy_runtime "$dir"
+  else
+    install -D -m 755 -t "$dir/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr}
+  fi
   install -D -m 644 -t "$dir/etc/systemd/system" "$here/node/containerd.service" "$here/node/kubelet.service"
   install -D -m 644 -t "$dir/etc/systemd/system/kubelet.service.d" "$here/node/10-kubeadm.conf"
   install -D -m 644 -t "$dir/etc/cni/net.d" "$here/node/10-stub.conflist"
@@ -81,7 +99,7 @@ node_image() { # VERSION OTHERS...
   local pause
   pause=$("$cache/$version/kubeadm" config images list --kubernetes-version "$version" 2>/dev/null | grep /pause:)
   mkdir -p "$dir/etc/containerd" "$dir/kind/manifests"
-  sed "s#@PAUSE@#$pause#" "$here/node/containerd.toml" >"$dir/etc/containerd/config.toml"
+  sed "s#@PAUSE@#$pause#" "$here/node/$config" >"$dir/etc/containerd/config.toml"
   echo "$version" >"$dir/kind/version"
   echo '# no CNI: the stub is part of the image' >"$dir/kind/manifests/default-cni.yaml"
   echo '# no storage class' >"$dir/kind/manifests/default-storage.yaml"
@@ -128,7 +146,7 @@ balancer_image() {
   local dir=$work/balancer
   rootfs
   mkdir -p "$dir"
-  tar -C "$dir" -xf "$cache/rootfs.tar" ./bin ./lib ./lib64 ./usr/bin ./usr/lib/x86_64-linux-gnu ./etc 2>/dev/null
+  tar -C "$dir" -xf "$cache/rootfs.tar"
   mkdir -p "$dir/usr/local/bin" "$dir/tmp" "$dir/home/envoy"
   cp "$shared/envoy" "$dir/usr/local/bin/envoy"
   tar -C "$dir" -c . | docker import -c "LABEL dev.certdrill.recipe=\"$recipe balancer\"" \
@@ -136,6 +154,10 @@ balancer_image() {
   echo "made $image"
 }
 
+if [[ $1 == v1.16.* ]]; then
+  node_image "$1"
+  exit 0
+fi
 first=$1; shift
 node_image "$first" "$@"
 for version in "$@"; do node_image "$version"; done

@@ -250,6 +250,14 @@ fn cannot(picked: Picked<'_>, sides: [BackendArg; 2], stages: &[Stage; 2]) -> Op
                 missing: true,
             });
         }
+        if let Stage::Kind(options) = stage
+            && let Some((reason, help)) = options.lacks(picked.scenario.cluster.version)
+        {
+            return Some(NotRun {
+                reason: format!("{reason}\n  help: {help}"),
+                missing: true,
+            });
+        }
     }
     None
 }

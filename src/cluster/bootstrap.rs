@@ -295,10 +295,16 @@ impl World {
         let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
         let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
         let shared = format!("https://{}", self.endpoint());
+        let preferences =
+            if Profile::of(self.nodes[node].version).kubeconfig_preferences {
+                "preferences: {}\n"
+            } else {
+                ""
+            };
         // The token is used where the cluster already runs; a control plane in local mode changes over.
         let cluster = |server: &str| {
             format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\npreferences: {{}}\nusers:\n- name: default-auth\n  user:\n"
+                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n"
             )
         };
         let bootstrap = format!("{}    token: abcdef.0123456789abcdef\n", cluster(&shared));
@@ -365,6 +371,11 @@ impl World {
 
     fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
+        // `K/util/staticpod/utils.go WriteStaticPodToDisk`; seen on a real cluster of 1.36.
+        self.nodes[node]
+            .tree
+            .create_dir_all(super::node::MANIFESTS, 0o700)
+            .map_err(|error| self.file_error(node, error))?;
         for component in STATIC_PODS {
             let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;

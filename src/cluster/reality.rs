@@ -37,7 +37,13 @@ pub trait Reality: Debug {
     /// The backend's name in traces.
     fn name(&self) -> &'static str;
 
-    /// Makes machines, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
+    /// Makes machines without a cluster on them.
+    ///
+    /// # Errors
+    /// When machines cannot be made.
+    fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError>;
+
+    /// Makes machines where there are none yet, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
     /// kubeadm said.
     ///
     /// # Errors
@@ -201,6 +207,8 @@ pub struct Seen {
     pub started: Timestamp,
     /// The serving certificate as a handshake showed it.
     pub shows: Option<Certificate>,
+    /// It was asked for a handshake and showed nothing.
+    pub silent: bool,
     /// The kubeconfig as it was when the process was first seen.
     pub kubeconfig: Option<Arc<[u8]>>,
 }
@@ -316,11 +324,28 @@ impl World {
         self.list_certificates(node);
     }
 
+    /// Makes real machines for a scenario that sets the cluster up itself. Nothing in a simulated world.
+    ///
+    /// # Errors
+    /// When the configuration does not fit the version.
+    pub fn prepare(&mut self) -> Result<(), super::ClusterError> {
+        if self.is_real() {
+            let plan = self.plans()?;
+            if self.really(|reality| reality.prepare(&plan)).is_some() {
+                self.look_at_reality(false);
+            }
+        }
+        Ok(())
+    }
+
+    fn plans(&self) -> Result<Vec<NodePlan>, super::ClusterError> {
+        (0..self.nodes.len()).map(|node| self.plan(node)).collect()
+    }
+
     /// `kubeadm init` and `join` on real machines.
     pub(super) fn create_really(&mut self) -> Result<(), super::ClusterError> {
-        let plan = (0..self.nodes.len())
-            .map(|node| self.plan(node))
-            .collect::<Result<Vec<_>, _>>()?;
+        let plan = self.plans()?;
+        self.write_to_reality();
         let done = self.really(|reality| reality.create(&plan));
         match done {
             None => {
@@ -512,6 +537,8 @@ impl World {
         let state = match seen {
             None if manifest.is_some() && self.nodes[node].powered => PodState::Crashed,
             None => PodState::Absent,
+            // It is there and does not answer yet.
+            Some(seen) if seen.silent => PodState::Starting,
             Some(seen) => match self.process_seen(node, component, seen, manifest.as_deref()) {
                 Some(process) => PodState::Running(process),
                 None => PodState::Crashed,
@@ -572,11 +599,10 @@ impl World {
             } else {
                 components::reloads(*slot)
             };
-            if same.is_none() || *rule.at(version) {
-                if let Ok(now) = self.load(node, source) {
+            if (same.is_none() || *rule.at(version))
+                && let Ok(now) = self.load(node, source) {
                     loaded.insert(*slot, now);
                 }
-            }
         }
         if let Some(shown) = &seen.shows
             && let Some(pair) = self.pair_on_disk(node, shown)

@@ -244,8 +244,10 @@ impl World {
         let wall = self.wall(node);
         let stamp = jiff::fmt::strtime::format("%Y-%m-%d-%H-%M-%S", wall).unwrap_or_default();
         let backup = format!("/etc/kubernetes/tmp/kubeadm-backup-manifests-{stamp}");
+        // Go's `os.MkdirTemp` (`K/constants/constants.go CreateTempDir`).
+        let number = (self.random.unit("upgrade/directory") * f64::from(u32::MAX)) as u32;
         lines.say(format!(
-            "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests-{stamp}\""
+            "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests{number}\""
         ));
         let mut done: Vec<Component> = Vec::new();
         for component in STATIC_PODS {

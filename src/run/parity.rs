@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::real_parity;
 use super::trace::{Entry, Observation, Record, Value, VerdictEntry};
+use crate::time::Timestamp;
 
 /// What may differ, and why. There is nothing else.
 ///
@@ -108,6 +109,8 @@ struct Told<'a> {
 
 struct Step<'a> {
     text: &'a str,
+    /// When its last observation was made.
+    at: Timestamp,
     index: u32,
     /// Every value known after the step. Commands of a step are numbered.
     state: BTreeMap<Key, &'a Value>,
@@ -126,6 +129,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
     };
     let mut comparison = Comparison::default();
     let steps = first.steps.len().max(second.steps.len());
+    let mut deferred: BTreeSet<Key> = BTreeSet::new();
     for at in 0..steps {
         let (a, b) = match (first.steps.get(at), second.steps.get(at)) {
             (Some(a), Some(b)) => (a, b),
@@ -145,12 +149,18 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
                 break;
             }
         };
-        for key in a.written.union(&b.written) {
+        let waiting = std::mem::take(&mut deferred);
+        let due: BTreeSet<&Key> = a.written.union(&b.written).chain(&waiting).collect();
+        for key in due {
+            if real && at + 1 < steps && real_parity::waits(a.text, &key.0) {
+                deferred.insert(key.clone());
+                continue;
+            }
             let count = comparison.kinds.entry(key.0.clone()).or_default();
             let (left, right) = (a.state.get(key), b.state.get(key));
             let agreement = match (left, right) {
                 (Some(Value::Exact(left)), Some(Value::Exact(right)))
-                    if real && real_parity::close(&key.0, left, right) =>
+                    if real && real_parity::close(&key.0, a.at, left, right) =>
                 {
                     Agreement::Same
                 }
@@ -198,6 +208,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
 fn told(records: &[Record]) -> Told<'_> {
     let mut steps = vec![Step {
         text: "before the first step",
+        at: Timestamp::UNIX_EPOCH,
         index: 0,
         state: BTreeMap::new(),
         written: BTreeSet::new(),
@@ -210,6 +221,7 @@ fn told(records: &[Record]) -> Told<'_> {
                 let state = steps.last().map(|last| last.state.clone());
                 steps.push(Step {
                     text: &step.text,
+                    at: record.at,
                     index: step.index,
                     state: state.unwrap_or_default(),
                     written: BTreeSet::new(),
@@ -221,6 +233,7 @@ fn told(records: &[Record]) -> Told<'_> {
                     let key = key(seen, &mut commands);
                     step.state.insert(key.clone(), &seen.value);
                     step.written.insert(key);
+                    step.at = record.at;
                 }
             }
             Entry::Verdict(entry) => verdict = Some(entry),
@@ -315,7 +328,6 @@ mod tests {
 
     use super::*;
     use crate::run::trace::StepEntry;
-    use crate::time::Timestamp;
 
     fn step(text: &str) -> Entry {
         Entry::Step(StepEntry {

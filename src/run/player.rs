@@ -80,6 +80,11 @@ impl<'a> Player<'a> {
 
     fn go(&mut self) -> End {
         self.write_header();
+        if self.scenario.cluster.bare
+            && let Err(error) = self.world.prepare()
+        {
+            return End::infrastructure(error.to_string());
+        }
         if !self.scenario.cluster.bare
             && let Err(error) = self.world.create_cluster()
         {
@@ -229,6 +234,11 @@ impl<'a> Player<'a> {
         let certificates = &self.scenario.cluster.certificates;
         if certificates.is_empty() {
             return Ok(());
+        }
+        if self.world.is_real() {
+            return Err(
+                "a real cluster gets the dates that kubeadm gives it: leave out certificates".to_owned(),
+            );
         }
         self.world.redate(certificates)
     }

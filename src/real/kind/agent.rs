@@ -19,6 +19,8 @@ use super::handshake::{self, Handshake, Shown};
 
 /// Lines of one log that a report carries at most.
 const LINES_MAX: usize = 400;
+/// A request that fails sooner than this is tried again.
+const QUICK: Duration = Duration::from_secs(3);
 /// Where the kubelet's output goes where there is no journal.
 const KUBELET_LOG: &str = "/var/log/kubelet.log";
 
@@ -246,8 +248,8 @@ fn change(edit: &Edit) -> io::Result<()> {
             fs::write(&target, &content)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(*mode))?;
             chown(&target, Some(*uid), Some(*gid))?;
-            if manifest {
-                if fs::rename(&target, path).is_err() {
+            if manifest
+                && fs::rename(&target, path).is_err() {
                     // Another file system: under a name that the kubelet does not look at, then renamed.
                     let beside = match path.rsplit_once('/') {
                         Some((dir, name)) => format!("{dir}/.{name}.certdrill"),
@@ -257,7 +259,6 @@ fn change(edit: &Edit) -> io::Result<()> {
                     fs::rename(&beside, path)?;
                     fs::remove_file(&target)?;
                 }
-            }
             Ok(())
         }
         Edit::Link(path, target) => {
@@ -444,9 +445,11 @@ fn tells(line: &str) -> bool {
 }
 
 fn persist(program: &Program) -> Ended {
+    let begun = Instant::now();
     let mut ended = execute(program);
     for _ in 1..program.attempts {
-        if ended.code == 0 {
+        // What took long will take as long again: that is no connection that was just closed.
+        if ended.code == 0 || begun.elapsed() > QUICK {
             break;
         }
         std::thread::sleep(Duration::from_millis(300));

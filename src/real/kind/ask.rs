@@ -10,9 +10,9 @@ use crate::scenario::Component;
 use crate::time::Timestamp;
 
 /// Wall seconds that a request may take.
-const LIMIT_S: u64 = 12;
+const LIMIT_S: u64 = 10;
 /// kubectl's own limit.
-const TIMEOUT: &str = "--request-timeout=8s";
+const TIMEOUT: &str = "--request-timeout=6s";
 
 /// What each node is to be asked so that edges are known.
 pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {

@@ -35,11 +35,9 @@ const SHARED: [&str; 8] = [
 ];
 
 impl Kind {
-    /// Makes the machines and runs `kubeadm init` and `join`.
-    pub(super) fn bring_up(
-        &mut self,
-        plan: &[NodePlan],
-    ) -> Result<Result<(), CommandOutput>, EngineError> {
+    /// Makes the machines.
+    pub(super) fn make_machines(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
+        self.engine = super::Containers::find()?;
         self.make_network(plan)?;
         let hosts: Vec<(String, IpAddr)> = plan
             .iter()
@@ -51,11 +49,7 @@ impl Kind {
             )
             .collect();
         for node in plan {
-            let image = self
-                .options
-                .image
-                .clone()
-                .unwrap_or_else(|| format!("kindest/node:{}", node.version));
+            let image = self.options.image_of(node.version);
             let spec = NodeSpec {
                 cluster: &self.name,
                 network: &self.name,
@@ -106,6 +100,11 @@ impl Kind {
             container.must(INSTALL)?;
             wait_for_boot(container)
         })?;
+        Ok(())
+    }
+
+    /// Runs `kubeadm init` and `join`.
+    pub(super) fn bring_up(&mut self) -> Result<Result<(), CommandOutput>, EngineError> {
         if let Err(output) = self.init()? {
             return Ok(Err(output));
         }
@@ -151,7 +150,7 @@ impl Kind {
         let config = with_settings(&member.plan.configuration, &settings);
         container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
         let words = format!(
-            "kubeadm init --config /kubeadm.yaml --skip-phases=addon --ignore-preflight-errors={IGNORED}"
+            "kubeadm init --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}"
         );
         let output = container.run(&split(&words))?;
         if output.exit_code != 0 {

@@ -67,7 +67,7 @@ pub fn hops(span: SignedDuration) -> Vec<Hop> {
             by,
             everyone: false,
         });
-        left = left - by;
+        left -= by;
     }
     for by in landing {
         let rest: SignedDuration = SignedDuration::from_secs(5);
@@ -75,12 +75,12 @@ pub fn hops(span: SignedDuration) -> Vec<Hop> {
             continue;
         }
         hops.push(Hop { by, everyone: true });
-        left = left - by;
+        left -= by;
     }
     while left > SignedDuration::from_secs(20) {
         let by = left.min(SignedDuration::from_secs(15));
         hops.push(Hop { by, everyone: true });
-        left = left - by;
+        left -= by;
     }
     if left.is_positive() {
         hops.push(Hop {

@@ -50,6 +50,9 @@ use crate::time::{SignedDuration, Timestamp};
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
 const HOP_PAUSE: Duration = Duration::from_millis(900);
 
+/// How much longer that is for each further node, where everybody's timers run.
+const NODE_PAUSE: Duration = Duration::from_millis(500);
+
 /// A cluster in node containers.
 #[derive(Debug)]
 pub struct Kind {
@@ -73,6 +76,34 @@ pub struct Options {
     pub keep: bool,
     /// Image of the nodes; `kindest/node:<version>` unless given.
     pub image: Option<String>,
+}
+
+impl Options {
+    /// The image of a node.
+    #[must_use]
+    pub fn image_of(&self, version: Version) -> String {
+        self.image
+            .clone()
+            .unwrap_or_else(|| format!("kindest/node:{version}"))
+    }
+
+    /// Why no cluster of a version can be made on this machine, and what to do.
+    #[must_use]
+    pub fn lacks(&self, version: Version) -> Option<(String, String)> {
+        let engine = match Containers::find() {
+            Ok(engine) => engine,
+            Err(error) => return Some((error.message, error.help)),
+        };
+        let image = self.image_of(version);
+        if engine.run(&["image", "inspect", &image]).is_ok() {
+            return None;
+        }
+        let help = format!(
+            "{} pull {image}, or build a stand-in: ci/cluster/images.sh {version}",
+            engine.program()
+        );
+        Some((format!("there is no image {image}"), help))
+    }
 }
 
 /// A node of the cluster and what is remembered of it.
@@ -180,9 +211,15 @@ impl Reality for Kind {
         "kind"
     }
 
+    fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
+        self.make_machines(plan)
+    }
+
     fn create(&mut self, plan: &[NodePlan]) -> Result<Result<(), CommandOutput>, EngineError> {
-        self.engine = Containers::find()?;
-        let made = self.bring_up(plan);
+        if self.nodes.is_empty() {
+            self.make_machines(plan)?;
+        }
+        let made = self.bring_up();
         self.made = matches!(made, Ok(Ok(())));
         made
     }
@@ -243,6 +280,10 @@ impl Reality for Kind {
                 self.hop(hop.by - passes, true, hop.everyone)?;
             }
             pause(HOP_PAUSE);
+            if hop.everyone {
+                // Keep-alives of every connection were due: each must be answered before the next hop.
+                pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
+            }
         }
         Ok(())
     }
@@ -316,6 +357,13 @@ impl Reality for Kind {
         args: &[String],
     ) -> Result<CommandOutput, EngineError> {
         let member = &self.nodes[node];
+        if version != member.plan.version {
+            // Images of a version to come lie beside its programs, where the node's image has them.
+            member.container.must(&format!(
+                "cd /kind/versions/{version} && if [ -e images.tar ] && ! [ -e /run/certdrill-{version} ]; then \
+                 ctr -n k8s.io images import images.tar >/dev/null && touch /run/certdrill-{version}; fi"
+            ))?;
+        }
         let mut words = vec![member.container.kubeadm(version, member.plan.version)];
         words.extend(args.iter().cloned());
         if args.first().is_some_and(|word| word == "upgrade") {

@@ -12,8 +12,8 @@ use super::handshake::Handshake;
 use super::{Kind, Reports};
 use crate::cluster::csr::Origin;
 use crate::cluster::{
-    ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager, NodePicture,
-    Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
+    Answer, ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager, NodePicture,
+    Outcome, Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
 };
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{self, Certificate};
@@ -99,7 +99,7 @@ impl Kind {
                     .unwrap_or_default()
             })
             .collect();
-        let edges = what
+        let edges: Vec<_> = what
             .edges
             .iter()
             .map(|&edge| {
@@ -107,7 +107,16 @@ impl Kind {
                 (edge, answer)
             })
             .collect();
-        let api = if what.deep { self.api()? } else { None };
+        // Where kubectl was not answered a moment ago it is not asked again.
+        let silent: Vec<usize> = edges
+            .iter()
+            .filter(|(edge, answer)| {
+                edge.client == Component::Admin
+                    && matches!(answer, Answer::Seen(Outcome::Failing(_)))
+            })
+            .map(|(edge, _)| edge.client_node)
+            .collect();
+        let api = if what.deep { self.api(&silent)? } else { None };
         let quorum = what.deep.then(|| {
             reports.values().any(|report| {
                 report
@@ -318,6 +327,10 @@ impl Kind {
                 ProcessSeen {
                     id,
                     started: shift(now, -age),
+                    silent: report
+                        .handshakes
+                        .get(component.name())
+                        .is_some_and(|shown| shown.chain.is_empty()),
                     shows: shown(report, component.name()),
                     kubeconfig: self.nodes[node].kubeconfigs.get(&(component, id)).cloned(),
                 },
@@ -327,9 +340,9 @@ impl Kind {
     }
 
     /// What the API says: the first control plane that gives an answer is believed.
-    fn api(&self) -> Result<Option<ApiPicture>, EngineError> {
-        for member in &self.nodes {
-            if !member.powered || !member.plan.control_plane {
+    fn api(&self, silent: &[usize]) -> Result<Option<ApiPicture>, EngineError> {
+        for (node, member) in self.nodes.iter().enumerate() {
+            if !member.powered || !member.plan.control_plane || silent.contains(&node) {
                 continue;
             }
             let get = |what: &[&str]| {
