@@ -10,8 +10,8 @@ use clap::{Args, Subcommand};
 
 use super::Exit;
 use super::output::{Output, complain};
-use crate::real::warp::clock_file::ClockFile;
-use crate::real::warp::node::{Move, move_node};
+use crate::real::warp::clock_file::{ClockFile, Locked};
+use crate::real::warp::node::{Far, Move, Moved, move_node};
 use crate::real::warp::runc;
 use crate::real::warp::{self, Ending, Findings, Offsets, Trace, WarpError};
 use crate::time::{SignedDuration, Timestamp, shift, span};
@@ -111,16 +111,42 @@ enum Action {
         #[arg(long, value_name = "FILE", env = "CERTDRILL_CLOCK")]
         clock: PathBuf,
         /// How far: +10d, -3h.
-        #[arg(long, value_name = "SPAN", value_parser = span::parse, allow_hyphen_values = true, env = "CERTDRILL_BY")]
-        by: SignedDuration,
+        #[arg(
+            long,
+            value_name = "SPAN",
+            value_parser = span::parse,
+            allow_hyphen_values = true,
+            required_unless_present = "to",
+            env = "CERTDRILL_BY"
+        )]
+        by: Option<SignedDuration>,
+        /// The time it is then: 2027-11-24T12:00:00Z, or 2027-11-24 for midnight UTC.
+        #[arg(
+            long,
+            value_name = "TIME",
+            value_parser = parse_time,
+            conflicts_with = "by",
+            env = "CERTDRILL_TO"
+        )]
+        to: Option<Timestamp>,
         /// Move the clock that timers run on by as much, as if the time had passed.
         #[arg(long, env = "CERTDRILL_TIMERS")]
         timers: bool,
         /// Names of processes whose timers stay, as `ps -o comm` shows them.
-        #[arg(long, value_name = "NAME", value_delimiter = ',', env = "CERTDRILL_WALL_ONLY_FOR")]
+        #[arg(
+            long,
+            value_name = "NAME",
+            value_delimiter = ',',
+            env = "CERTDRILL_WALL_ONLY_FOR"
+        )]
         wall_only_for: Vec<String>,
         /// Names of processes to be moved although nothing started them warped.
-        #[arg(long, value_name = "NAME", value_delimiter = ',', env = "CERTDRILL_ALSO")]
+        #[arg(
+            long,
+            value_name = "NAME",
+            value_delimiter = ',',
+            env = "CERTDRILL_ALSO"
+        )]
         also: Vec<String>,
     },
     /// Tell how far the clocks of running processes are shifted
@@ -197,18 +223,18 @@ pub(super) fn run(args: &WarpArgs, mut output: Output) -> ExitCode {
         Some(Action::Move {
             clock,
             by,
+            to,
             timers,
             wall_only_for,
             also,
         }) => {
             let how = Move {
-                by: *by,
+                how_far: to.map_or(Far::By(by.unwrap_or_default()), Far::To),
                 timers: *timers,
                 wall_only: wall_only_for.clone(),
                 also: also.clone(),
             };
-            move_node(&ClockFile::new(clock), &how)
-                .map(|count| output.text(&format!("moved {count} processes\n")))
+            move_node(&ClockFile::new(clock), &how).map(|moved| tell_moved(&moved, &mut output))
         }
     };
     match result {
@@ -301,8 +327,24 @@ fn tell(findings: &Findings, trace: Trace) -> bool {
     *around == 0 && findings.outside.is_empty()
 }
 
+fn tell_moved(moved: &Moved, output: &mut Output) {
+    output.text(&format!("moved {} processes\n", moved.processes));
+    if !moved.traced.is_empty() {
+        let pids: Vec<String> = moved.traced.iter().map(u32::to_string).collect();
+        complain(&format!(
+            "warning: not moved, because something traces them (certdrill warp --follow, strace): {}",
+            pids.join(", ")
+        ));
+    }
+}
+
 fn set(pids: &[u32], when: &When) -> Result<(), WarpError> {
-    let wall = when.wall();
+    // Held until they are moved, so that no move of the node comes between.
+    let lock = match &when.clock {
+        Some(clock) => Some(ClockFile::new(clock).shared()?),
+        None => None,
+    };
+    let wall = lock.as_ref().map_or_else(|| when.wall(), Locked::wall);
     warp::set_all(pids, |before| {
         if when.freeze {
             return Offsets {

@@ -12,7 +12,11 @@ pub const ROLE: &str = "CERTDRILL_WARP_ROLE";
 
 /// This test binary again, in a role of [`helper`].
 pub fn helper_command(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    helper_by(Command::new(std::env::current_exe().unwrap()), role)
+}
+
+/// The same, by a command that ends with this test binary.
+pub fn helper_by(mut command: Command, role: &str) -> Command {
     command
         .args([
             "--exact",

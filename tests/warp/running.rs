@@ -11,7 +11,7 @@ use certdrill::real::warp::{self, Offsets};
 use certdrill::time::SignedDuration;
 
 /// What all threads of a spinning helper read now, in days from the machine's time.
-fn ask(child: &mut Child, lines: &mut impl std::io::BufRead) -> Vec<i64> {
+pub fn ask(child: &mut Child, lines: &mut impl std::io::BufRead) -> Vec<i64> {
     child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let mut days = Vec::new();
     loop {
@@ -25,7 +25,12 @@ fn ask(child: &mut Child, lines: &mut impl std::io::BufRead) -> Vec<i64> {
 }
 
 fn spinning() -> (Child, BufReader<std::process::ChildStdout>) {
-    let (child, mut lines) = started(&mut helper_command("spin"));
+    spinning_by(&mut helper_command("spin"))
+}
+
+/// A spinning helper that this command starts.
+pub fn spinning_by(command: &mut Command) -> (Child, BufReader<std::process::ChildStdout>) {
+    let (child, mut lines) = started(command);
     while !next_line(&mut lines).ends_with("> ready") {}
     (child, lines)
 }

@@ -67,6 +67,40 @@ pub fn missing(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Set for a test that is run again by [`alone`].
+const ALONE: &str = "CERTDRILL_WARP_ALONE";
+
+/// Whether this is a PID namespace of a test's own: `warp move` moves everything that it sees, so it must see nothing
+/// else. Outside of one the test is run again inside, or there is a note that it cannot be.
+pub fn alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    if !rustix::process::getuid().is_root() || tool("unshare").is_none() {
+        println!("skipped: not root, or no unshare");
+        return false;
+    }
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    print!("{stdout}");
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("1 passed"), "there is no {test}");
+    false
+}
+
+/// The only child of a process.
+pub fn child_of(pid: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.trim().parse().unwrap()
+}
+
 /// Starts it and waits until it has printed its first line.
 pub fn started(command: &mut Command) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child = command

@@ -9,8 +9,9 @@
     reason = "a file is what launchers and movers have in common"
 )]
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -30,6 +31,8 @@ pub struct Locked {
     file: File,
     path: PathBuf,
     wall: SignedDuration,
+    /// Length of the text in it.
+    bytes: usize,
 }
 
 impl ClockFile {
@@ -62,19 +65,9 @@ impl ClockFile {
             path: self.path.clone(),
             what,
         };
-        // Written in place: another file under the same name would have another lock.
-        let mut file = File::options()
-            .read(true)
-            .write(how == FlockOperation::LockExclusive)
-            .open(&self.path)
+        let mut file = self
+            .lock_the_one_there_is(how)
             .map_err(|error| wrong(error.to_string()))?;
-        loop {
-            match flock(&file, how) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(wrong(error.to_string())),
-            }
-        }
         let mut text = String::new();
         file.read_to_string(&mut text)
             .map_err(|error| wrong(error.to_string()))?;
@@ -83,7 +76,27 @@ impl ClockFile {
             file,
             path: self.path.clone(),
             wall,
+            bytes: text.len(),
         })
+    }
+
+    /// Whoever copies another file to the path gives it another lock: the one that is there once it is locked counts.
+    fn lock_the_one_there_is(&self, how: FlockOperation) -> std::io::Result<File> {
+        loop {
+            let file = File::options()
+                .read(true)
+                .write(how == FlockOperation::LockExclusive)
+                .open(&self.path)?;
+            match flock(&file, how) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let which = |metadata: Metadata| (metadata.dev(), metadata.ino());
+            if which(file.metadata()?) == which(std::fs::metadata(&self.path)?) {
+                return Ok(file);
+            }
+        }
     }
 }
 
@@ -105,18 +118,16 @@ impl Locked {
     /// # Errors
     /// When it cannot be written.
     pub fn set(&mut self, wall: SignedDuration) -> Result<(), WarpError> {
-        use std::os::unix::fs::FileExt as _;
-        let text = format(wall);
-        let written = self
-            .file
+        // In place, because the lock belongs to the file; one write of a text that is not shorter, so that somebody
+        // who is killed here does not leave half of it.
+        let text = format!("{:<1$}\n", format(wall).trim_end(), self.bytes.max(1) - 1);
+        self.file
             .write_all_at(text.as_bytes(), 0)
-            .and_then(|()| self.file.set_len(text.len() as u64))
-            .and_then(|()| self.file.flush());
-        written.map_err(|error| WarpError::Clock {
-            path: self.path.clone(),
-            what: error.to_string(),
-        })?;
-        self.wall = wall;
+            .map_err(|error| WarpError::Clock {
+                path: self.path.clone(),
+                what: error.to_string(),
+            })?;
+        (self.wall, self.bytes) = (wall, text.len());
         Ok(())
     }
 }
@@ -131,6 +142,7 @@ fn parse(text: &str) -> Result<SignedDuration, String> {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let value = body
         .strip_prefix("wall ")
+        .filter(|value| !value.contains('\n'))
         .ok_or_else(|| format!("it holds {body:?} where `wall +370d` or the like belongs"))?;
     span::parse(value).map_err(|error| error.to_string())
 }
@@ -154,11 +166,43 @@ mod tests {
         let long = SignedDuration::from_millis(1_234_567_890_123);
         clock.alone().unwrap().set(long).unwrap();
         assert_eq!(clock.shared().unwrap().wall(), long);
+        // Shorter than what is there.
+        clock.alone().unwrap().set(days(0)).unwrap();
+        assert_eq!(clock.shared().unwrap().wall(), days(0));
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_while_one_waits_is_not_the_one_that_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, new) = (dir.path().join("clock"), dir.path().join("new"));
+        std::fs::write(&path, "wall 1d\n").unwrap();
+        std::fs::write(&new, "wall 2d\n").unwrap();
+        let clock = ClockFile::new(&path);
+        let held = clock.alone().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| clock.shared().unwrap().wall());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::fs::rename(&new, &path).unwrap();
+            drop(held);
+            let two_days = SignedDuration::from_hours(48);
+            assert_eq!(waiting.join().unwrap(), two_days);
+        });
     }
 
     #[test]
     fn what_is_no_clock_file_is_refused() {
-        for text in ["", "wall", "wall x", "370d\n", "wall 1d\nmore\n"] {
+        for text in [
+            "",
+            "wall",
+            "wall x",
+            "370d\n",
+            "wall 1d\nmore\n",
+            "wall 1d\n2h\n",
+            "wall 1d 2h\n",
+            "wall 5\n",
+            "Wall 1d\n",
+            "wall -\n",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
         let error = ClockFile::new(Path::new("/nowhere/clock"))

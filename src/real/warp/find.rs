@@ -58,6 +58,14 @@ impl Found {
         Self::at(pid, address)
     }
 
+    /// Of a running process; `None` where there is no vDSO now: kernel threads, what has ended, what is between two
+    /// programs.
+    pub(super) fn at_once(pid: u32) -> Result<Option<Self>, WarpError> {
+        in_the_map(pid)?
+            .map(|address| Self::at(pid, address))
+            .transpose()
+    }
+
     fn at(pid: u32, address: u64) -> Result<Self, WarpError> {
         let tid = pid as i32;
         let page = rustix::param::page_size();

@@ -3,6 +3,7 @@
 mod find;
 mod launch;
 mod memory;
+mod next_program;
 mod patch;
 mod stop;
 mod supervise;
@@ -16,10 +17,7 @@ mod tests;
 mod trace;
 mod vdso;
 
-mod next_program;
-
-pub(in crate::real::warp) use next_program::at_next_program;
-
+use std::collections::BTreeSet;
 use std::process::{Child, Command};
 
 use nix::libc;
@@ -30,6 +28,7 @@ use crate::time::{SignedDuration, Timestamp};
 use find::Found;
 use patch::State;
 
+pub(in crate::real::warp) use next_program::at_next_program;
 pub(in crate::real::warp) use supervise::{die_by, run};
 
 pub(super) fn spawn(command: &mut Command, offsets: Offsets) -> Result<Child, WarpError> {
@@ -50,56 +49,156 @@ pub(super) fn set_all(
     pids: &[u32],
     choose: &(dyn Fn(u32, Offsets) -> Offsets + Sync),
 ) -> Result<(), WarpError> {
-    let mut pids = pids.to_vec();
-    pids.sort_unstable();
-    pids.dedup();
-    // A thread of its own: the kernel frees whatever it still traces when it ends, however it ends.
+    let pids: BTreeSet<u32> = pids.iter().copied().collect();
+    let mut list = |held: &BTreeSet<u32>| Ok(pids.difference(held).copied().collect());
+    let choose = |pid, before: Option<Offsets>| Some(choose(pid, before.unwrap_or_default()));
+    by_a_thread(&mut list, Absent::Refuse, &choose).map(drop)
+}
+
+pub(super) fn move_listed(list: List<'_>, choose: Choose<'_>) -> Result<usize, WarpError> {
+    by_a_thread(list, Absent::PassOver, choose)
+}
+
+/// Whether a process carries a patch; `None` for those that have ended, may not be looked at or have no clock to patch.
+pub(super) fn is_warped(pid: u32) -> Result<Option<bool>, WarpError> {
+    let found = match Found::at_once(pid) {
+        Ok(Some(found)) => found,
+        Ok(None) | Err(_) => return Ok(None),
+    };
+    match found.state() {
+        State::Untouched => Ok(Some(false)),
+        State::Warped { .. } => Ok(Some(true)),
+        State::OtherLayout(layout) => Err(WarpError::Layout { pid, layout }),
+    }
+}
+
+/// Refuses offsets that are too large for the patch.
+pub(super) fn check(offsets: Offsets) -> Result<(), WarpError> {
+    offsets.nanoseconds().map(drop)
+}
+
+/// Processes to be changed beside those that are held already.
+type List<'l> = &'l mut (dyn FnMut(&BTreeSet<u32>) -> Result<Vec<u32>, WarpError> + Send);
+/// New offsets from those in force; `None` is not warped, or stays as it is.
+type Choose<'c> = &'c (dyn Fn(u32, Option<Offsets>) -> Option<Offsets> + Sync);
+
+/// A process that is listed and not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    Refuse,
+    PassOver,
+}
+
+/// A thread of its own: the kernel frees whatever it still traces when it ends, however it ends.
+fn by_a_thread(list: List<'_>, absent: Absent, choose: Choose<'_>) -> Result<usize, WarpError> {
     std::thread::scope(|scope| {
         scope
-            .spawn(|| set_stopped(&pids, choose))
+            .spawn(move || set_stopped(list, absent, choose))
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-/// Stops all, looks at all, and only then changes the first one.
-fn set_stopped(
-    pids: &[u32],
-    choose: &(dyn Fn(u32, Offsets) -> Offsets + Sync),
-) -> Result<(), WarpError> {
-    let stopped: Vec<stop::Stopped> = pids
-        .iter()
-        .map(|pid| stop::stop(*pid))
-        .collect::<Result<_, _>>()?;
+/// Stops all, until no other one is listed, looks at all, and only then changes the first one.
+fn set_stopped(list: List<'_>, absent: Absent, choose: Choose<'_>) -> Result<usize, WarpError> {
+    let passed_over = |error: &WarpError| {
+        absent == Absent::PassOver
+            && matches!(
+                error,
+                WarpError::NoProcess { .. } | WarpError::NoVdso { .. }
+            )
+    };
+    let mut held = BTreeSet::new();
+    let mut stopped = Vec::new();
+    loop {
+        let new = list(&held)?;
+        if new.is_empty() {
+            break;
+        }
+        for pid in new {
+            match stop::stop(pid) {
+                Ok(process) => {
+                    held.insert(pid);
+                    stopped.push(process);
+                }
+                Err(error) if passed_over(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
     let mut moves = Vec::new();
     for process in &stopped {
-        let pid = process.pid();
-        let found = Found::in_process(pid)?;
-        let before = match found.state() {
-            State::Untouched => Offsets::default(),
-            State::Warped { offsets, .. } => Offsets::from_nanoseconds(offsets),
-            State::OtherLayout(layout) => return Err(WarpError::Layout { pid, layout }),
-        };
-        let after = choose(pid, before);
-        if after.timers < before.timers {
-            let by = before.timers.saturating_sub(after.timers);
-            return Err(WarpError::Backwards { pid, by });
-        }
-        moves.push((process, found, after.nanoseconds()?));
-    }
-    for (process, found, _) in &moves {
-        if matches!(found.state(), State::Untouched) {
-            process.leave(&found.in_the_way())?;
+        match plan(process, choose) {
+            Ok(found) => moves.extend(found),
+            Err(error) if passed_over(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    for (process, found, offsets) in &moves {
-        found.write(process.some_thread(), *offsets)?;
+    let mut done: Vec<&Planned<'_>> = Vec::new();
+    for planned in &moves {
+        let Planned { process, found, .. } = planned;
+        match found.write(process.some_thread(), planned.after) {
+            Ok(()) => done.push(planned),
+            // Killed meanwhile: it sees no time any more.
+            Err(WarpError::NoProcess { .. }) => {}
+            Err(error) => {
+                for planned in done {
+                    // The same words were just written.
+                    let _ = planned
+                        .found
+                        .write(planned.process.some_thread(), planned.before);
+                }
+                return Err(error);
+            }
+        }
     }
+    let count = done.len();
     drop(moves);
     for process in stopped {
         process.release();
     }
-    Ok(())
+    Ok(count)
+}
+
+/// What is to be written into a process.
+#[derive(Debug)]
+struct Planned<'s> {
+    process: &'s stop::Stopped,
+    found: Found,
+    before: [i64; 3],
+    after: [i64; 3],
+}
+
+fn plan<'s>(
+    process: &'s stop::Stopped,
+    choose: Choose<'_>,
+) -> Result<Option<Planned<'s>>, WarpError> {
+    let pid = process.pid();
+    let found = Found::in_process(pid)?;
+    let before = match found.state() {
+        State::Untouched => None,
+        State::Warped { offsets, .. } => Some(Offsets::from_nanoseconds(offsets)),
+        State::OtherLayout(layout) => return Err(WarpError::Layout { pid, layout }),
+    };
+    let Some(after) = choose(pid, before) else {
+        return Ok(None);
+    };
+    let untouched = before.is_none();
+    let before = before.unwrap_or_default();
+    if after.timers < before.timers {
+        let by = before.timers.saturating_sub(after.timers);
+        return Err(WarpError::Backwards { pid, by });
+    }
+    let (before, after) = (before.nanoseconds()?, after.nanoseconds()?);
+    if untouched {
+        process.leave(&found.in_the_way())?;
+    }
+    Ok(Some(Planned {
+        process,
+        found,
+        before,
+        after,
+    }))
 }
 
 /// Refuses to start something whose timers' clock would be before the boot of the machine.

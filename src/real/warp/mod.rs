@@ -12,6 +12,8 @@
 //!
 //! - [`spawn`] starts a command warped, [`set`] and [`set_all`] move running processes, [`show`] tells.
 //! - [`run`] is what `certdrill warp` does: start, forward signals, wait, optionally follow and check.
+//! - [`clock_file`], [`node`] and [`runc`] keep a whole machine in a container at one time: a file says which, whatever
+//!   starts there takes it from the file, and a move changes the file and all processes at once.
 //!
 //! x86-64 is tested. For aarch64 the same is written down, but was never run on such a machine; of it only
 //! the patched code was tried, under qemu.
@@ -170,20 +172,10 @@ pub fn set(pid: u32, offsets: Offsets) -> Result<(), WarpError> {
 /// sleep that the kernel itself counts (`nanosleep`) is not cut short.
 ///
 /// # Errors
-/// When a process cannot be stopped or warped, or its timers' clock would go back. Then no process was moved.
+/// When a process is not there, cannot be stopped or warped, or its timers' clock would go back. Then no process was
+/// moved. One that is killed while it is moved is no error.
 pub fn set_all(pids: &[u32], choose: impl Fn(Offsets) -> Offsets + Sync) -> Result<(), WarpError> {
     platform::set_all(pids, &|_, before| choose(before))
-}
-
-/// As [`set_all`]; the closure gets the process, too.
-///
-/// # Errors
-/// As [`set_all`].
-pub fn set_each(
-    pids: &[u32],
-    choose: impl Fn(u32, Offsets) -> Offsets + Sync,
-) -> Result<(), WarpError> {
-    platform::set_all(pids, &choose)
 }
 
 /// The offsets of a running process; `None` when it was never warped.

@@ -3,7 +3,8 @@
 //! `runc create` leaves a process of runc's that waits; `runc start` lets it execute the container's program. That
 //! is where it is warped, from outside: nothing in the container changes, neither its arguments nor its mounts, and
 //! a seccomp filter has nothing to refuse. Everything else is passed on. Programs that `runc exec` starts (exec
-//! probes, `kubectl exec`) stay on the machine's time: kubeadm's static Pods have none.
+//! probes, `kubectl exec`) and those of `runc run`, which container managers do not use, stay on the machine's time:
+//! kubeadm's static Pods have neither.
 
 #![expect(
     clippy::disallowed_methods,
@@ -11,6 +12,8 @@
 )]
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -21,27 +24,47 @@ use super::{WarpError, When, platform};
 /// The clock file unless `CERTDRILL_CLOCK` names another.
 pub const CLOCK: &str = "/var/lib/certdrill/clock";
 /// Flags of runc that are followed by a value, before the command.
-const WITH_VALUE: [&str; 5] = ["--log", "--log-format", "--root", "--criu", "--rootless"];
+const WITH_VALUE: [&str; 5] = ["log", "log-format", "root", "criu", "rootless"];
 /// Where runc keeps its state unless it is told.
 const ROOT: &str = "/run/runc";
 
-/// Does what runc would do with these arguments. Returns only for `start`, or on an error.
+/// Does what runc would do with these arguments. Returns only for `start`, or on an error, which is then in the log
+/// that runc was to write, too: there a container manager looks for the reason.
 ///
 /// # Errors
 /// When the real runc is not found, or a container cannot be started at its node's time. It does not run then.
 pub fn instead(args: &[OsString]) -> Result<ExitStatus, WarpError> {
+    let call = Call::read(args);
+    let done = pass_on(&call, args);
+    if let (Err(error), Some(log)) = (&done, &call.log) {
+        // Standard error has it anyway.
+        let _ = tell(error, log, call.json);
+    }
+    done
+}
+
+fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
     let runc = real()?;
     let mut command = Command::new(&runc);
     command.args(args);
-    let Some((root, id)) = start_of(args) else {
+    let Some(id) = &call.starts else {
         // Only an error comes back.
         let source = command.exec();
         let program = runc.into_os_string();
         return Err(WarpError::Command { program, source });
     };
-    let state = root.join(&id).join("state.json");
-    let pid = std::fs::read(&state)
-        .map_err(|error| error.to_string())
+    let state = call.root.join(id).join("state.json");
+    let text = match std::fs::read(&state) {
+        // There is no such container, which runc says in its own words.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let program = runc.into_os_string();
+            return command
+                .status()
+                .map_err(|source| WarpError::Command { program, source });
+        }
+        text => text.map_err(|error| error.to_string()),
+    };
+    let pid = text
         .and_then(|text| {
             serde_json::from_slice::<serde_json::Value>(&text).map_err(|error| error.to_string())
         })
@@ -54,31 +77,84 @@ pub fn instead(args: &[OsString]) -> Result<ExitStatus, WarpError> {
         .map_err(|error| WarpError::Container(format!("{}: {error}", state.display())))?;
     let clock = std::env::var_os("CERTDRILL_CLOCK").map_or_else(|| CLOCK.into(), PathBuf::from);
     let when = When::By(ClockFile::new(&clock));
-    // Before anything is let go: a missing clock file is told while the container still waits.
-    drop(when.now()?);
+    // Before anything is let go: a clock file that cannot be used is told while the container still waits.
+    let (_, offsets) = when.now()?;
+    platform::check(offsets)?;
     platform::at_next_program(pid, &mut command, &when)
 }
 
-/// The directory of runc's state and the container's name, of `start`.
-fn start_of(args: &[OsString]) -> Option<(PathBuf, String)> {
-    let mut root = PathBuf::from(ROOT);
-    let mut rest = args.iter().map(|arg| arg.to_string_lossy());
-    while let Some(arg) = rest.next() {
-        if let Some((name, value)) = arg.split_once('=') {
-            if name == "--root" {
-                root = value.into();
+/// What matters of a command line.
+#[derive(Debug, PartialEq, Eq)]
+struct Call {
+    /// The directory of runc's state.
+    root: PathBuf,
+    /// Where runc writes what goes wrong.
+    log: Option<PathBuf>,
+    /// As JSON.
+    json: bool,
+    /// The container to be started.
+    starts: Option<OsString>,
+}
+
+impl Call {
+    /// Go's rules: one dash or two, the value behind `=` or in the next argument.
+    fn read(args: &[OsString]) -> Self {
+        let mut call = Self {
+            root: ROOT.into(),
+            log: None,
+            json: false,
+            starts: None,
+        };
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            let text = arg.to_string_lossy();
+            let Some(flag) = text.strip_prefix('-') else {
+                if text == "start" {
+                    call.starts = rest
+                        .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"))
+                        .cloned();
+                }
+                break;
+            };
+            let flag = flag.strip_prefix('-').unwrap_or(flag);
+            let (name, value) = match flag.split_once('=') {
+                Some((name, value)) => (name, value.into()),
+                None if WITH_VALUE.contains(&flag) => match rest.next() {
+                    Some(value) => (flag, value.clone()),
+                    None => break,
+                },
+                None => continue,
+            };
+            match name {
+                "root" => call.root = value.into(),
+                "log" => call.log = Some(value.into()),
+                "log-format" => call.json = value == "json",
+                _ => {}
             }
-        } else if WITH_VALUE.contains(&arg.as_ref()) {
-            let value = rest.next()?;
-            if arg == "--root" {
-                root = value.as_ref().into();
-            }
-        } else if !arg.starts_with('-') {
-            let id = rest.find(|arg| !arg.starts_with('-'))?;
-            return (arg == "start").then(|| (root, id.into_owned()));
         }
+        call
     }
-    None
+}
+
+/// Adds an error to a log as runc writes it.
+fn tell(error: &WarpError, log: &Path, json: bool) -> std::io::Result<()> {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message += &format!(": {cause}");
+        source = cause.source();
+    }
+    let message = format!("certdrill: {message} ({})", error.help());
+    let now = super::machine_time();
+    let line = if json {
+        serde_json::json!({ "level": "error", "msg": message, "time": format!("{now:.0}") })
+            .to_string()
+    } else {
+        format!("time=\"{now:.0}\" level=error msg={message:?}")
+    };
+    let mut file = File::options().create(true).append(true).open(log)?;
+    // One write, because others append to it, too.
+    file.write_all(format!("{line}\n").as_bytes())
 }
 
 /// The real runc: beside certdrill in `real/`, or the first one on the usual paths that is not certdrill.
@@ -91,14 +167,19 @@ fn real() -> Result<PathBuf, WarpError> {
         .as_deref()
         .and_then(Path::parent)
         .map(|dir| dir.join("real/runc"));
-    let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        .map(|dir| Path::new(dir).join("runc"));
+    let usual = [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ]
+    .map(|dir| Path::new(dir).join("runc"));
     beside
         .into_iter()
         .chain(usual)
-        .find(|path| {
-            std::fs::canonicalize(path).is_ok_and(|real| Some(&real) != own.as_ref())
-        })
+        .find(|path| std::fs::canonicalize(path).is_ok_and(|real| Some(&real) != own.as_ref()))
         .ok_or_else(|| WarpError::Container("there is no runc".to_owned()))
 }
 
@@ -106,29 +187,67 @@ fn real() -> Result<PathBuf, WarpError> {
 mod tests {
     use super::*;
 
-    fn start(line: &str) -> Option<(PathBuf, String)> {
+    fn call(line: &str) -> Call {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        start_of(&args)
+        Call::read(&args)
     }
 
     #[test]
     fn start_is_told_from_everything_else() {
         let containerd = "--root /run/containerd/runc/k8s.io --log /x/log.json --log-format json --systemd-cgroup start abc";
         assert_eq!(
-            start(containerd),
-            Some(("/run/containerd/runc/k8s.io".into(), "abc".to_owned()))
+            call(containerd),
+            Call {
+                root: "/run/containerd/runc/k8s.io".into(),
+                log: Some("/x/log.json".into()),
+                json: true,
+                starts: Some("abc".into()),
+            }
         );
-        assert_eq!(start("start abc"), Some((ROOT.into(), "abc".to_owned())));
-        assert_eq!(start("--root=/r start abc"), Some(("/r".into(), "abc".to_owned())));
+        for (line, root) in [
+            ("start abc", ROOT),
+            ("--debug start abc", ROOT),
+            ("--root=/r start abc", "/r"),
+            ("-root /r start abc", "/r"),
+            ("--root /r --rootless auto start abc", "/r"),
+        ] {
+            let call = call(line);
+            assert_eq!(call.root, Path::new(root), "{line}");
+            assert_eq!(call.starts, Some("abc".into()), "{line}");
+        }
         for other in [
             "--root /run/x create --bundle /b start",
             "--log start state abc",
             "exec --process /p start",
+            "exec abc start abc",
             "--version",
             "start",
+            "--root",
             "",
         ] {
-            assert_eq!(start(other), None, "{other}");
+            assert_eq!(call(other).starts, None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_went_wrong_is_in_the_log_as_runc_writes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let error = WarpError::Container("a \"reason\"".to_owned());
+        tell(&error, &log, true).unwrap();
+        tell(&error, &log, true).unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        for line in text.lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(entry["level"], "error");
+            assert!(entry["msg"].as_str().unwrap().contains("a \"reason\""));
+            let time: crate::time::Timestamp = entry["time"].as_str().unwrap().parse().unwrap();
+            assert!(time <= crate::real::warp::machine_time());
+        }
+        tell(&error, &log, false).unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("level=error msg=\"certdrill: "), "{last}");
     }
 }

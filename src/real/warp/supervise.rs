@@ -62,12 +62,7 @@ pub(in crate::real::warp) fn run(
     ))
 }
 
-fn adopt(
-    mut held: Held,
-    when: &When,
-    offsets: Offsets,
-    trace: Trace,
-) -> Result<Tracer, WarpError> {
+fn adopt(mut held: Held, when: &When, offsets: Offsets, trace: Trace) -> Result<Tracer, WarpError> {
     Tracer::adopt(&held, when.clone(), offsets, trace).inspect_err(|_| {
         // Nothing of it may run unwatched. Both fail only when it has ended already.
         let _ = held.child.kill();
