@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::kind::KindArgs;
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::reports::ReportArgs;
-use super::kind::KindArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output, reports};
 use crate::report::human::{self, Layout};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use super::kind::KindArgs;
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
-use super::kind::KindArgs;
 use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output, reports};
 use crate::report::html::{self, Item};

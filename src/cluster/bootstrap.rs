@@ -295,12 +295,11 @@ impl World {
         let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
         let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
         let shared = format!("https://{}", self.endpoint());
-        let preferences =
-            if Profile::of(self.nodes[node].version).kubeconfig_preferences {
-                "preferences: {}\n"
-            } else {
-                ""
-            };
+        let preferences = if Profile::of(self.nodes[node].version).kubeconfig_preferences {
+            "preferences: {}\n"
+        } else {
+            ""
+        };
         // The token is used where the cluster already runs; a control plane in local mode changes over.
         let cluster = |server: &str| {
             format!(

@@ -24,8 +24,8 @@ mod pods;
 mod port10250;
 mod random;
 mod rbac;
-mod rebuild;
 mod reality;
+mod rebuild;
 mod redate;
 mod settle;
 mod shown;
@@ -50,7 +50,8 @@ pub use node::{
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use reality::{
-    Answer, ApiPicture, FileChange, Look, NodePicture, NodePlan, Picture, Reality, Seen as ProcessSeen,
+    Answer, ApiPicture, FileChange, Look, NodePicture, NodePlan, Picture, Reality,
+    Seen as ProcessSeen,
 };
 pub use rebuild::Found;
 pub use surroundings::{ApiServer, Identity, MachineFacts, Surroundings};

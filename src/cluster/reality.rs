@@ -457,7 +457,10 @@ impl World {
         // What is the same keeps its place in memory, so that nothing is parsed or written down twice.
         if let Err(error) = mirror(&seen.tree, &mut tree, &[]) {
             self.broken.get_or_insert(EngineError {
-                message: format!("files of {} cannot be taken: {error}", self.nodes[node].name),
+                message: format!(
+                    "files of {} cannot be taken: {error}",
+                    self.nodes[node].name
+                ),
                 help: "this is a defect of certdrill: please report it".to_owned(),
             });
         }
@@ -591,8 +594,9 @@ impl World {
             None => files_of(component, &manifest).ok()?,
         };
         let version = same.map_or(self.nodes[node].version, |process| process.version);
-        let mut loaded: BTreeMap<Slot, Loaded> =
-            same.map(|process| process.loaded.clone()).unwrap_or_default();
+        let mut loaded: BTreeMap<Slot, Loaded> = same
+            .map(|process| process.loaded.clone())
+            .unwrap_or_default();
         for (slot, source) in &files {
             let rule = if component == Component::Etcd && *slot == Slot::Serving {
                 components::etcd_serving_reloads()
@@ -600,9 +604,10 @@ impl World {
                 components::reloads(*slot)
             };
             if (same.is_none() || *rule.at(version))
-                && let Ok(now) = self.load(node, source) {
-                    loaded.insert(*slot, now);
-                }
+                && let Ok(now) = self.load(node, source)
+            {
+                loaded.insert(*slot, now);
+            }
         }
         if let Some(shown) = &seen.shows
             && let Some(pair) = self.pair_on_disk(node, shown)
@@ -610,9 +615,7 @@ impl World {
             loaded.insert(Slot::Serving, Loaded::Pair(pair));
         }
         if let Some(bytes) = &seen.kubeconfig
-            && let Ok(config) = self
-                .files
-                .client_config_of(bytes, &self.nodes[node].tree)
+            && let Ok(config) = self.files.client_config_of(bytes, &self.nodes[node].tree)
         {
             loaded.insert(Slot::Kubeconfig, Loaded::Config(config));
         }
@@ -682,7 +685,14 @@ impl World {
                 let word = if now { "Ready" } else { "NotReady" };
                 let weight = if now { Weight::Normal } else { Weight::Trouble };
                 let text = format!("Node {name} is {word}");
-                self.record(EventKind::NodeCondition, weight, Some(node), &name, text, None);
+                self.record(
+                    EventKind::NodeCondition,
+                    weight,
+                    Some(node),
+                    &name,
+                    text,
+                    None,
+                );
                 self.nodes[node].ready = Some(now);
             }
         }
@@ -702,7 +712,14 @@ impl World {
             }
             if new || changed {
                 let text = format!("request {name}: {column}");
-                self.record(EventKind::CsrChanged, Weight::Detail, None, &name, text, None);
+                self.record(
+                    EventKind::CsrChanged,
+                    Weight::Detail,
+                    None,
+                    &name,
+                    text,
+                    None,
+                );
             }
         }
         self.leaders = api

@@ -237,7 +237,8 @@ impl<'a> Player<'a> {
         }
         if self.world.is_real() {
             return Err(
-                "a real cluster gets the dates that kubeadm gives it: leave out certificates".to_owned(),
+                "a real cluster gets the dates that kubeadm gives it: leave out certificates"
+                    .to_owned(),
             );
         }
         self.world.redate(certificates)

@@ -20,7 +20,7 @@ pub const ROTATED: SignedDuration = SignedDuration::from_hours(24 * 75);
 pub const RULES: [(&str, &str); 12] = [
     (
         "settling",
-        "after a step that stops or starts something, what runs and what works is compared after the next step: a real cluster comes to rest in its own time",
+        "after a step that stops or starts something, or renews what a container lacked, what runs and what works is compared after the next step: a real cluster comes to rest in its own time",
     ),
     (
         "containers that fail",
@@ -69,8 +69,8 @@ pub const RULES: [(&str, &str); 12] = [
 ];
 
 /// Steps after which a real cluster comes to rest in its own time, by the first word of their text.
-const UNSETTLING: [&str; 7] = [
-    "reboot", "stop", "start", "restart", "move", "power", "upgrade",
+const UNSETTLING: [&str; 8] = [
+    "reboot", "stop", "start", "restart", "move", "power", "upgrade", "renew",
 ];
 
 /// Whether what is compared after a step waits for the next one.
@@ -197,7 +197,9 @@ pub(super) fn close(kind: &str, at: Timestamp, first: &Json, second: &Json) -> b
         ("loaded", Json::String(a), Json::String(b)) => {
             alike(first, second, ROTATED) || rotation_is_due(a, b, at)
         }
-        ("command", Json::String(a), Json::String(b)) if a.contains("[upgrade") || b.contains("[upgrade") => {
+        ("command", Json::String(a), Json::String(b))
+            if a.contains("[upgrade") || b.contains("[upgrade") =>
+        {
             contained(a, b) || contained(b, a)
         }
         _ => alike(first, second, CLOSE),
@@ -291,7 +293,9 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
             at += 1;
             continue;
         }
-        let days = word.strip_suffix('d').and_then(|number| number.parse().ok());
+        let days = word
+            .strip_suffix('d')
+            .and_then(|number| number.parse().ok());
         found.push(match (word.parse::<Timestamp>(), days) {
             (Ok(instant), _) => Piece::At(instant),
             (_, Some(days)) => Piece::Days(days),
@@ -330,8 +334,7 @@ fn drawn_directory(word: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    const ROW: &str =
-        "apiserver                  Jan 01, 2027 00:00 UTC   364d            ca                      no      ";
+    const ROW: &str = "apiserver                  Jan 01, 2027 00:00 UTC   364d            ca                      no      ";
 
     #[test]
     fn instants_may_be_minutes_apart_and_words_not_at_all() {
@@ -365,7 +368,10 @@ mod tests {
         let moved = |stamp: &str| {
             format!("[upgrade] a\n[upgrade] to \"/x/kubeadm-backup-manifests-{stamp}/etcd.yaml\"\n")
         };
-        let real = format!("[preflight] x\n{}[addons] y\n", moved("2026-10-28-00-00-24"));
+        let real = format!(
+            "[preflight] x\n{}[addons] y\n",
+            moved("2026-10-28-00-00-24")
+        );
         assert!(close(&moved("2026-10-28-00-00-00"), &real));
         assert!(!close(&moved("2026-11-28-00-00-00"), &real));
         assert!(!close("[upgrade] to\n[upgrade] a\n", &real));
@@ -383,15 +389,26 @@ mod tests {
             value: Value::Exact(value),
         };
         let text = json!({ "file": "0600", "text": "x" });
-        assert_eq!(comparable(&seen("file", "/kubeadm.yaml@cp1", text.clone())), None);
-        let manifest = seen("file", "/etc/kubernetes/manifests/etcd.yaml@cp1", text.clone());
+        assert_eq!(
+            comparable(&seen("file", "/kubeadm.yaml@cp1", text.clone())),
+            None
+        );
+        let manifest = seen(
+            "file",
+            "/etc/kubernetes/manifests/etcd.yaml@cp1",
+            text.clone(),
+        );
         assert_eq!(
             comparable(&manifest).unwrap().value,
             Value::Exact(json!({ "file": "0600" }))
         );
         let conf = seen("file", "/etc/kubernetes/admin.conf@cp1", text);
         assert_eq!(comparable(&conf).unwrap().value, conf.value);
-        let edge = seen("edge", "a -> b", json!({ "failing": "unreachable", "text": "x" }));
+        let edge = seen(
+            "edge",
+            "a -> b",
+            json!({ "failing": "unreachable", "text": "x" }),
+        );
         assert_eq!(
             comparable(&edge).unwrap().value,
             Value::Exact(json!({ "failing": "unreachable" }))

@@ -210,7 +210,9 @@ pub fn carry_out(order: &Order) -> Report {
     }
     report.now_ns = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        .map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        });
     report
 }
 
@@ -248,17 +250,16 @@ fn change(edit: &Edit) -> io::Result<()> {
             fs::write(&target, &content)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(*mode))?;
             chown(&target, Some(*uid), Some(*gid))?;
-            if manifest
-                && fs::rename(&target, path).is_err() {
-                    // Another file system: under a name that the kubelet does not look at, then renamed.
-                    let beside = match path.rsplit_once('/') {
-                        Some((dir, name)) => format!("{dir}/.{name}.certdrill"),
-                        None => return Err(io::ErrorKind::InvalidInput.into()),
-                    };
-                    fs::copy(&target, &beside)?;
-                    fs::rename(&beside, path)?;
-                    fs::remove_file(&target)?;
-                }
+            if manifest && fs::rename(&target, path).is_err() {
+                // Another file system: under a name that the kubelet does not look at, then renamed.
+                let beside = match path.rsplit_once('/') {
+                    Some((dir, name)) => format!("{dir}/.{name}.certdrill"),
+                    None => return Err(io::ErrorKind::InvalidInput.into()),
+                };
+                fs::copy(&target, &beside)?;
+                fs::rename(&beside, path)?;
+                fs::remove_file(&target)?;
+            }
             Ok(())
         }
         Edit::Link(path, target) => {
@@ -320,7 +321,11 @@ fn processes() -> Vec<ProcessFound> {
     let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let dir = entry.path();
@@ -365,13 +370,21 @@ fn logs(from: &BTreeMap<String, String>) -> BTreeMap<String, (Vec<String>, Strin
     } else if let Some(journal) = journal(from.get("kubelet")) {
         found.insert("kubelet".to_owned(), journal);
     }
-    for entry in fs::read_dir("/var/log/pods").into_iter().flatten().flatten() {
+    for entry in fs::read_dir("/var/log/pods")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         for container in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
             let name = container.file_name().to_string_lossy().into_owned();
             if !PROGRAMS.contains(&name.as_str()) {
                 continue;
             }
-            for file in fs::read_dir(container.path()).into_iter().flatten().flatten() {
+            for file in fs::read_dir(container.path())
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let path = file.path();
                 if path.extension().is_none_or(|end| end != "log") {
                     continue;
@@ -406,7 +419,10 @@ fn tail(path: &Path, from: u64) -> (Vec<String>, u64) {
         return (Vec::new(), from);
     }
     // The last line may still be written.
-    let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = text
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1);
     let lines = String::from_utf8_lossy(&text[..end])
         .lines()
         .map(str::to_owned)
@@ -437,11 +453,22 @@ fn journal(cursor: Option<&String>) -> Option<(Vec<String>, String)> {
 
 /// Whether a line of a log is of interest: errors and warnings, and what is said about certificates and leaders.
 fn tells(line: &str) -> bool {
-    let klog = line.as_bytes().first().is_some_and(|first| b"EFW".contains(first))
+    let klog = line
+        .as_bytes()
+        .first()
+        .is_some_and(|first| b"EFW".contains(first))
         && line.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
-    klog || ["x509", "certificate", "tls:", "leader", "Unauthorized", "\"warn\"", "\"error\""]
-        .iter()
-        .any(|word| line.contains(word))
+    klog || [
+        "x509",
+        "certificate",
+        "tls:",
+        "leader",
+        "Unauthorized",
+        "\"warn\"",
+        "\"error\"",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
 }
 
 fn persist(program: &Program) -> Ended {

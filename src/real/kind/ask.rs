@@ -36,9 +36,14 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
                         1
                     };
                     for number in 0..times {
+                        let mut program = program.clone();
+                        if times > 1 {
+                            // Tried again it would meet another server.
+                            program.attempts = 1;
+                        }
                         orders[node]
                             .commands
-                            .push((format!("{id}/{number}"), program.clone()));
+                            .push((format!("{id}/{number}"), program));
                     }
                 }
             }
@@ -66,7 +71,10 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
             )),
             (Component::ApiServer, Component::Kubelet, Some(other)) => {
                 let server = format!("--server=https://{}:6443", member.plan.address);
-                let path = format!("/api/v1/nodes/{}/proxy/healthz", kind.nodes[other].plan.name);
+                let path = format!(
+                    "/api/v1/nodes/{}/proxy/healthz",
+                    kind.nodes[other].plan.name
+                );
                 orders[node].commands.push((
                     id,
                     kubectl(&[
@@ -105,9 +113,7 @@ pub(super) fn answer(
         {
             Answer::Seen(Outcome::Absent)
         }
-        (Component::Kubelet, Component::ApiServer, None)
-            if !kind.nodes[node].kubelet.runs() =>
-        {
+        (Component::Kubelet, Component::ApiServer, None) if !kind.nodes[node].kubelet.runs() => {
             Answer::Seen(Outcome::Absent)
         }
         (_, Component::ApiServer, None) => {
@@ -117,7 +123,7 @@ pub(super) fn answer(
             several(&ended)
         }
         (Component::ApiServer | Component::Etcd, Component::Etcd, Some(_)) => {
-            if !processes[node].contains_key(&edge.client) {
+            if !serves(&processes[node], edge.client) {
                 return Answer::Seen(Outcome::Absent);
             }
             match report.handshakes.get(&id) {
@@ -126,7 +132,7 @@ pub(super) fn answer(
             }
         }
         (Component::ApiServer, Component::Kubelet, Some(_)) => {
-            if !processes[node].contains_key(&Component::ApiServer) {
+            if !serves(&processes[node], Component::ApiServer) {
                 return Answer::Seen(Outcome::Absent);
             }
             match report.commands.get(&id) {
@@ -143,6 +149,14 @@ pub(super) fn answer(
         (Component::MetricsServer, ..) => unseen("no metrics-server is installed"),
         _ => unseen("nobody knows how to ask for it"),
     }
+}
+
+/// Whether a server is there and answers.
+fn serves(
+    processes: &std::collections::BTreeMap<Component, ProcessSeen>,
+    component: Component,
+) -> bool {
+    processes.get(&component).is_some_and(|seen| !seen.silent)
 }
 
 /// A key for the answers.
@@ -218,8 +232,19 @@ fn several(ended: &[&Ended]) -> Answer {
     if working == ended.len() {
         return Answer::Seen(Outcome::Ok);
     }
-    let failing = ended.iter().find(|one| one.code != 0).unwrap_or(first);
-    let failure = failure(failing);
+    // Where servers fail in several ways, what most of them say.
+    let failures: Vec<Failure> = ended
+        .iter()
+        .filter(|one| one.code != 0)
+        .map(|one| failure(one))
+        .collect();
+    let count = |class| failures.iter().filter(|one| one.class == class).count();
+    let failure = failures
+        .iter()
+        .rev()
+        .max_by_key(|one| count(one.class))
+        .cloned()
+        .unwrap_or_else(|| failure(first));
     if working == 0 {
         return Answer::Seen(Outcome::Failing(failure));
     }
@@ -247,7 +272,10 @@ fn failure(ended: &Ended) -> Failure {
 fn class_of(text: &str) -> FailureClass {
     const WORDS: [(&str, FailureClass); 19] = [
         ("was refused", FailureClass::Unreachable),
-        ("tls: failed to verify certificate", FailureClass::ServerCertificate),
+        (
+            "tls: failed to verify certificate",
+            FailureClass::ServerCertificate,
+        ),
         ("x509: ", FailureClass::ServerCertificate),
         ("system:anonymous", FailureClass::Anonymous),
         ("Unauthorized", FailureClass::ClientCertificate),
@@ -387,9 +415,13 @@ mod tests {
 
     #[test]
     fn a_way_that_fails_says_nothing_about_its_end() {
-        let way = said("Get \"https://10.0.0.10:6443/api\": dial tcp 10.0.0.10:6443: connect: connection refused");
+        let way = said(
+            "Get \"https://10.0.0.10:6443/api\": dial tcp 10.0.0.10:6443: connect: connection refused",
+        );
         assert!(matches!(proxied(&way), Answer::Unseen(_)));
-        let end = said("Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.0.0.11:10250: connect: connection refused");
+        let end = said(
+            "Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.0.0.11:10250: connect: connection refused",
+        );
         assert!(matches!(
             proxied(&end),
             Answer::Seen(Outcome::Failing(Failure {

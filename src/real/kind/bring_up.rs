@@ -13,9 +13,11 @@ use crate::kubeadm::CommandOutput;
 use crate::time::SignedDuration;
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
-const IGNORED: &str = "SystemVerification,Swap,NumCPU,Mem,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables";
+const IGNORED: &str =
+    "SystemVerification,Swap,NumCPU,Mem,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables";
 /// At an upgrade: images that are not there (CoreDNS) need not be.
-pub(super) const IGNORED_AT_UPGRADE: &str = "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
+pub(super) const IGNORED_AT_UPGRADE: &str =
+    "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
 /// The token that nodes join with. It is no secret: the cluster lives for a run.
 const TOKEN: &str = "abcdef.0123456789abcdef";
 /// Looks at a boot, a tenth of a second apart.
@@ -150,14 +152,14 @@ impl Kind {
         let settings = kubelet_settings(container, member.plan.version.minor)?;
         let config = with_settings(&member.plan.configuration, &settings);
         container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
-        let words = format!(
-            "kubeadm init --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}"
-        );
+        let words =
+            format!("kubeadm init --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
         let output = container.run(&split(&words))?;
         if output.exit_code != 0 {
             return Ok(Err(output));
         }
-        container.must("mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config")?;
+        container
+            .must("mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config")?;
         Ok(Ok(()))
     }
 
@@ -196,9 +198,7 @@ impl Kind {
                 .into_iter()
                 .map(|dir| Edit::Dir(dir, 0o755))
                 .chain(found.files.into_iter().filter_map(|file| match file.what {
-                    Content::File(content) => {
-                        Some(Edit::File(file.path, file.mode, 0, 0, content))
-                    }
+                    Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
                     _ => None,
                 }))
                 .collect();
@@ -240,7 +240,10 @@ impl Kind {
             pause(Duration::from_millis(500));
         }
         Err(EngineError {
-            message: format!("the nodes of the new cluster do not become Ready: {}", last.trim()),
+            message: format!(
+                "the nodes of the new cluster do not become Ready: {}",
+                last.trim()
+            ),
             help: "look into a node: certdrill run --keep leaves them running".to_owned(),
         })
     }
@@ -352,7 +355,10 @@ mod tests {
 
     #[test]
     fn settings_join_a_kubelet_configuration_that_is_there() {
-        let without = with_settings("apiVersion: x\nkind: InitConfiguration\nlocal: 1\n", "a: 1\n");
+        let without = with_settings(
+            "apiVersion: x\nkind: InitConfiguration\nlocal: 1\n",
+            "a: 1\n",
+        );
         assert!(without.contains("kind: InitConfiguration\nbootstrapTokens:\n- token: abcdef"));
         assert!(without.ends_with("kind: KubeletConfiguration\na: 1\n"));
         let with = with_settings(

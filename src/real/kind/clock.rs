@@ -104,7 +104,10 @@ mod tests {
                 .iter()
                 .fold(SignedDuration::ZERO, |sum, hop| sum + hop.by);
             assert_eq!(total, span, "{seconds} s");
-            assert!(hops.iter().all(|hop| hop.by <= HOP_MAX && hop.by.is_positive()));
+            assert!(
+                hops.iter()
+                    .all(|hop| hop.by <= HOP_MAX && hop.by.is_positive())
+            );
         }
     }
 
@@ -116,6 +119,10 @@ mod tests {
             .iter()
             .fold(SignedDuration::ZERO, |sum, hop| sum + hop.by);
         assert!(total >= SignedDuration::from_mins(59), "{total:?}");
-        assert!(landing.iter().all(|hop| hop.by <= SignedDuration::from_mins(40)));
+        assert!(
+            landing
+                .iter()
+                .all(|hop| hop.by <= SignedDuration::from_mins(40))
+        );
     }
 }

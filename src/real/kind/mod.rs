@@ -325,7 +325,9 @@ impl Reality for Kind {
     fn kubelet(&mut self, node: usize, run: bool) -> Result<(), EngineError> {
         let member = &mut self.nodes[node];
         let verb = if run { "start" } else { "stop" };
-        member.container.must(&format!("systemctl {verb} kubelet"))?;
+        member
+            .container
+            .must(&format!("systemctl {verb} kubelet"))?;
         member.kubelet_wanted = run;
         member.kubelet = picture::KubeletSeen::default();
         Ok(())

@@ -233,8 +233,9 @@ impl Container {
                 self.name,
                 String::from_utf8_lossy(&output.stderr).trim()
             ),
-            help: "node containers must be privileged, and ptrace must be allowed: `certdrill doctor`"
-                .to_owned(),
+            help:
+                "node containers must be privileged, and ptrace must be allowed: `certdrill doctor`"
+                    .to_owned(),
         })
     }
 
@@ -265,7 +266,10 @@ pub(super) fn clock_file(ahead: SignedDuration) -> String {
 pub(super) fn own_program() -> Result<Vec<u8>, EngineError> {
     let path = std::env::current_exe().unwrap_or_else(|_| Path::new("/proc/self/exe").into());
     std::fs::read(&path).map_err(|error| EngineError {
-        message: format!("certdrill's own program {} cannot be read: {error}", path.display()),
+        message: format!(
+            "certdrill's own program {} cannot be read: {error}",
+            path.display()
+        ),
         help: "start certdrill by its path".to_owned(),
     })
 }

@@ -12,8 +12,8 @@ use super::handshake::Handshake;
 use super::{Kind, Reports};
 use crate::cluster::csr::Origin;
 use crate::cluster::{
-    Answer, ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager, NodePicture,
-    Outcome, Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
+    Answer, ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager,
+    NodePicture, Outcome, Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
 };
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{self, Certificate};
@@ -31,6 +31,10 @@ pub(super) const ROOTS: [&str; 6] = [
 ];
 /// A kubelet that has lived this long runs; one that cannot start ends within a second.
 const LIVES_AFTER_S: f64 = 4.0;
+/// Where the kubelet reads static Pods from.
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease.
+const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
 const KUBELET_LOOKS: u32 = 24;
 
@@ -64,9 +68,11 @@ impl Kind {
                 matches!(
                     edge.client,
                     Component::ControllerManager | Component::Scheduler
-                ) && reports
-                    .get(&edge.client_node)
-                    .is_some_and(|report| !report.commands.contains_key(&format!("{}/0", ask::id_of(*edge))))
+                ) && reports.get(&edge.client_node).is_some_and(|report| {
+                    !report
+                        .commands
+                        .contains_key(&format!("{}/0", ask::id_of(*edge)))
+                })
             });
             if missing {
                 let logs: Vec<_> = reports
@@ -213,7 +219,9 @@ impl Kind {
                 };
                 order.handshakes.push(("kubelet".to_owned(), plain(10250)));
                 if member.plan.control_plane {
-                    order.handshakes.push(("kube-apiserver".to_owned(), plain(6443)));
+                    order
+                        .handshakes
+                        .push(("kube-apiserver".to_owned(), plain(6443)));
                     order.handshakes.push(("etcd".to_owned(), plain(2379)));
                     order.plain.push((
                         "etcd".to_owned(),
@@ -252,16 +260,23 @@ impl Kind {
 
     /// Looks until every kubelet that is meant to run has lived for a while, or has been seen to end.
     fn settle_kubelets(&mut self) -> Result<(), EngineError> {
-        for _ in 0..KUBELET_LOOKS {
+        for round in 0..KUBELET_LOOKS {
             let mut unsettled = false;
             for node in 0..self.nodes.len() {
                 if !self.nodes[node].powered {
                     continue;
                 }
-                let report = self.nodes[node].container.order(&Order::default())?;
+                let order = Order {
+                    roots: vec![MANIFESTS.to_owned()],
+                    ..Order::default()
+                };
+                let report = self.nodes[node].container.order(&order)?;
                 let member = &mut self.nodes[node];
                 let found = report.processes.iter().find(|one| one.name == "kubelet");
                 unsettled |= !member.kubelet.follow(found) && member.kubelet_wanted;
+                if member.kubelet.runs() {
+                    unsettled |= round < POD_LOOKS && !member.pods_run(&report);
+                }
             }
             if !unsettled {
                 return Ok(());
@@ -447,7 +462,9 @@ impl Kind {
             },
             signer: signer.to_owned(),
             usages: strings("/spec/usages"),
-            expiration_seconds: item.pointer("/spec/expirationSeconds").and_then(Json::as_i64),
+            expiration_seconds: item
+                .pointer("/spec/expirationSeconds")
+                .and_then(Json::as_i64),
             asked: pki::Request::from_pem(&asked).ok()?,
             created,
             created_ticks: created,
@@ -459,6 +476,21 @@ impl Kind {
             scheduled: false,
             refused_by: None,
             cause: 0,
+        })
+    }
+}
+
+impl super::Member {
+    /// Whether every static Pod of a manifest has a process. One that ends again and again has none most of the time.
+    fn pods_run(&self, report: &Report) -> bool {
+        STATIC_PODS.iter().all(|component| {
+            let path = format!("{MANIFESTS}/{}.yaml", component.name());
+            let wanted = report.files.iter().any(|file| file.path == path);
+            !wanted
+                || report
+                    .processes
+                    .iter()
+                    .any(|process| process.name == component.name())
         })
     }
 }
