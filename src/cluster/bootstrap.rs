@@ -2,10 +2,9 @@
 
 use super::mechanism::Mechanism;
 use super::node::{
-    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS,
-    USER_CONF,
+    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, USER_CONF,
 };
-use super::topology::{API_PORT, LOAD_BALANCER};
+use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::profile::Profile;
@@ -13,7 +12,6 @@ use crate::kubeadm::profile::upgrade::{
     CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
 };
 use crate::kubeadm::{Version, manifests};
-use crate::pki::KeyAlgorithm;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -64,7 +62,7 @@ pub enum ClusterError {
     },
 }
 
-const CONFIG: &str = "/kubeadm.yaml";
+pub(super) const CONFIG: &str = "/kubeadm.yaml";
 const UP_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
@@ -77,18 +75,19 @@ impl World {
         let made = self.init_and_join();
         self.setting_up = false;
         made?;
-        let workers = self.nodes.iter().filter(|node| !node.control_plane).count();
-        let text = format!(
-            "cluster of {} is up: {} control plane{}, {workers} worker{}",
+        let etcds = self.nodes.iter().filter(|node| node.only_etcd()).count();
+        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
+        let workers = self.nodes.len() - control_planes - etcds;
+        let several = |count| if count == 1 { "" } else { "s" };
+        let mut text = format!(
+            "cluster of {} is up: {control_planes} control plane{}, {workers} worker{}",
             self.spec.version,
-            self.nodes.len() - workers,
-            if self.nodes.len() - workers == 1 {
-                ""
-            } else {
-                "s"
-            },
-            if workers == 1 { "" } else { "s" },
+            several(control_planes),
+            several(workers),
         );
+        if etcds > 0 {
+            text += &format!(", an external etcd of {etcds} member{}", several(etcds));
+        }
         self.record(
             EventKind::CommandRan,
             Weight::Normal,
@@ -101,9 +100,12 @@ impl World {
     }
 
     fn init_and_join(&mut self) -> Result<(), ClusterError> {
+        self.make_external_etcd()?;
         self.init_first()?;
         for node in 1..self.nodes.len() {
-            self.join(node)?;
+            if !self.nodes[node].only_etcd() {
+                self.join(node)?;
+            }
         }
         // Heartbeats and elections find their rhythm.
         self.walk(SignedDuration::from_secs(30));
@@ -150,9 +152,9 @@ impl World {
         self.connect_nodes();
         self.start_kubelet(0);
         self.wait_for(0, "the control plane", |world| {
-            STATIC_PODS
-                .iter()
-                .all(|&pod| world.nodes[0].process(pod).is_some())
+            let machine = &world.nodes[0];
+            let mut pods = machine.static_pods().iter();
+            pods.all(|&pod| machine.process(pod).is_some())
         })?;
         // kubeadm asks the API server for its health, with admin.conf.
         self.wait_for(0, "an API server that admin.conf works with", |world| {
@@ -217,8 +219,12 @@ impl World {
                 "sa.key",
                 "sa.pub",
                 "etcd/ca.crt",
-                "etcd/ca.key",
             ];
+            shared.extend(if self.nodes[node].etcd {
+                ["etcd/ca.key"].as_slice()
+            } else {
+                &["apiserver-etcd-client.crt", "apiserver-etcd-client.key"]
+            });
         }
         for name in shared {
             let path = self.nodes[0].pki(name);
@@ -271,9 +277,9 @@ impl World {
         self.touched();
         if control_plane {
             self.wait_for(node, "the control plane", |world| {
-                STATIC_PODS
-                    .iter()
-                    .all(|&pod| world.nodes[node].process(pod).is_some())
+                let machine = &world.nodes[node];
+                let mut pods = machine.static_pods().iter();
+                pods.all(|&pod| machine.process(pod).is_some())
             })?;
         }
         Ok(())
@@ -317,7 +323,7 @@ impl World {
     }
 
     /// The KubeletConfiguration of the cluster, as far as certificates depend on it.
-    fn kubelet_configuration(&self) -> String {
+    pub(super) fn kubelet_configuration(&self) -> String {
         let mut text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n".to_owned();
         if self.spec.server_tls_bootstrap {
             text += "serverTLSBootstrap: true\n";
@@ -359,9 +365,9 @@ impl World {
         }
     }
 
-    fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
+    pub(super) fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
-        for component in STATIC_PODS {
+        for &component in self.nodes[node].static_pods() {
             let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
         }
@@ -381,91 +387,12 @@ impl World {
             certificates_dir: &machine.certificates_dir,
             external_ca: machine.external_ca(),
             controller_manager_args: &self.spec.controller_manager_args,
+            etcd_endpoints: &self.external_etcd_endpoints(),
         };
         manifests::static_pod(component, version, facts)
     }
 
-    fn endpoint(&self) -> String {
-        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
-        if control_planes > 1 {
-            format!("{LOAD_BALANCER}:{API_PORT}")
-        } else {
-            format!("{}:{API_PORT}", self.nodes[0].address)
-        }
-    }
-
-    /// /kubeadm.yaml of a node.
-    fn configuration(&self, node: usize) -> Result<String, ClusterError> {
-        let version = self.nodes[node].version;
-        let api = *CONFIG_API.at(version);
-        let newest = api.ends_with("v1beta4");
-        let wrong = |setting| ClusterError::Setting {
-            setting,
-            since: "v1.31.0",
-            version: version.to_string(),
-        };
-        let mut cluster = format!(
-            "apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n"
-        );
-        if self.nodes.iter().filter(|node| node.control_plane).count() > 1 {
-            cluster += &format!("controlPlaneEndpoint: {}\n", self.endpoint());
-        }
-        if let Some(dir) = &self.spec.certificates_dir {
-            cluster += &format!("certificatesDir: {dir}\n");
-        }
-        match self.spec.key_algorithm {
-            None | Some(KeyAlgorithm::Rsa2048) => {}
-            Some(algorithm) if newest => {
-                let name = match algorithm {
-                    KeyAlgorithm::Rsa3072 => "RSA-3072",
-                    KeyAlgorithm::Rsa4096 => "RSA-4096",
-                    KeyAlgorithm::EcdsaP384 => "ECDSA-P384",
-                    _ => "ECDSA-P256",
-                };
-                cluster += &format!("encryptionAlgorithm: {name}\n");
-            }
-            Some(_) => return Err(wrong("keyAlgorithm")),
-        }
-        for (name, setting, value) in [
-            (
-                "certificateValidityPeriod",
-                "certificateValidity",
-                self.spec.certificate_validity,
-            ),
-            (
-                "caCertificateValidityPeriod",
-                "caValidity",
-                self.spec.ca_validity,
-            ),
-        ] {
-            if let Some(value) = value {
-                if !newest {
-                    return Err(wrong(setting));
-                }
-                cluster += &format!("{name}: {}s\n", value.as_secs());
-            }
-        }
-        if !self.spec.controller_manager_args.is_empty() {
-            // v1beta4 has a list of names and values where older formats have a map.
-            cluster += "controllerManager:\n  extraArgs:\n";
-            for (name, value) in &self.spec.controller_manager_args {
-                cluster += &if newest {
-                    format!("  - name: {name}\n    value: {value:?}\n")
-                } else {
-                    format!("    {name}: {value:?}\n")
-                };
-            }
-        }
-        if self.spec.server_tls_bootstrap {
-            cluster = format!("{}---\n{cluster}", self.kubelet_configuration());
-        }
-        Ok(format!(
-            "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: {API_PORT}\nnodeRegistration:\n  name: {}\n---\n{cluster}",
-            self.nodes[node].address, self.nodes[node].name
-        ))
-    }
-
-    fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
+    pub(super) fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
         let output = self.kubeadm_quietly(node, &words(line));
         let so_far = self.nodes[node].last_output.get_or_insert_default();
         so_far.stdout += &output.stdout;
@@ -489,7 +416,7 @@ impl World {
         })
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         node: usize,
         path: &str,
@@ -507,7 +434,7 @@ impl World {
             .map_err(|error| self.file_error(node, error))
     }
 
-    fn wait_for(
+    pub(super) fn wait_for(
         &mut self,
         node: usize,
         what: &str,
@@ -523,14 +450,14 @@ impl World {
         })
     }
 
-    fn file_error(&self, node: usize, error: FsError) -> ClusterError {
+    pub(super) fn file_error(&self, node: usize, error: FsError) -> ClusterError {
         ClusterError::File {
             node: self.nodes[node].name.clone(),
             error,
         }
     }
 
-    fn note_created(&mut self, node: usize, what: &str) {
+    pub(super) fn note_created(&mut self, node: usize, what: &str) {
         let name = self.nodes[node].name.clone();
         let text = format!("{what} with {}", self.nodes[node].version);
         let seq = self.record(

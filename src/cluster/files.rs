@@ -212,7 +212,7 @@ fn parse_pair(crt: &[u8], key_text: &Arc<[u8]>, file: &str) -> Result<Arc<Creden
 }
 
 /// The host of `https://host:port`, without the brackets of an IPv6 address.
-fn host_of(server: &str) -> String {
+pub(super) fn host_of(server: &str) -> String {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     match authority.strip_prefix('[') {

@@ -7,10 +7,12 @@
 mod bootstrap;
 mod clock;
 mod command;
+mod configuration;
 mod connections;
 pub mod csr;
 mod edge;
 mod engine;
+mod external_etcd;
 mod files;
 mod issuer;
 pub mod kubectl;

@@ -1,5 +1,6 @@
 //! What follows from a change: reloads, edges, and everything that is scheduled because of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::mechanism::Mechanism;
@@ -367,7 +368,7 @@ impl World {
                     && edge.effective().is_ok()
             })
         };
-        let largest = alive
+        let largest: Vec<usize> = alive
             .iter()
             .map(|&from| {
                 let mut reached = vec![from];
@@ -381,14 +382,22 @@ impl World {
                     }
                     at += 1;
                 }
-                reached.len()
+                reached
             })
-            .max()
-            .unwrap_or(0);
-        let quorum = largest > members.len() / 2;
+            .max_by_key(Vec::len)
+            .unwrap_or_default();
+        let quorum = largest.len() > members.len() / 2;
+        let apart: BTreeSet<usize> = members
+            .iter()
+            .copied()
+            .filter(|member| !largest.contains(member))
+            .collect();
+        let moved = self.etcd_apart != apart;
+        self.etcd_apart = apart;
         if self.quorum == Some(quorum) {
-            return false;
+            return moved;
         }
+        let largest = largest.len();
         let first = self.quorum.is_none();
         self.quorum = Some(quorum);
         if !first {
@@ -410,7 +419,11 @@ impl World {
     /// Kubelets notice that they have no certificate, or that they can try again.
     fn follow_kubelets(&mut self) {
         for node in 0..self.nodes.len() {
-            if self.nodes[node].powered && self.nodes[node].kubelet.state == KubeletState::Running {
+            let machine = &self.nodes[node];
+            if machine.powered
+                && machine.kubelet.state == KubeletState::Running
+                && !machine.only_etcd()
+            {
                 self.follow_certificate_managers(node);
             }
         }

@@ -6,7 +6,7 @@ use super::edge::{
     ClientSide, Edge, EdgeId, Failure, FailureClass, Outcome, ServerSide, authenticate, connect,
 };
 use super::files::ClientConfig;
-use super::node::USER_CONF;
+use super::node::{LOOPBACK, USER_CONF, etcd_servers};
 use super::rbac::{Permission, Requestor};
 use super::texts;
 use super::world::World;
@@ -43,14 +43,22 @@ impl World {
             server: Component::ApiServer,
             server_node: None,
         };
+        let etcds: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| {
+                self.nodes[node].etcd
+                    && (self.nodes[node].only_etcd() || self.nodes[node].ready.is_some())
+            })
+            .collect();
         for &node in &control_planes {
-            ids.push(EdgeId {
+            ids.extend(self.etcd_of(node).into_iter().map(|etcd| EdgeId {
                 client: Component::ApiServer,
                 client_node: node,
                 server: Component::Etcd,
-                server_node: Some(node),
-            });
-            for &other in control_planes.iter().filter(|&&other| other != node) {
+                server_node: Some(etcd),
+            }));
+        }
+        for &node in &etcds {
+            for &other in etcds.iter().filter(|&&other| other != node) {
                 ids.push(EdgeId {
                     client: Component::Etcd,
                     client_node: node,
@@ -378,16 +386,28 @@ impl World {
                 texts::etcd_behind(client, quorum),
             ))
         };
-        let reaches = self.edges.iter().any(|edge| {
-            edge.id.client == Component::ApiServer
-                && edge.id.client_node == node
-                && edge.id.server == Component::Etcd
-                && edge.effective().is_ok()
-        });
-        match (reaches, self.quorum) {
-            (_, Some(false)) => fail(false),
-            (false, _) => fail(true),
-            _ => Ok(()),
+        let mut reached = self
+            .edges
+            .iter()
+            .filter(|edge| {
+                edge.id.client == Component::ApiServer
+                    && edge.id.client_node == node
+                    && edge.id.server == Component::Etcd
+                    && edge.effective().is_ok()
+            })
+            .filter_map(|edge| edge.id.server_node)
+            .peekable();
+        if self.quorum == Some(false) {
+            return fail(false);
+        }
+        if reached.peek().is_none() {
+            return fail(true);
+        }
+        // A member that the others do not hear has no leader. With several, the client asks the next one.
+        if reached.any(|etcd| !self.etcd_apart.contains(&etcd)) {
+            Ok(())
+        } else {
+            fail(false)
         }
     }
 
@@ -429,7 +449,59 @@ impl World {
 
     fn api_to_etcd(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
         let process = self.nodes[client].process(Component::ApiServer)?;
-        Some(self.dial_etcd(process, Component::ApiServer, client, server))
+        let host = process
+            .etcd_servers
+            .iter()
+            .find(|host| self.etcd_at(client, host) == Some(server))?;
+        Some(self.dial_etcd(process, Component::ApiServer, client, (host, server)))
+    }
+
+    /// The machine that a host name of `--etcd-servers` leads a node to.
+    fn etcd_at(&self, node: usize, host: &str) -> Option<usize> {
+        if matches!(host, LOOPBACK | "localhost" | "::1") {
+            return Some(node);
+        }
+        self.nodes.iter().position(|other| {
+            other.etcd && (other.address.to_string() == host || other.name == host)
+        })
+    }
+
+    /// The machines whose etcd a control plane's kube-apiserver asks, by its manifest.
+    fn etcd_of(&self, node: usize) -> Vec<usize> {
+        let manifest = self.nodes[node]
+            .tree
+            .read(&Self::manifest_path(Component::ApiServer))
+            .unwrap_or_default();
+        let mut found: Vec<usize> = etcd_servers(&String::from_utf8_lossy(&manifest))
+            .iter()
+            .filter_map(|host| self.etcd_at(node, host))
+            .collect();
+        found.dedup();
+        found
+    }
+
+    /// What a kube-apiserver that starts finds of its etcd: one member that answers is enough.
+    pub(super) fn dial_some_etcd(
+        &self,
+        process: &super::node::Process,
+        component: Component,
+        client: usize,
+    ) -> Result<(), Failure> {
+        let mut failure = None;
+        for host in &process.etcd_servers {
+            let result = match self.etcd_at(client, host) {
+                Some(server) => self.dial_etcd(process, component, client, (host, server)),
+                None => Err(Failure::new(
+                    FailureClass::Unreachable,
+                    texts::unreachable(component, &texts::etcd_authority(host), false),
+                )),
+            };
+            match result {
+                Ok(()) => return Ok(()),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// A handshake of kube-apiserver (or one that is about to start) with its etcd.
@@ -438,12 +510,16 @@ impl World {
         process: &super::node::Process,
         component: Component,
         client: usize,
-        server: usize,
+        (host, server): (&str, usize),
     ) -> Result<(), Failure> {
         let Some(etcd) = self.nodes[server].process(Component::Etcd) else {
             return Err(Failure::new(
                 FailureClass::Unreachable,
-                texts::unreachable(component, "127.0.0.1:2379", true),
+                texts::unreachable(
+                    component,
+                    &texts::etcd_authority(host),
+                    self.nodes[server].powered,
+                ),
             ));
         };
         connect(
@@ -452,7 +528,7 @@ impl World {
                 component,
                 roots: process.roots(Slot::EtcdCa).cloned(),
                 credential: process.pair(Slot::EtcdClient).cloned(),
-                name: "127.0.0.1".to_owned(),
+                name: host.to_owned(),
                 at: self.wall(client),
             },
             &ServerSide {

@@ -4,7 +4,7 @@
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
 use super::mechanism::Mechanism;
-use super::node::{MANIFESTS, STATIC_PODS};
+use super::node::MANIFESTS;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
@@ -237,7 +237,8 @@ impl World {
             "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests-{stamp}\""
         ));
         let mut done: Vec<Component> = Vec::new();
-        for component in STATIC_PODS {
+        let external_etcd = !self.nodes[node].etcd;
+        for &component in self.nodes[node].static_pods() {
             if component == Component::Etcd && options.etcd_upgrade == Some(false) {
                 continue;
             }
@@ -263,7 +264,7 @@ impl World {
                 continue;
             }
             if renew {
-                for certificate in certlist::names_of_component(component.name(), false) {
+                for certificate in certlist::names_of_component(component.name(), external_etcd) {
                     lines.say(format!(
                         "[upgrade/staticpods] Renewing {certificate} certificate"
                     ));

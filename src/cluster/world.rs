@@ -29,6 +29,8 @@ pub struct Spec {
     pub control_planes: u32,
     /// Number of workers.
     pub workers: u32,
+    /// Number of machines of an external etcd; 0: each control plane has its own member.
+    pub etcd: u32,
     /// `encryptionAlgorithm`, where it is set.
     pub key_algorithm: Option<KeyAlgorithm>,
     /// `certificateValidityPeriod`, where it is set.
@@ -59,6 +61,7 @@ impl Spec {
             start: Timestamp::constant(1_767_225_600, 0),
             control_planes: 1,
             workers: 0,
+            etcd: 0,
             key_algorithm: None,
             certificate_validity: None,
             ca_validity: None,
@@ -95,6 +98,8 @@ pub struct World {
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
     pub quorum: Option<bool>,
+    /// Members of etcd that the majority does not hear.
+    pub etcd_apart: BTreeSet<usize>,
     /// Everything that happened so far.
     pub records: Vec<Record>,
     /// Number of events processed.
@@ -233,6 +238,17 @@ impl World {
                 node.certificates_dir.clone_from(dir);
             }
         }
+        if spec.etcd > 0 {
+            for node in &mut nodes {
+                node.etcd = false;
+            }
+        }
+        for index in 0..spec.etcd {
+            let name = format!("etcd{}", index + 1);
+            let mut node = Node::new(name, false, 20 + index as u8, spec.version);
+            node.etcd = true;
+            nodes.push(node);
+        }
         Self {
             clock: Clock::new(spec.start),
             conditions_due: vec![(0, None); nodes.len()],
@@ -248,6 +264,7 @@ impl World {
             role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
             quorum: None,
+            etcd_apart: BTreeSet::new(),
             records: Vec::new(),
             events: 0,
             broken: None,

@@ -152,6 +152,7 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         start,
         control_planes: 0,
         workers: 0,
+        etcd: 0,
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,
@@ -419,5 +420,6 @@ pub(super) fn facts_of<'a>(
         certificates_dir: crate::cluster::PKI,
         external_ca,
         controller_manager_args,
+        etcd_endpoints: &[],
     }
 }

@@ -28,6 +28,7 @@ impl<'a> Player<'a> {
             start: cluster.start,
             control_planes: cluster.control_planes,
             workers: cluster.workers,
+            etcd: cluster.etcd,
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,

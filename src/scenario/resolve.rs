@@ -123,9 +123,11 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
     let nodes = written.nodes.as_ref();
     let control_planes = nodes.and_then(|nodes| nodes.control_plane.as_ref());
     let workers = nodes.and_then(|nodes| nodes.worker.as_ref());
+    let etcd = nodes.and_then(|nodes| nodes.etcd.as_ref());
     for (count, range) in [
         (control_planes, 1..=CONTROL_PLANES_MAX),
         (workers, 0..=WORKERS_MAX),
+        (etcd, 0..=CONTROL_PLANES_MAX),
     ] {
         if let Some(count) = count
             && !range.contains(&count.value)
@@ -165,6 +167,7 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         ),
         control_planes: control_planes.map_or(1, |count| count.value),
         workers: workers.map_or(0, |count| count.value),
+        etcd: etcd.map_or(0, |count| count.value),
         key_algorithm: written.key_algorithm.as_ref().map(|key| key.value),
         certificate_validity: period(&written.certificate_validity),
         ca_validity: period(&written.ca_validity),

@@ -107,6 +107,8 @@ pub struct Cluster {
     pub control_planes: u32,
     /// Number of workers, `w1`, `w2`, ...
     pub workers: u32,
+    /// Number of machines of an external etcd, `etcd1`, `etcd2`, ...; 0: each control plane has a member.
+    pub etcd: u32,
     /// Algorithm of the keys: `encryptionAlgorithm`. `None` is kubeadm's default, RSA-2048.
     pub key_algorithm: Option<crate::pki::KeyAlgorithm>,
     /// `ClusterConfiguration.certificateValidityPeriod`, versions with v1beta4.

@@ -186,6 +186,8 @@ record! {
         "controlPlane" control_plane: Option<At<u32>>,
         /// Workers, named w1, w2, ...
         "worker" worker: Option<At<u32>>,
+        /// Machines of an external etcd, named etcd1, etcd2, ...; without them each control plane runs a member.
+        "etcd" etcd: Option<At<u32>>,
     }
 }
 
