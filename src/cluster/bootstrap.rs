@@ -1,16 +1,12 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
 use super::mechanism::Mechanism;
-use super::node::{
-    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, USER_CONF,
-};
+use super::node::{KUBELET_CONFIG, KubeletState, USER_CONF};
 use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::upgrade::{
-    CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
-};
+use crate::kubeadm::profile::upgrade::{CLUSTER_STATUS, CONFIG_API, NODE_LOCAL_CRI_SOCKET};
 use crate::kubeadm::{Version, manifests};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
@@ -103,7 +99,9 @@ impl World {
         self.make_external_etcd()?;
         self.init_first()?;
         for node in 1..self.nodes.len() {
-            if !self.nodes[node].only_etcd() {
+            let later = self.spec.join_later.contains(&self.nodes[node].name);
+            if !self.nodes[node].only_etcd() && !later {
+                self.take_shared_files(node)?;
                 self.join(node)?;
             }
         }
@@ -143,6 +141,7 @@ impl World {
             self.config_maps
                 .insert(name, [("kubelet".to_owned(), data)].into());
         }
+        self.make_tokens_of_init();
         self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
         self.write_instance_config(0)?;
@@ -207,114 +206,8 @@ impl World {
         Ok(())
     }
 
-    fn join(&mut self, node: usize) -> Result<(), ClusterError> {
-        let control_plane = self.nodes[node].control_plane;
-        let mut shared = vec!["ca.crt"];
-        if control_plane {
-            shared = vec![
-                "ca.crt",
-                "ca.key",
-                "front-proxy-ca.crt",
-                "front-proxy-ca.key",
-                "sa.key",
-                "sa.pub",
-                "etcd/ca.crt",
-            ];
-            shared.extend(if self.nodes[node].etcd {
-                ["etcd/ca.key"].as_slice()
-            } else {
-                &["apiserver-etcd-client.crt", "apiserver-etcd-client.key"]
-            });
-        }
-        for name in shared {
-            let path = self.nodes[0].pki(name);
-            // The key of an external CA is nowhere in the cluster.
-            if name.ends_with("ca.key") && !self.nodes[0].tree.exists(&path) {
-                continue;
-            }
-            let (content, mode) = self.nodes[0]
-                .tree
-                .read(&path)
-                .and_then(|content| Ok((content, self.nodes[0].tree.metadata(&path)?.mode)))
-                .map_err(|error| self.file_error(0, error))?;
-            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
-            self.nodes[node]
-                .tree
-                .create_dir_all(&dir, 0o755)
-                .and_then(|()| self.nodes[node].tree.write(&path, &content, mode))
-                .map_err(|error| self.file_error(node, error))?;
-        }
-        let config = self.configuration(node)?;
-        self.put(node, CONFIG, &config, 0o644)?;
-        if control_plane {
-            self.must(node, "init phase certs all --config /kubeadm.yaml")?;
-            for name in ["admin", "controller-manager", "scheduler"] {
-                self.must(
-                    node,
-                    &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
-                )?;
-            }
-        }
-        self.bootstrap_kubelet(node)?;
-        self.list_api_servers();
-        self.write_instance_config(node)?;
-        self.write_kubelet_config(node)?;
-        self.note_created(node, "kubeadm join");
-        self.nodes[node].ready = Some(false);
-        if control_plane {
-            self.write_manifests(node)?;
-        }
-        self.connect_nodes();
-        self.start_kubelet(node);
-        self.wait_for(node, "the kubelet's certificate", |world| {
-            world.nodes[node].kubelet.current.is_some()
-        })?;
-        // kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
-        self.nodes[node]
-            .tree
-            .remove(BOOTSTRAP_CONF)
-            .map_err(|error| self.file_error(node, error))?;
-        self.touched();
-        if control_plane {
-            self.wait_for(node, "the control plane", |world| {
-                let machine = &world.nodes[node];
-                let mut pods = machine.static_pods().iter();
-                pods.all(|&pod| machine.process(pod).is_some())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
-    /// kubelet-client-current.pem (`bootstrap.go`).
-    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
-        use base64::Engine as _;
-        let ca = self.nodes[node]
-            .tree
-            .read(&self.nodes[node].pki("ca.crt"))
-            .map_err(|error| self.file_error(node, error))?;
-        let ca = base64::engine::general_purpose::STANDARD.encode(ca);
-        let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
-        let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
-        let shared = format!("https://{}", self.endpoint());
-        // The token is used where the cluster already runs; a control plane in local mode changes over.
-        let cluster = |server: &str| {
-            format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\npreferences: {{}}\nusers:\n- name: default-auth\n  user:\n"
-            )
-        };
-        let bootstrap = format!("{}    token: abcdef.0123456789abcdef\n", cluster(&shared));
-        let server = if local { &own } else { &shared };
-        let rotated = format!(
-            "{}    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n",
-            cluster(server)
-        );
-        self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
-        self.put(node, KUBELET_CONF, &rotated, 0o600)
-    }
-
     /// Where the container runtime listens, as kubeadm leaves it for the kubelet (`K/phases/kubelet/config.go`).
-    fn write_instance_config(&mut self, node: usize) -> Result<(), ClusterError> {
+    pub(super) fn write_instance_config(&mut self, node: usize) -> Result<(), ClusterError> {
         if !*NODE_LOCAL_CRI_SOCKET.at(self.nodes[node].version) {
             return Ok(());
         }
@@ -344,13 +237,16 @@ impl World {
     }
 
     /// `ClusterStatus` of the `kubeadm-config` ConfigMap, in versions that have it.
-    fn list_api_servers(&mut self) {
+    pub(super) fn list_api_servers(&mut self) {
         let version = self.spec.version;
         if !*CLUSTER_STATUS.at(version) {
             return;
         }
         let mut text = "apiEndpoints:\n".to_owned();
-        for node in self.nodes.iter().filter(|node| node.control_plane) {
+        for node in self.nodes.iter().filter(|node| {
+            let later = self.spec.join_later.contains(&node.name);
+            node.control_plane && (!later || node.tree.exists(CONFIG))
+        }) {
             text += &format!(
                 "  {}:\n    advertiseAddress: {}\n    bindPort: {API_PORT}\n",
                 node.name, node.address

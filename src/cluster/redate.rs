@@ -79,7 +79,7 @@ impl World {
                     "apiserver-etcd-client" => node.control_plane || node.etcd,
                     _ if ca == Ca::Etcd => node.etcd,
                     _ => node.control_plane,
-                };
+                } && (node.ready.is_some() || node.only_etcd());
                 if has_it {
                     redate_leaf(node, dated, &key).map_err(cannot)?;
                 }

@@ -12,7 +12,7 @@ use crate::fs::{FileType, MemoryTree, Tree};
 use crate::kubeadm::profile::components;
 use crate::pki::Certificate;
 use crate::run::trace::{EventKind, Weight};
-use crate::scenario::Component;
+use crate::scenario::{Component, HealthCheck};
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// Rounds after which a world that does not come to rest is a defect of the model.
@@ -49,22 +49,31 @@ impl World {
     /// The next instant, on the axis of timers, at which a certificate begins or ends somewhere.
     pub(super) fn next_boundary(&self) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
-        let mut consider = |node: usize, certificate: &Certificate| {
-            let now = self.wall(node);
+        let mut consider = |node: Option<usize>, certificate: &Certificate| {
+            let offset = node.map_or(SignedDuration::ZERO, |node| self.nodes[node].offset);
+            let now = shift(self.now(), offset);
             for edge in [
                 certificate.not_before(),
                 // Valid through its last second: the next one is the first that is not.
                 shift(certificate.not_after(), SignedDuration::from_secs(1)),
             ] {
                 if edge > now {
-                    let at = self.clock.ticks_at(shift(edge, -self.nodes[node].offset));
+                    let at = self.clock.ticks_at(shift(edge, -offset));
                     next = Some(next.map_or(at, |known| known.min(at)));
                 }
             }
         };
+        let verified = self.spec.load_balancer.health_check == HealthCheck::HttpsVerified;
         for (index, node) in self.nodes.iter().enumerate() {
+            // A load balancer that verifies has a clock of its own, a correct one.
+            if verified && let Some(process) = node.process(Component::ApiServer) {
+                let serving = process.pair(components::Slot::Serving);
+                if let Some(pair) = serving {
+                    consider(None, &pair.certificate);
+                }
+            }
             for entry in node.on_disk.values() {
-                consider(index, &entry.certificate);
+                consider(Some(index), &entry.certificate);
             }
             if !node.powered {
                 continue;
@@ -73,7 +82,7 @@ impl World {
                 .into_iter()
                 .flatten()
             {
-                consider(index, &current.certificate);
+                consider(Some(index), &current.certificate);
             }
             for component in STATIC_PODS {
                 let Some(process) = node.process(component) else {
@@ -81,19 +90,22 @@ impl World {
                 };
                 for loaded in process.loaded.values() {
                     match loaded {
-                        Loaded::Pair(pair) => consider(index, &pair.certificate),
+                        Loaded::Pair(pair) => consider(Some(index), &pair.certificate),
                         Loaded::Roots(roots) => {
-                            roots.certificates.iter().for_each(|ca| consider(index, ca));
+                            roots
+                                .certificates
+                                .iter()
+                                .for_each(|ca| consider(Some(index), ca));
                         }
                         Loaded::Config(config) => {
                             if let Some(pair) = &config.credential {
-                                consider(index, &pair.certificate);
+                                consider(Some(index), &pair.certificate);
                             }
                             config
                                 .roots
                                 .certificates
                                 .iter()
-                                .for_each(|ca| consider(index, ca));
+                                .for_each(|ca| consider(Some(index), ca));
                         }
                         Loaded::Key => {}
                     }
@@ -105,10 +117,10 @@ impl World {
                 .filter(|edge| edge.id.client_node == index)
             {
                 for (_, pair) in self.shown_on(edge.id) {
-                    consider(index, &pair.certificate);
+                    consider(Some(index), &pair.certificate);
                     // The other end judges it by its own clock.
                     if let Some(server) = edge.id.server_node {
-                        consider(server, &pair.certificate);
+                        consider(Some(server), &pair.certificate);
                     }
                 }
             }

@@ -21,6 +21,8 @@ pub const API_PORT: u16 = 6443;
 
 /// A client of an API server, as it stands.
 pub(super) struct ApiClient {
+    /// Where it runs.
+    pub node: usize,
     pub config: Arc<ClientConfig>,
     pub side: ClientSide,
 }
@@ -276,27 +278,12 @@ impl World {
             name: config.host.clone(),
             at,
         };
-        Ok(Some(ApiClient { config, side }))
-    }
-
-    /// Nodes whose API server a host name leads to. A load balancer leaves out those that do not listen.
-    pub(super) fn backends(&self, host: &str) -> Vec<usize> {
-        let all = (0..self.nodes.len())
-            .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some());
-        if self.shared_hosts.contains(host) {
-            return all
-                .filter(|&node| self.nodes[node].process(Component::ApiServer).is_some())
-                .collect();
-        }
-        all.filter(|&node| {
-            self.nodes[node].address.to_string() == host || self.nodes[node].name == host
-        })
-        .collect()
+        Ok(Some(ApiClient { node, config, side }))
     }
 
     /// A request of an API client wherever its configuration leads.
     fn through(&self, client: &ApiClient) -> Outcome {
-        let backends = self.backends(&client.config.host);
+        let backends = self.backends(&client.config.host, client.node);
         let authority = format!("{}:{API_PORT}", client.config.host);
         if backends.is_empty() {
             return Outcome::Failing(Failure::new(

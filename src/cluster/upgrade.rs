@@ -194,7 +194,7 @@ impl World {
             .api_client(component, node)
             .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
             .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
-        let backends = self.backends(&client.config.host);
+        let backends = self.backends(&client.config.host, client.node);
         let mut last = "connection refused".to_owned();
         for backend in backends {
             match self.request(&client, backend) {

@@ -7,6 +7,7 @@ use super::csr::Request;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
+use super::join::Tokens;
 use super::kubelet::Due;
 use super::ledger::Ledger;
 use super::node::{Node, PodState};
@@ -15,7 +16,7 @@ use super::rbac::RoleBinding;
 use crate::kubeadm::Version;
 use crate::pki::{KeyAlgorithm, PoolKeys};
 use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
-use crate::scenario::{ApproverPolicy, Component};
+use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
 use crate::time::{Queue, SignedDuration, Timestamp, shift};
 
 /// What a world starts from.
@@ -31,6 +32,12 @@ pub struct Spec {
     pub workers: u32,
     /// Number of machines of an external etcd; 0: each control plane has its own member.
     pub etcd: u32,
+    /// The load balancer in front of several control planes.
+    pub load_balancer: LoadBalancer,
+    /// Names of nodes that are not joined at the start.
+    pub join_later: Vec<String>,
+    /// `kubeadm init --upload-certs`.
+    pub upload_certs: bool,
     /// `encryptionAlgorithm`, where it is set.
     pub key_algorithm: Option<KeyAlgorithm>,
     /// `certificateValidityPeriod`, where it is set.
@@ -62,6 +69,9 @@ impl Spec {
             control_planes: 1,
             workers: 0,
             etcd: 0,
+            load_balancer: LoadBalancer::default(),
+            join_later: Vec::new(),
+            upload_certs: false,
             key_algorithm: None,
             certificate_validity: None,
             ca_validity: None,
@@ -128,6 +138,8 @@ pub struct World {
     pub(super) leading_since: Option<Timestamp>,
     /// The cleaner's last look that was played.
     pub(super) cleaned_at: Option<Timestamp>,
+    /// Bootstrap tokens and what is uploaded for control planes that join.
+    pub(super) tokens: Tokens,
     watcher: Option<Watcher>,
     /// What reports were told of the state.
     pub(super) ledger: Ledger,
@@ -196,6 +208,8 @@ pub(super) enum Timer {
     LoopbackEnds { node: usize, process: u64 },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
+    /// A bootstrap token is over, or the one that what is uploaded hangs on.
+    TokenEnds,
     /// A lease has run out: another candidate may take it.
     Elect { component: Component },
     /// A node's heartbeats were missing (or came back) for long enough.
@@ -279,6 +293,7 @@ impl World {
             cause: None,
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
+            tokens: Tokens::default(),
             watcher: None,
             ledger: Ledger::default(),
             probe: None,
@@ -552,6 +567,7 @@ impl World {
             } => self.pod_retry(node, component, epoch),
             Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
+            Timer::TokenEnds => self.clean_tokens(),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),
         }

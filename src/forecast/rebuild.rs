@@ -15,7 +15,7 @@ use crate::cluster::{Engine, Found, Spec, World};
 use crate::fs::FsError;
 use crate::kubeadm::profile::upgrade::CONFIG_API;
 use crate::kubeadm::{Version, manifests};
-use crate::scenario::{ApproverPolicy, Component};
+use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
 use crate::time::SignedDuration;
 
 /// Why a world cannot be made of a capture.
@@ -153,6 +153,9 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         control_planes: 0,
         workers: 0,
         etcd: 0,
+        load_balancer: LoadBalancer::default(),
+        join_later: Vec::new(),
+        upload_certs: false,
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,

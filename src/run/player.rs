@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::check::{Seen, invariants};
 use crate::cluster::{Engine, EngineError, Spec, World};
 use crate::kubeadm;
-use crate::scenario::{Action, Expectation, Scenario};
+use crate::scenario::{Action, Counts, Expectation, Scenario};
 
 pub(super) struct Player<'a> {
     pub scenario: &'a Scenario,
@@ -29,6 +29,15 @@ impl<'a> Player<'a> {
             control_planes: cluster.control_planes,
             workers: cluster.workers,
             etcd: cluster.etcd,
+            load_balancer: cluster.load_balancer,
+            join_later: cluster.join_later.as_ref().map_or_else(Vec::new, |nodes| {
+                nodes.names(Counts {
+                    control_planes: cluster.control_planes,
+                    workers: cluster.workers,
+                    etcd: cluster.etcd,
+                })
+            }),
+            upload_certs: cluster.upload_certs,
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,

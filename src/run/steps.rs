@@ -46,6 +46,23 @@ impl Player<'_> {
                     self.world_has_its_dates()?;
                 }
             }
+            Action::Join {
+                nodes,
+                certificate_key,
+                exit_code,
+            } => {
+                for node in self.nodes(nodes)? {
+                    let machine = &self.world.nodes[node];
+                    if machine.ready.is_some() || machine.only_etcd() {
+                        return Err(format!(
+                            "{} is no machine that can join: name it in the cluster's joinLater",
+                            machine.name
+                        ));
+                    }
+                    self.world.join_by_token(node, *certificate_key);
+                    self.expect_exit(&own, node, *exit_code);
+                }
+            }
             Action::Issue(issue) => {
                 for node in self.nodes(&issue.nodes)? {
                     self.world

@@ -180,6 +180,7 @@ impl Linter<'_> {
             | Action::Reboot(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),
+            Action::Join { nodes, .. } => self.nodes(at, nodes),
             Action::MoveManifests(moved) => self.nodes(at, &moved.nodes),
             Action::Edit(edit) => self.nodes(at, &edit.nodes),
             Action::Issue(issue) => self.nodes(at, &issue.nodes),
