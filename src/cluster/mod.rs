@@ -12,6 +12,7 @@ mod connections;
 pub mod csr;
 mod edge;
 mod engine;
+mod etcd_edges;
 mod external_etcd;
 mod files;
 mod issuer;
