@@ -85,6 +85,8 @@ pub struct Node {
 pub struct DiskCertificate {
     /// The first certificate of the file.
     pub certificate: crate::pki::Certificate,
+    /// What the file held.
+    pub content: Arc<[u8]>,
     /// Its end was reported.
     pub expired: bool,
 }

@@ -164,12 +164,25 @@ impl World {
                         || path.ends_with(".conf")
                         || path.ends_with(".pem")
                         || path == super::node::USER_CONF);
-                if wanted && let Some(certificate) = self.first_certificate(tree, &path) {
-                    found.push((path, certificate));
+                if !wanted {
+                    continue;
+                }
+                let Ok(content) = tree.content(&path) else {
+                    continue;
+                };
+                let known = before
+                    .get(&path)
+                    .filter(|known| Arc::ptr_eq(&known.content, &content));
+                let certificate = match known {
+                    Some(known) => Some(known.certificate.clone()),
+                    None => self.first_certificate(tree, &path),
+                };
+                if let Some(certificate) = certificate {
+                    found.push((path, certificate, content));
                 }
             }
         }
-        for (path, certificate) in found {
+        for (path, certificate, content) in found {
             let expired = before
                 .get(&path)
                 .is_some_and(|known| known.expired && known.certificate.der() == certificate.der());
@@ -177,6 +190,7 @@ impl World {
                 path,
                 DiskCertificate {
                     certificate,
+                    content,
                     expired,
                 },
             );
