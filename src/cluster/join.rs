@@ -483,6 +483,14 @@ impl World {
         if control_plane {
             self.write_manifests(node)?;
         }
+        let late = self.joins_etcd_late(node);
+        let etcd = Self::manifest_path(Component::Etcd);
+        if late {
+            self.nodes[node]
+                .tree
+                .remove(&etcd)
+                .map_err(|error| self.file_error(node, error))?;
+        }
         self.connect_nodes();
         self.start_kubelet(node);
         self.wait_for(node, "the kubelet's certificate", |world| {
@@ -493,6 +501,10 @@ impl World {
             .tree
             .remove(BOOTSTRAP_CONF)
             .map_err(|error| self.file_error(node, error))?;
+        if late {
+            let manifest = self.new_manifest(node, Component::Etcd, self.nodes[node].version);
+            self.put(node, &etcd, &manifest, 0o600)?;
+        }
         self.touched();
         if control_plane {
             self.wait_for(node, "the control plane", |world| {
@@ -502,6 +514,16 @@ impl World {
             })?;
         }
         Ok(())
+    }
+
+    /// A new member of etcd is added when the kubelet has its certificate, so that until then nothing works on a new
+    /// control plane. With `ControlPlaneKubeletLocalMode` it is added before (`K/cmd/join.go`).
+    fn joins_etcd_late(&self, node: usize) -> bool {
+        let machine = &self.nodes[node];
+        machine.control_plane
+            && machine.etcd
+            && self.spec.join_later.contains(&machine.name)
+            && !*KUBELET_LOCAL.at(machine.version)
     }
 
     /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
