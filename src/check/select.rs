@@ -1,13 +1,18 @@
 //! From selectors to the nodes and processes of a world.
 
 use crate::cluster::{STATIC_PODS, World};
-use crate::scenario::{Component, Nodes, Target};
+use crate::scenario::{Component, Counts, Nodes, Target};
 
 /// Indices of the nodes a selector names, in the order of the world.
 #[must_use]
 pub fn select(world: &World, nodes: &Nodes) -> Vec<usize> {
+    let counts = Counts {
+        control_planes: world.spec.control_planes,
+        workers: world.spec.workers,
+        etcd: world.spec.etcd,
+    };
     nodes
-        .names(world.spec.control_planes, world.spec.workers)
+        .names(counts)
         .iter()
         .filter_map(|name| world.node_named(name))
         .collect()

@@ -151,11 +151,15 @@ fn resolved(scenario: &Scenario) -> String {
     fact(
         "cluster",
         format!(
-            "{} from {}: {} control plane(s), {} worker(s){}",
+            "{} from {}: {} control plane(s), {} worker(s){}{}",
             cluster.version,
             cluster.start,
             cluster.control_planes,
             cluster.workers,
+            match cluster.etcd {
+                0 => String::new(),
+                count => format!(", external etcd of {count}"),
+            },
             if cluster.bare { ", bare" } else { "" }
         ),
     );

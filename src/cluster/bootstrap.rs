@@ -1,19 +1,13 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
 use super::mechanism::Mechanism;
-use super::node::{
-    BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CONFIG, KUBELET_CURRENT, KubeletState, STATIC_PODS,
-    USER_CONF,
-};
-use super::topology::{API_PORT, LOAD_BALANCER};
+use super::node::{KUBELET_CONFIG, KubeletState, USER_CONF};
+use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::upgrade::{
-    CLUSTER_STATUS, CONFIG_API, KUBELET_LOCAL, NODE_LOCAL_CRI_SOCKET,
-};
+use crate::kubeadm::profile::upgrade::{CLUSTER_STATUS, CONFIG_API, NODE_LOCAL_CRI_SOCKET};
 use crate::kubeadm::{Version, manifests};
-use crate::pki::KeyAlgorithm;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -64,7 +58,7 @@ pub enum ClusterError {
     },
 }
 
-const CONFIG: &str = "/kubeadm.yaml";
+pub(super) const CONFIG: &str = "/kubeadm.yaml";
 const UP_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
@@ -81,18 +75,19 @@ impl World {
         };
         self.setting_up = false;
         made?;
-        let workers = self.nodes.iter().filter(|node| !node.control_plane).count();
-        let text = format!(
-            "cluster of {} is up: {} control plane{}, {workers} worker{}",
+        let etcds = self.nodes.iter().filter(|node| node.only_etcd()).count();
+        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
+        let workers = self.nodes.len() - control_planes - etcds;
+        let several = |count| if count == 1 { "" } else { "s" };
+        let mut text = format!(
+            "cluster of {} is up: {control_planes} control plane{}, {workers} worker{}",
             self.spec.version,
-            self.nodes.len() - workers,
-            if self.nodes.len() - workers == 1 {
-                ""
-            } else {
-                "s"
-            },
-            if workers == 1 { "" } else { "s" },
+            several(control_planes),
+            several(workers),
         );
+        if etcds > 0 {
+            text += &format!(", an external etcd of {etcds} member{}", several(etcds));
+        }
         self.record(
             EventKind::CommandRan,
             Weight::Normal,
@@ -105,9 +100,14 @@ impl World {
     }
 
     fn init_and_join(&mut self) -> Result<(), ClusterError> {
+        self.make_external_etcd()?;
         self.init_first()?;
         for node in 1..self.nodes.len() {
-            self.join(node)?;
+            let later = self.spec.join_later.contains(&self.nodes[node].name);
+            if !self.nodes[node].only_etcd() && !later {
+                self.take_shared_files(node)?;
+                self.join(node)?;
+            }
         }
         // Heartbeats and elections find their rhythm.
         self.walk(SignedDuration::from_secs(30));
@@ -145,6 +145,7 @@ impl World {
             self.config_maps
                 .insert(name, [("kubelet".to_owned(), data)].into());
         }
+        self.make_tokens_of_init();
         self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
         self.write_instance_config(0)?;
@@ -154,9 +155,9 @@ impl World {
         self.connect_nodes();
         self.start_kubelet(0);
         self.wait_for(0, "the control plane", |world| {
-            STATIC_PODS
-                .iter()
-                .all(|&pod| world.nodes[0].process(pod).is_some())
+            let machine = &world.nodes[0];
+            let mut pods = machine.static_pods().iter();
+            pods.all(|&pod| machine.process(pod).is_some())
         })?;
         // kubeadm asks the API server for its health, with admin.conf.
         self.wait_for(0, "an API server that admin.conf works with", |world| {
@@ -209,115 +210,8 @@ impl World {
         Ok(())
     }
 
-    fn join(&mut self, node: usize) -> Result<(), ClusterError> {
-        let control_plane = self.nodes[node].control_plane;
-        let mut shared = vec!["ca.crt"];
-        if control_plane {
-            shared = vec![
-                "ca.crt",
-                "ca.key",
-                "front-proxy-ca.crt",
-                "front-proxy-ca.key",
-                "sa.key",
-                "sa.pub",
-                "etcd/ca.crt",
-                "etcd/ca.key",
-            ];
-        }
-        for name in shared {
-            let path = self.nodes[0].pki(name);
-            // The key of an external CA is nowhere in the cluster.
-            if name.ends_with("ca.key") && !self.nodes[0].tree.exists(&path) {
-                continue;
-            }
-            let (content, mode) = self.nodes[0]
-                .tree
-                .read(&path)
-                .and_then(|content| Ok((content, self.nodes[0].tree.metadata(&path)?.mode)))
-                .map_err(|error| self.file_error(0, error))?;
-            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
-            self.nodes[node]
-                .tree
-                .create_dir_all(&dir, 0o755)
-                .and_then(|()| self.nodes[node].tree.write(&path, &content, mode))
-                .map_err(|error| self.file_error(node, error))?;
-        }
-        let config = self.configuration(node)?;
-        self.put(node, CONFIG, &config, 0o644)?;
-        if control_plane {
-            self.must(node, "init phase certs all --config /kubeadm.yaml")?;
-            for name in ["admin", "controller-manager", "scheduler"] {
-                self.must(
-                    node,
-                    &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
-                )?;
-            }
-        }
-        self.bootstrap_kubelet(node)?;
-        self.list_api_servers();
-        self.write_instance_config(node)?;
-        self.write_kubelet_config(node)?;
-        self.note_created(node, "kubeadm join");
-        self.nodes[node].ready = Some(false);
-        if control_plane {
-            self.write_manifests(node)?;
-        }
-        self.connect_nodes();
-        self.start_kubelet(node);
-        self.wait_for(node, "the kubelet's certificate", |world| {
-            world.nodes[node].kubelet.current.is_some()
-        })?;
-        // kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
-        self.nodes[node]
-            .tree
-            .remove(BOOTSTRAP_CONF)
-            .map_err(|error| self.file_error(node, error))?;
-        self.touched();
-        if control_plane {
-            self.wait_for(node, "the control plane", |world| {
-                STATIC_PODS
-                    .iter()
-                    .all(|&pod| world.nodes[node].process(pod).is_some())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
-    /// kubelet-client-current.pem (`bootstrap.go`).
-    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
-        use base64::Engine as _;
-        let ca = self.nodes[node]
-            .tree
-            .read(&self.nodes[node].pki("ca.crt"))
-            .map_err(|error| self.file_error(node, error))?;
-        let ca = base64::engine::general_purpose::STANDARD.encode(ca);
-        let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
-        let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
-        let shared = format!("https://{}", self.endpoint());
-        let preferences = if Profile::of(self.nodes[node].version).kubeconfig_preferences {
-            "preferences: {}\n"
-        } else {
-            ""
-        };
-        // The token is used where the cluster already runs; a control plane in local mode changes over.
-        let cluster = |server: &str| {
-            format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n"
-            )
-        };
-        let bootstrap = format!("{}    token: abcdef.0123456789abcdef\n", cluster(&shared));
-        let server = if local { &own } else { &shared };
-        let rotated = format!(
-            "{}    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n",
-            cluster(server)
-        );
-        self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
-        self.put(node, KUBELET_CONF, &rotated, 0o600)
-    }
-
     /// Where the container runtime listens, as kubeadm leaves it for the kubelet (`K/phases/kubelet/config.go`).
-    fn write_instance_config(&mut self, node: usize) -> Result<(), ClusterError> {
+    pub(super) fn write_instance_config(&mut self, node: usize) -> Result<(), ClusterError> {
         if !*NODE_LOCAL_CRI_SOCKET.at(self.nodes[node].version) {
             return Ok(());
         }
@@ -326,7 +220,7 @@ impl World {
     }
 
     /// The KubeletConfiguration of the cluster, as far as certificates depend on it.
-    fn kubelet_configuration(&self) -> String {
+    pub(super) fn kubelet_configuration(&self) -> String {
         let mut text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nrotateCertificates: true\n".to_owned();
         if self.spec.server_tls_bootstrap {
             text += "serverTLSBootstrap: true\n";
@@ -347,13 +241,16 @@ impl World {
     }
 
     /// `ClusterStatus` of the `kubeadm-config` ConfigMap, in versions that have it.
-    fn list_api_servers(&mut self) {
+    pub(super) fn list_api_servers(&mut self) {
         let version = self.spec.version;
         if !*CLUSTER_STATUS.at(version) {
             return;
         }
         let mut text = "apiEndpoints:\n".to_owned();
-        for node in self.nodes.iter().filter(|node| node.control_plane) {
+        for node in self.nodes.iter().filter(|node| {
+            let later = self.spec.join_later.contains(&node.name);
+            node.control_plane && (!later || node.tree.exists(CONFIG))
+        }) {
             text += &format!(
                 "  {}:\n    advertiseAddress: {}\n    bindPort: {API_PORT}\n",
                 node.name, node.address
@@ -368,14 +265,14 @@ impl World {
         }
     }
 
-    fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
+    pub(super) fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
         // `K/util/staticpod/utils.go WriteStaticPodToDisk`; seen on a real cluster of 1.36.
         self.nodes[node]
             .tree
             .create_dir_all(super::node::MANIFESTS, 0o700)
             .map_err(|error| self.file_error(node, error))?;
-        for component in STATIC_PODS {
+        for &component in self.nodes[node].static_pods() {
             let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
         }
@@ -395,6 +292,7 @@ impl World {
             certificates_dir: &machine.certificates_dir,
             external_ca: machine.external_ca(),
             controller_manager_args: &self.spec.controller_manager_args,
+            etcd_endpoints: &self.external_etcd_endpoints(),
         };
         manifests::static_pod(component, version, facts)
     }
@@ -409,94 +307,16 @@ impl World {
             control_plane: machine.control_plane,
             version: machine.version,
             endpoint: self.endpoint(),
-            load_balancer: (control_planes > 1)
-                .then_some((super::surroundings::LOAD_BALANCER_ADDRESS, LOAD_BALANCER)),
+            load_balancer: (control_planes > 1).then_some((
+                super::surroundings::LOAD_BALANCER_ADDRESS,
+                super::topology::LOAD_BALANCER,
+            )),
             certificates_dir: machine.certificates_dir.clone(),
             configuration: self.configuration(node)?,
         })
     }
 
-    fn endpoint(&self) -> String {
-        let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
-        if control_planes > 1 {
-            format!("{LOAD_BALANCER}:{API_PORT}")
-        } else {
-            format!("{}:{API_PORT}", self.nodes[0].address)
-        }
-    }
-
-    /// /kubeadm.yaml of a node.
-    fn configuration(&self, node: usize) -> Result<String, ClusterError> {
-        let version = self.nodes[node].version;
-        let api = *CONFIG_API.at(version);
-        let newest = api.ends_with("v1beta4");
-        let wrong = |setting| ClusterError::Setting {
-            setting,
-            since: "v1.31.0",
-            version: version.to_string(),
-        };
-        let mut cluster = format!(
-            "apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n"
-        );
-        if self.nodes.iter().filter(|node| node.control_plane).count() > 1 {
-            cluster += &format!("controlPlaneEndpoint: {}\n", self.endpoint());
-        }
-        if let Some(dir) = &self.spec.certificates_dir {
-            cluster += &format!("certificatesDir: {dir}\n");
-        }
-        match self.spec.key_algorithm {
-            None | Some(KeyAlgorithm::Rsa2048) => {}
-            Some(algorithm) if newest => {
-                let name = match algorithm {
-                    KeyAlgorithm::Rsa3072 => "RSA-3072",
-                    KeyAlgorithm::Rsa4096 => "RSA-4096",
-                    KeyAlgorithm::EcdsaP384 => "ECDSA-P384",
-                    _ => "ECDSA-P256",
-                };
-                cluster += &format!("encryptionAlgorithm: {name}\n");
-            }
-            Some(_) => return Err(wrong("keyAlgorithm")),
-        }
-        for (name, setting, value) in [
-            (
-                "certificateValidityPeriod",
-                "certificateValidity",
-                self.spec.certificate_validity,
-            ),
-            (
-                "caCertificateValidityPeriod",
-                "caValidity",
-                self.spec.ca_validity,
-            ),
-        ] {
-            if let Some(value) = value {
-                if !newest {
-                    return Err(wrong(setting));
-                }
-                cluster += &format!("{name}: {}s\n", value.as_secs());
-            }
-        }
-        if !self.spec.controller_manager_args.is_empty() {
-            // v1beta4 has a list of names and values where older formats have a map.
-            cluster += "controllerManager:\n  extraArgs:\n";
-            for (name, value) in &self.spec.controller_manager_args {
-                cluster += &if newest {
-                    format!("  - name: {name}\n    value: {value:?}\n")
-                } else {
-                    format!("    {name}: {value:?}\n")
-                };
-            }
-        }
-        if self.spec.server_tls_bootstrap {
-            cluster = format!("{}---\n{cluster}", self.kubelet_configuration());
-        }
-        Ok(format!(
-            "apiVersion: {api}\nkind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: {}\n  bindPort: {API_PORT}\nnodeRegistration:\n  name: {}\n---\n{cluster}",
-            self.nodes[node].address, self.nodes[node].name
-        ))
-    }
-
-    fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
+    pub(super) fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
         let output = self.kubeadm_quietly(node, &words(line));
         let so_far = self.nodes[node].last_output.get_or_insert_default();
         so_far.stdout += &output.stdout;
@@ -520,7 +340,7 @@ impl World {
         })
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         node: usize,
         path: &str,
@@ -538,7 +358,7 @@ impl World {
             .map_err(|error| self.file_error(node, error))
     }
 
-    fn wait_for(
+    pub(super) fn wait_for(
         &mut self,
         node: usize,
         what: &str,
@@ -554,14 +374,14 @@ impl World {
         })
     }
 
-    fn file_error(&self, node: usize, error: FsError) -> ClusterError {
+    pub(super) fn file_error(&self, node: usize, error: FsError) -> ClusterError {
         ClusterError::File {
             node: self.nodes[node].name.clone(),
             error,
         }
     }
 
-    fn note_created(&mut self, node: usize, what: &str) {
+    pub(super) fn note_created(&mut self, node: usize, what: &str) {
         let name = self.nodes[node].name.clone();
         let text = format!("{what} with {}", self.nodes[node].version);
         let seq = self.record(

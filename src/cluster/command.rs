@@ -25,7 +25,10 @@ const COMMAND_TAKES: SignedDuration = SignedDuration::from_secs(1);
 impl World {
     /// Runs a kubeadm command on a node as the node's version would, and lets its second pass.
     pub fn kubeadm(&mut self, node: usize, args: &[String]) -> CommandOutput {
-        let output = self.kubeadm_quietly(node, args);
+        let output = match self.token_command(node, args) {
+            Some(output) => output,
+            None => self.kubeadm_quietly(node, args),
+        };
         self.command_ran(node, "kubeadm", &args.join(" "), &output);
         output
     }
@@ -201,6 +204,7 @@ impl ApiView<'_> {
             .as_ref()
             .is_some_and(|shown| Requestor::of(&shown.certificate).is_node());
         let client = ApiClient {
+            node: self.node,
             side: ClientSide {
                 // Nodes may read what kubeadm reads.
                 component: if node {
@@ -215,7 +219,7 @@ impl ApiView<'_> {
             },
             config,
         };
-        let backends = self.world.backends(&client.config.host);
+        let backends = self.world.backends(&client.config.host, client.node);
         let mut last = ApiError("connection refused".to_owned());
         for node in backends {
             match self.world.request(&client, node) {

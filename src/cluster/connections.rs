@@ -99,7 +99,7 @@ impl World {
                 .api_client(id.client, id.client_node)
                 .ok()
                 .flatten()
-                .map(|client| self.backends(&client.config.host))
+                .map(|client| self.backends(&client.config.host, client.node))
                 .unwrap_or_default(),
         };
         for node in servers {
@@ -149,7 +149,7 @@ impl World {
             None if id.server == Component::Extension => id.client_node,
             None => {
                 let client = self.api_client(id.client, id.client_node).ok().flatten()?;
-                self.backends(&client.config.host)
+                self.backends(&client.config.host, client.node)
                     .into_iter()
                     .find(|&node| self.request(&client, node).is_ok())?
             }

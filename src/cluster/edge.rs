@@ -384,7 +384,7 @@ pub fn authenticate(
     };
     verifications.check(check).map_err(|error| Failure {
         class: FailureClass::ClientCertificate,
-        text: texts::client_rejected(client.component, server.component, &error),
+        text: texts::client_rejected(client.component, server.component, &client.name, &error),
         server_log: texts::refusal_logged(server.component, &error),
     })?;
     if let Some(name) = &server.client_name {

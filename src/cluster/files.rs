@@ -54,6 +54,7 @@ pub struct ClientConfig {
 }
 
 type Content = Arc<[u8]>;
+type Places<K, T> = RefCell<HashMap<K, Kept<T>>>;
 type Parsed<T> = Result<Arc<T>, String>;
 
 /// Parsed files by content: a certificate that does not change is parsed once a run.
@@ -63,6 +64,23 @@ pub struct FileCache {
     pairs: RefCell<HashMap<(String, Content, Content), Parsed<Credential>>>,
     roots: RefCell<HashMap<Content, Parsed<Roots>>>,
     configs: RefCell<HashMap<(String, Content), Arc<ClientConfig>>>,
+    /// Kubeconfigs that point to files: what they say, not what stands there.
+    pointing: RefCell<HashMap<Content, Arc<Kubeconfig>>>,
+    /// The above by the place of the content in memory, which is quicker to look up than the content itself.
+    pairs_at: Places<(String, usize, usize), Parsed<Credential>>,
+    roots_at: Places<usize, Parsed<Roots>>,
+    configs_at: Places<(String, usize), Arc<ClientConfig>>,
+}
+
+/// Something found, with the contents that keep its places from being used again.
+#[derive(Debug)]
+struct Kept<T> {
+    found: T,
+    _contents: [Content; 2],
+}
+
+fn place(content: &Content) -> usize {
+    Arc::as_ptr(content).cast::<u8>() as usize
 }
 
 impl FileCache {
@@ -117,14 +135,34 @@ impl FileCache {
         tree: &MemoryTree,
         path: &str,
     ) -> Result<Arc<ClientConfig>, String> {
+        let at = (path.to_owned(), place(&bytes));
+        if let Some(kept) = self.configs_at.borrow().get(&at) {
+            return Ok(Arc::clone(&kept.found));
+        }
+        let keep = |found: &Arc<ClientConfig>| {
+            let kept = Kept {
+                found: Arc::clone(found),
+                _contents: [Arc::clone(&bytes), Arc::clone(&bytes)],
+            };
+            self.configs_at.borrow_mut().insert(at.clone(), kept);
+        };
         let cache_key = (path.to_owned(), Arc::clone(&bytes));
         if let Some(found) = self.configs.borrow().get(&cache_key) {
+            keep(found);
             return Ok(Arc::clone(found));
         }
-        let config = Kubeconfig::parse(&bytes)
-            .map_err(|error| format!("error loading config file \"{path}\": {error}"))?;
+        let known = self.pointing.borrow().get(&bytes).cloned();
+        let config = match known {
+            Some(known) => known,
+            None => Arc::new(
+                Kubeconfig::parse(&bytes)
+                    .map_err(|error| format!("error loading config file \"{path}\": {error}"))?,
+            ),
+        };
         let server = config.server().to_owned();
-        let roots = match config.certificate_authority() {
+        let authority = config.certificate_authority();
+        let names_authority = matches!(authority, Source::File(_));
+        let roots = match authority {
             Source::Data(data) => self.roots_of(Arc::from(data))?,
             Source::File(file) => self.roots(tree, &file)?,
             Source::Absent => Arc::new(Roots {
@@ -148,22 +186,37 @@ impl FileCache {
             embedded,
         });
         // A kubeconfig that points to files changes with them.
-        if embedded {
+        if embedded && !names_authority {
+            keep(&parsed);
             self.configs
                 .borrow_mut()
                 .insert(cache_key, Arc::clone(&parsed));
+        } else {
+            self.pointing.borrow_mut().insert(bytes, config);
         }
         Ok(parsed)
     }
 
     fn roots_of(&self, bytes: Arc<[u8]>) -> Result<Arc<Roots>, String> {
-        if let Some(found) = self.roots.borrow().get(&bytes) {
-            return found.clone();
+        let at = place(&bytes);
+        if let Some(kept) = self.roots_at.borrow().get(&at) {
+            return kept.found.clone();
         }
-        let parsed = Certificate::parse_pem_certs(&bytes)
-            .map(|certificates| Arc::new(Roots { certificates }))
-            .map_err(|error| error.to_string());
-        self.roots.borrow_mut().insert(bytes, parsed.clone());
+        let known = self.roots.borrow().get(&bytes).cloned();
+        let parsed = known.unwrap_or_else(|| {
+            let parsed = Certificate::parse_pem_certs(&bytes)
+                .map(|certificates| Arc::new(Roots { certificates }))
+                .map_err(|error| error.to_string());
+            self.roots
+                .borrow_mut()
+                .insert(Arc::clone(&bytes), parsed.clone());
+            parsed
+        });
+        let kept = Kept {
+            found: parsed.clone(),
+            _contents: [Arc::clone(&bytes), bytes],
+        };
+        self.roots_at.borrow_mut().insert(at, kept);
         parsed
     }
 
@@ -173,12 +226,22 @@ impl FileCache {
         key: Arc<[u8]>,
         file: &str,
     ) -> Result<Arc<Credential>, String> {
-        let cache_key = (file.to_owned(), Arc::clone(&crt), Arc::clone(&key));
-        if let Some(found) = self.pairs.borrow().get(&cache_key) {
-            return found.clone();
+        let at = (file.to_owned(), place(&crt), place(&key));
+        if let Some(kept) = self.pairs_at.borrow().get(&at) {
+            return kept.found.clone();
         }
-        let parsed = parse_pair(&crt, &key, file);
-        self.pairs.borrow_mut().insert(cache_key, parsed.clone());
+        let cache_key = (file.to_owned(), Arc::clone(&crt), Arc::clone(&key));
+        let known = self.pairs.borrow().get(&cache_key).cloned();
+        let parsed = known.unwrap_or_else(|| {
+            let parsed = parse_pair(&crt, &key, file);
+            self.pairs.borrow_mut().insert(cache_key, parsed.clone());
+            parsed
+        });
+        let kept = Kept {
+            found: parsed.clone(),
+            _contents: [crt, key],
+        };
+        self.pairs_at.borrow_mut().insert(at, kept);
         parsed
     }
 }
@@ -212,7 +275,7 @@ fn parse_pair(crt: &[u8], key_text: &Arc<[u8]>, file: &str) -> Result<Arc<Creden
 }
 
 /// The host of `https://host:port`, without the brackets of an IPv6 address.
-fn host_of(server: &str) -> String {
+pub(super) fn host_of(server: &str) -> String {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     match authority.strip_prefix('[') {

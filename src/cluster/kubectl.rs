@@ -44,7 +44,7 @@ impl World {
     /// # Errors
     /// With the failure of the request.
     pub(super) fn authenticated(&self, client: &ApiClient) -> Result<Requestor, Failure> {
-        let backends = self.backends(&client.config.host);
+        let backends = self.backends(&client.config.host, client.node);
         let mut failure = None;
         for backend in backends {
             match self.reach(client, backend) {

@@ -114,6 +114,7 @@ impl World {
         match self.read_signer(node, &flags, version) {
             Ok(signer) => {
                 self.leading_since = Some(self.clock.ticks());
+                self.forget_tokens();
                 if let Some(pod) = self.nodes[node].pods.get_mut(&component)
                     && let PodState::Running(running) | PodState::Stopping(running) = &mut pod.state
                     && let Some(signer) = signer

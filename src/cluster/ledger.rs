@@ -310,7 +310,7 @@ impl World {
 
     fn note_expiration(&mut self, node: usize, ledger: &mut Ledger, change: &mut StateChange) {
         let machine = &self.nodes[node];
-        if !machine.control_plane || machine.on_disk.is_empty() {
+        if machine.static_pods().is_empty() || machine.on_disk.is_empty() {
             return;
         }
         let admin = self

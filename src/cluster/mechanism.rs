@@ -46,6 +46,8 @@ mechanisms! {
     Expiry, "expiry", ["D1"];
     /// `init` keeps a pair that is there already.
     KeptPairs, "kept-pairs", ["D2"];
+    /// Commands work on the directory that they are told.
+    CertificatesDir, "certificates-dir", ["D2"];
     /// A CA whose key is kept elsewhere is external.
     ExternalCa, "external-ca", ["D3", "D5"];
     /// A request carries no usages: its signer decides, rightly or wrongly.
@@ -118,6 +120,13 @@ impl World {
 
     /// Runs a kubeadm command where something is off.
     pub(super) fn kubeadm_lacking(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        let kept;
+        let args = if self.has(Mechanism::CertificatesDir) {
+            args
+        } else {
+            kept = without_cert_dir(args);
+            &kept
+        };
         let renews = args.iter().any(|word| word == "renew");
         if !self.has(Mechanism::ExternalCa) {
             self.give_keys_to_cas(node);
@@ -196,6 +205,20 @@ impl World {
     pub(super) fn has(&self, mechanism: Mechanism) -> bool {
         !self.disabled.contains(&mechanism)
     }
+}
+
+/// A command line without `--cert-dir`.
+fn without_cert_dir(args: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        if word == "--cert-dir" {
+            rest.next();
+        } else if !word.starts_with("--cert-dir=") {
+            kept.push(word.clone());
+        }
+    }
+    kept
 }
 
 /// Mechanisms that are off.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::csr::flags::Flags;
-use super::files::{ClientConfig, Credential, Roots};
+use super::files::{ClientConfig, Credential, Roots, host_of};
 use crate::fs::{MemoryTree, Tree as _};
 use crate::kubeadm::Version;
 use crate::kubeadm::manifests;
@@ -31,7 +31,9 @@ pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 /// The copy of admin.conf that a user took at init.
 pub const USER_CONF: &str = "/root/.kube/config";
-/// The static Pods of a control plane, in the order kubeadm upgrades them.
+/// Where a kube-apiserver finds the etcd beside it.
+pub const LOOPBACK: &str = "127.0.0.1";
+/// The static Pods of a control plane with its own etcd, in the order kubeadm upgrades them.
 pub const STATIC_PODS: [Component; 4] = [
     Component::Etcd,
     Component::ApiServer,
@@ -46,6 +48,8 @@ pub struct Node {
     pub name: String,
     /// Whether it is (to be) a control plane.
     pub control_plane: bool,
+    /// Whether a member of etcd runs (or is to run) on it.
+    pub etcd: bool,
     /// Its address.
     pub address: IpAddr,
     /// Its `/`.
@@ -81,6 +85,8 @@ pub struct Node {
 pub struct DiskCertificate {
     /// The first certificate of the file.
     pub certificate: crate::pki::Certificate,
+    /// What the file held.
+    pub content: Arc<[u8]>,
     /// Its end was reported.
     pub expired: bool,
 }
@@ -129,6 +135,8 @@ pub struct Process {
     pub loaded: BTreeMap<Slot, Loaded>,
     /// kube-controller-manager's flags.
     pub flags: Arc<Flags>,
+    /// Hosts of `--etcd-servers` of a kube-apiserver.
+    pub etcd_servers: Vec<String>,
 }
 
 /// Something a process has read.
@@ -234,12 +242,13 @@ pub enum Rotation {
 }
 
 impl Node {
-    /// A bare machine.
+    /// A bare machine; the etcd of a control plane is beside it unless said otherwise.
     #[must_use]
     pub fn new(name: String, control_plane: bool, last_octet: u8, version: Version) -> Self {
         Self {
             name,
             control_plane,
+            etcd: control_plane,
             address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last_octet)),
             tree: MemoryTree::new(),
             certificates_dir: PKI.to_owned(),
@@ -280,6 +289,23 @@ impl Node {
     #[must_use]
     pub fn pki(&self, name: &str) -> String {
         format!("{}/{name}", self.certificates_dir)
+    }
+
+    /// Whether it is a machine of an external etcd: its kubelet runs alone, and the cluster knows no such node.
+    #[must_use]
+    pub fn only_etcd(&self) -> bool {
+        self.etcd && !self.control_plane
+    }
+
+    /// The static Pods that kubeadm makes for it.
+    #[must_use]
+    pub fn static_pods(&self) -> &'static [Component] {
+        match (self.control_plane, self.etcd) {
+            (true, true) => &STATIC_PODS,
+            (true, false) => &STATIC_PODS[1..],
+            (false, true) => &STATIC_PODS[..1],
+            (false, false) => &[],
+        }
     }
 
     /// Whether the cluster's CA is here without its key.
@@ -407,6 +433,15 @@ pub fn files_of(component: Component, manifest: &str) -> Result<Vec<(Slot, FileS
         | Component::Extension
         | Component::MetricsServer => Vec::new(),
     })
+}
+
+/// Hosts of the etcd members that a kube-apiserver asks; its own machine where the manifest does not say.
+#[must_use]
+pub fn etcd_servers(manifest: &str) -> Vec<String> {
+    manifests::flag(manifest, "etcd-servers").map_or_else(
+        || vec![LOOPBACK.to_owned()],
+        |urls| urls.split(',').map(host_of).collect(),
+    )
 }
 
 /// Files behind a slot.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::csr::flags::Flags;
 use super::mechanism::Mechanism;
 use super::node::{
-    FileSource, KubeletState, Loaded, MANIFESTS, PodState, Process, STATIC_PODS, files_of,
+    FileSource, KubeletState, Loaded, MANIFESTS, PodState, Process, STATIC_PODS, etcd_servers,
+    files_of,
 };
 use super::world::{Timer, World};
 use crate::kubeadm::profile::components::Slot;
@@ -329,11 +330,25 @@ impl World {
                 files,
                 loaded,
                 flags: Arc::default(),
+                etcd_servers: self.etcd_servers(node, component),
             };
             self.quorum != Some(false)
                 && self
-                    .dial_etcd(&process, Component::ApiServer, node, node)
+                    .dial_some_etcd(&process, Component::ApiServer, node)
                     .is_ok()
+        }
+    }
+
+    fn etcd_servers(&self, node: usize, component: Component) -> Vec<String> {
+        let manifest = self.nodes[node]
+            .pods
+            .get(&component)
+            .and_then(|pod| pod.manifest.as_deref());
+        match manifest {
+            Some(manifest) if component == Component::ApiServer => {
+                etcd_servers(&String::from_utf8_lossy(manifest))
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -369,6 +384,7 @@ impl World {
             files,
             loaded,
             flags: Arc::new(flags),
+            etcd_servers: self.etcd_servers(node, component),
         };
         if component == Component::ApiServer {
             if self.quorum == Some(false) {
@@ -376,7 +392,7 @@ impl World {
                     "Error: error while dialing etcd: etcdserver: no leader: context deadline exceeded".to_owned(),
                 ));
             }
-            self.dial_etcd(&process, component, node, node)
+            self.dial_some_etcd(&process, component, node)
                 .map_err(|failure| {
                     Unready::Waiting(format!(
                         "Error: context deadline exceeded: {}",

@@ -338,6 +338,30 @@ impl World {
         Ok(())
     }
 
+    /// What of its specification a real cluster cannot have.
+    #[must_use]
+    pub fn not_for_real(&self) -> Option<&'static str> {
+        let spec = &self.spec;
+        [
+            (spec.etcd > 0, "an external etcd"),
+            (
+                spec.load_balancer != Default::default(),
+                "options of the load balancer",
+            ),
+            (
+                !spec.join_later.is_empty() || spec.upload_certs,
+                "nodes that join later",
+            ),
+            (spec.metrics_server.is_some(), "a metrics-server"),
+            (
+                spec.serving_approver.is_some(),
+                "an approver of serving certificates",
+            ),
+        ]
+        .into_iter()
+        .find_map(|(wanted, what)| (wanted && self.is_real()).then_some(what))
+    }
+
     fn plans(&self) -> Result<Vec<NodePlan>, super::ClusterError> {
         (0..self.nodes.len()).map(|node| self.plan(node)).collect()
     }
@@ -627,6 +651,7 @@ impl World {
             files,
             loaded,
             flags: flags.unwrap_or_default(),
+            etcd_servers: super::node::etcd_servers(&manifest),
         })
     }
 

@@ -21,6 +21,10 @@ pub struct Found {
     pub name: String,
     /// Whether it is a control plane.
     pub control_plane: bool,
+    /// Whether a member of etcd is on it; a machine that is no control plane is then nothing else.
+    pub etcd: bool,
+    /// Where its certificates are.
+    pub certificates_dir: String,
     /// What it advertises.
     pub address: IpAddr,
     /// Version of its kubeadm and kubelet.
@@ -46,7 +50,11 @@ impl World {
     ) -> Self {
         let control_planes = machines.iter().filter(|found| found.control_plane).count();
         spec.control_planes = control_planes as u32;
-        spec.workers = (machines.len() - control_planes) as u32;
+        spec.etcd = machines
+            .iter()
+            .filter(|found| found.etcd && !found.control_plane)
+            .count() as u32;
+        spec.workers = (machines.len() - control_planes) as u32 - spec.etcd;
         let mut world = Self::with(spec, engine);
         world.setting_up = true;
         world.config_maps = config_maps;
@@ -59,7 +67,9 @@ impl World {
                 node.address = found.address;
                 node.offset = found.offset;
                 node.tree = found.tree;
-                node.ready = Some(true);
+                node.etcd = found.etcd;
+                node.certificates_dir = found.certificates_dir;
+                node.ready = (!node.only_etcd()).then_some(true);
                 node
             })
             .collect();

@@ -49,11 +49,20 @@ impl World {
         result
     }
 
+    /// A machine that holds a CA's key, if any does. Every control plane has the same CAs.
+    fn keeper(&self, ca: Ca) -> &Node {
+        let key = |node: &&Node| {
+            node.tree
+                .exists(&node.pki(&format!("{}.key", ca.base_name())))
+        };
+        self.nodes.iter().find(key).unwrap_or(&self.nodes[0])
+    }
+
     fn redate_all(&mut self, certificates: &[Dated]) -> Result<(), String> {
         for dated in certificates {
             let cannot = |error: String| format!("{} cannot get other dates: {error}", dated.name);
             if let Some(ca) = Ca::ALL.into_iter().find(|ca| ca.name() == dated.name) {
-                let new = new_authority(&self.nodes[0], ca, dated).map_err(cannot)?;
+                let new = new_authority(self.keeper(ca), ca, dated).map_err(cannot)?;
                 for node in &mut self.nodes {
                     spread_authority(node, ca, &new).map_err(cannot)?;
                 }
@@ -63,10 +72,15 @@ impl World {
                 .iter()
                 .find(|leaf| leaf.name == dated.name)
                 .map_or(Ca::Kubernetes, |leaf| leaf.ca);
-            // Every control plane has the same CAs.
-            let key = ca_key(&self.nodes[0], ca).map_err(cannot)?;
+            let key = ca_key(self.keeper(ca), ca).map_err(cannot)?;
             for node in &mut self.nodes {
-                if node.control_plane || matches!(dated.name.as_str(), "kubelet" | "kubelet.conf") {
+                let has_it = match dated.name.as_str() {
+                    "kubelet" | "kubelet.conf" => !node.only_etcd(),
+                    "apiserver-etcd-client" => node.control_plane || node.etcd,
+                    _ if ca == Ca::Etcd => node.etcd,
+                    _ => node.control_plane,
+                } && (node.ready.is_some() || node.only_etcd());
+                if has_it {
                     redate_leaf(node, dated, &key).map_err(cannot)?;
                 }
             }
@@ -92,16 +106,13 @@ fn dates(certificate: &Certificate, dated: &Dated, life: SignedDuration) -> (Tim
 }
 
 fn ca_key(node: &Node, ca: Ca) -> Result<PrivateKey, String> {
-    let path = format!("/etc/kubernetes/pki/{}.key", ca.base_name());
+    let path = node.pki(&format!("{}.key", ca.base_name()));
     let text = node.tree.read(&path).map_err(|error| error.to_string())?;
     PrivateKey::from_pem(&text).map_err(|error| error.to_string())
 }
 
 fn new_authority(node: &Node, ca: Ca, dated: &Dated) -> Result<Certificate, String> {
-    let old = certificate(
-        &node.tree,
-        &format!("/etc/kubernetes/pki/{}.crt", ca.base_name()),
-    )?;
+    let old = certificate(&node.tree, &node.pki(&format!("{}.crt", ca.base_name())))?;
     let key = ca_key(node, ca)?;
     reissue(
         &old,
@@ -114,7 +125,7 @@ fn new_authority(node: &Node, ca: Ca, dated: &Dated) -> Result<Certificate, Stri
 
 /// Puts a CA's certificate wherever a node holds it.
 fn spread_authority(node: &mut Node, ca: Ca, new: &Certificate) -> Result<(), String> {
-    let crt = format!("/etc/kubernetes/pki/{}.crt", ca.base_name());
+    let crt = node.pki(&format!("{}.crt", ca.base_name()));
     if node.tree.exists(&crt) {
         replace(node, &crt, new)?;
     }
@@ -141,7 +152,7 @@ fn redate_leaf(node: &mut Node, dated: &Dated, key: &PrivateKey) -> Result<(), S
     };
     let leaf = LEAVES.iter().find(|leaf| leaf.name == dated.name);
     let path = match (leaf, dated.name.as_str()) {
-        (Some(leaf), _) => format!("/etc/kubernetes/pki/{}.crt", leaf.base_name),
+        (Some(leaf), _) => node.pki(&format!("{}.crt", leaf.base_name)),
         (None, "kubelet") => KUBELET_CURRENT.to_owned(),
         (None, config) => format!("/etc/kubernetes/{config}"),
     };

@@ -1,5 +1,6 @@
 //! What follows from a change: reloads, edges, and everything that is scheduled because of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::mechanism::Mechanism;
@@ -11,7 +12,7 @@ use crate::fs::{FileType, MemoryTree, Tree};
 use crate::kubeadm::profile::components;
 use crate::pki::Certificate;
 use crate::run::trace::{EventKind, Weight};
-use crate::scenario::Component;
+use crate::scenario::{Component, HealthCheck};
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// Rounds after which a world that does not come to rest is a defect of the model.
@@ -52,22 +53,31 @@ impl World {
     /// The next instant, on the axis of timers, at which a certificate begins or ends somewhere.
     pub(super) fn next_boundary(&self) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
-        let mut consider = |node: usize, certificate: &Certificate| {
-            let now = self.wall(node);
+        let mut consider = |node: Option<usize>, certificate: &Certificate| {
+            let offset = node.map_or(SignedDuration::ZERO, |node| self.nodes[node].offset);
+            let now = shift(self.now(), offset);
             for edge in [
                 certificate.not_before(),
                 // Valid through its last second: the next one is the first that is not.
                 shift(certificate.not_after(), SignedDuration::from_secs(1)),
             ] {
                 if edge > now {
-                    let at = self.clock.ticks_at(shift(edge, -self.nodes[node].offset));
+                    let at = self.clock.ticks_at(shift(edge, -offset));
                     next = Some(next.map_or(at, |known| known.min(at)));
                 }
             }
         };
+        let verified = self.spec.load_balancer.health_check == HealthCheck::HttpsVerified;
         for (index, node) in self.nodes.iter().enumerate() {
+            // A load balancer that verifies has a clock of its own, a correct one.
+            if verified && let Some(process) = node.process(Component::ApiServer) {
+                let serving = process.pair(components::Slot::Serving);
+                if let Some(pair) = serving {
+                    consider(None, &pair.certificate);
+                }
+            }
             for entry in node.on_disk.values() {
-                consider(index, &entry.certificate);
+                consider(Some(index), &entry.certificate);
             }
             if !node.powered {
                 continue;
@@ -76,7 +86,7 @@ impl World {
                 .into_iter()
                 .flatten()
             {
-                consider(index, &current.certificate);
+                consider(Some(index), &current.certificate);
             }
             for component in STATIC_PODS {
                 let Some(process) = node.process(component) else {
@@ -84,19 +94,22 @@ impl World {
                 };
                 for loaded in process.loaded.values() {
                     match loaded {
-                        Loaded::Pair(pair) => consider(index, &pair.certificate),
+                        Loaded::Pair(pair) => consider(Some(index), &pair.certificate),
                         Loaded::Roots(roots) => {
-                            roots.certificates.iter().for_each(|ca| consider(index, ca));
+                            roots
+                                .certificates
+                                .iter()
+                                .for_each(|ca| consider(Some(index), ca));
                         }
                         Loaded::Config(config) => {
                             if let Some(pair) = &config.credential {
-                                consider(index, &pair.certificate);
+                                consider(Some(index), &pair.certificate);
                             }
                             config
                                 .roots
                                 .certificates
                                 .iter()
-                                .for_each(|ca| consider(index, ca));
+                                .for_each(|ca| consider(Some(index), ca));
                         }
                         Loaded::Key => {}
                     }
@@ -108,10 +121,10 @@ impl World {
                 .filter(|edge| edge.id.client_node == index)
             {
                 for (_, pair) in self.shown_on(edge.id) {
-                    consider(index, &pair.certificate);
+                    consider(Some(index), &pair.certificate);
                     // The other end judges it by its own clock.
                     if let Some(server) = edge.id.server_node {
-                        consider(server, &pair.certificate);
+                        consider(Some(server), &pair.certificate);
                     }
                 }
             }
@@ -155,12 +168,25 @@ impl World {
                         || path.ends_with(".conf")
                         || path.ends_with(".pem")
                         || path == super::node::USER_CONF);
-                if wanted && let Some(certificate) = self.first_certificate(tree, &path) {
-                    found.push((path, certificate));
+                if !wanted {
+                    continue;
+                }
+                let Ok(content) = tree.content(&path) else {
+                    continue;
+                };
+                let known = before
+                    .get(&path)
+                    .filter(|known| Arc::ptr_eq(&known.content, &content));
+                let certificate = match known {
+                    Some(known) => Some(known.certificate.clone()),
+                    None => self.first_certificate(tree, &path),
+                };
+                if let Some(certificate) = certificate {
+                    found.push((path, certificate, content));
                 }
             }
         }
-        for (path, certificate) in found {
+        for (path, certificate, content) in found {
             let expired = before
                 .get(&path)
                 .is_some_and(|known| known.expired && known.certificate.der() == certificate.der());
@@ -168,6 +194,7 @@ impl World {
                 path,
                 DiskCertificate {
                     certificate,
+                    content,
                     expired,
                 },
             );
@@ -371,7 +398,7 @@ impl World {
                     && edge.effective().is_ok()
             })
         };
-        let largest = alive
+        let largest: Vec<usize> = alive
             .iter()
             .map(|&from| {
                 let mut reached = vec![from];
@@ -385,14 +412,22 @@ impl World {
                     }
                     at += 1;
                 }
-                reached.len()
+                reached
             })
-            .max()
-            .unwrap_or(0);
-        let quorum = largest > members.len() / 2;
+            .max_by_key(Vec::len)
+            .unwrap_or_default();
+        let quorum = largest.len() > members.len() / 2;
+        let apart: BTreeSet<usize> = members
+            .iter()
+            .copied()
+            .filter(|member| !largest.contains(member))
+            .collect();
+        let moved = self.etcd_apart != apart;
+        self.etcd_apart = apart;
         if self.quorum == Some(quorum) {
-            return false;
+            return moved;
         }
+        let largest = largest.len();
         let first = self.quorum.is_none();
         self.quorum = Some(quorum);
         if !first {
@@ -414,7 +449,11 @@ impl World {
     /// Kubelets notice that they have no certificate, or that they can try again.
     fn follow_kubelets(&mut self) {
         for node in 0..self.nodes.len() {
-            if self.nodes[node].powered && self.nodes[node].kubelet.state == KubeletState::Running {
+            let machine = &self.nodes[node];
+            if machine.powered
+                && machine.kubelet.state == KubeletState::Running
+                && !machine.only_etcd()
+            {
                 self.follow_certificate_managers(node);
             }
         }

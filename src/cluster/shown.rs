@@ -42,7 +42,7 @@ impl World {
         match (id.server, id.server_node) {
             (Component::ApiServer, None) => {
                 if let Ok(Some(client)) = self.api_client(id.client, id.client_node) {
-                    let backends = self.backends(&client.config.host);
+                    let backends = self.backends(&client.config.host, client.node);
                     shown.extend(
                         backends
                             .into_iter()

@@ -25,6 +25,8 @@ pub struct Surroundings {
     pub api_servers: Vec<ApiServer>,
     /// Address of the load balancer in front of them, and its name, where there is one.
     pub load_balancer: Option<(IpAddr, &'static str)>,
+    /// The API servers that the load balancer leads the command's machine to.
+    pub balanced: Vec<IpAddr>,
     /// Every machine.
     pub machines: Vec<MachineFacts>,
     /// ClusterRoleBindings, by name.
@@ -42,6 +44,8 @@ pub struct MachineFacts {
     pub address: IpAddr,
     /// It is a control plane.
     pub control_plane: bool,
+    /// A member of etcd is to run on it.
+    pub etcd: bool,
     /// It has a Node object.
     pub is_node: bool,
     /// Version of its kubelet.
@@ -139,9 +143,9 @@ impl ApiServer {
 }
 
 impl World {
-    /// What a command can reach over the network now.
+    /// What a command on a node can reach over the network now.
     #[must_use]
-    pub fn surroundings(&self) -> Surroundings {
+    pub fn surroundings(&self, node: usize) -> Surroundings {
         let api_servers = (0..self.nodes.len())
             .filter_map(|node| {
                 let process = self.nodes[node].process(Component::ApiServer)?;
@@ -158,6 +162,11 @@ impl World {
         let control_planes = self.nodes.iter().filter(|node| node.control_plane).count();
         Surroundings {
             api_servers,
+            balanced: self
+                .backends(LOAD_BALANCER, node)
+                .into_iter()
+                .map(|node| self.nodes[node].address)
+                .collect(),
             load_balancer: (control_planes > 1).then_some((LOAD_BALANCER_ADDRESS, LOAD_BALANCER)),
             machines: self
                 .nodes
@@ -166,6 +175,7 @@ impl World {
                     name: node.name.clone(),
                     address: node.address,
                     control_plane: node.control_plane,
+                    etcd: node.etcd,
                     is_node: node.ready.is_some(),
                     version: node.version,
                 })

@@ -21,7 +21,7 @@ pub fn server_rejected(
         (Component::ApiServer, Component::ApiServer) => format!(
             "pods is forbidden: Get \"https://{name}:6443/api/v1/namespaces/default/limitranges\": {tls}"
         ),
-        (Component::ApiServer, Component::Etcd) => etcd_dial(&tls),
+        (Component::ApiServer, Component::Etcd) => etcd_dial(&etcd_authority(name), &tls),
         (Component::Etcd, _) => peer_probe(&tls),
         _ => tls,
     }
@@ -29,7 +29,12 @@ pub fn server_rejected(
 
 /// The server does not accept the client's certificate.
 #[must_use]
-pub fn client_rejected(client: Component, server: Component, error: &VerifyError) -> String {
+pub fn client_rejected(
+    client: Component,
+    server: Component,
+    name: &str,
+    error: &VerifyError,
+) -> String {
     match (client, server) {
         (Component::Admin | Component::User, _) => {
             "error: You must be logged in to the server (Unauthorized)".to_owned()
@@ -41,7 +46,9 @@ pub fn client_rejected(client: Component, server: Component, error: &VerifyError
         (Component::Kubelet, _) => {
             "\"Failed to ensure lease exists, will retry\" err=\"Unauthorized\"".to_owned()
         }
-        (Component::ApiServer, Component::Etcd) => etcd_dial(&alert(error)),
+        (Component::ApiServer, Component::Etcd) => {
+            etcd_dial(&etcd_authority(name), &alert(error))
+        }
         (Component::Etcd, _) => peer_probe(&alert(error)),
         (Component::ApiServer, Component::Kubelet) => {
             "error: You must be logged in to the server (the server has asked for the client to provide credentials)"
@@ -152,7 +159,10 @@ pub fn unreachable(client: Component, authority: &str, powered: bool) -> String 
             authority,
             &format!("dial tcp {authority}: connect: {reason}"),
         ),
-        Component::ApiServer => etcd_dial(&format!("dial tcp {authority}: connect: {reason}")),
+        Component::ApiServer => etcd_dial(
+            authority,
+            &format!("dial tcp {authority}: connect: {reason}"),
+        ),
         _ => format!("dial tcp {authority}: connect: {reason}"),
     }
 }
@@ -248,10 +258,16 @@ fn node_lease(name: &str, reason: &str) -> String {
     )
 }
 
-fn etcd_dial(reason: &str) -> String {
+fn etcd_dial(authority: &str, reason: &str) -> String {
     format!(
-        "grpc: addrConn.createTransport failed to connect to {{Addr: \"127.0.0.1:2379\"}}. Err: connection error: desc = \"transport: authentication handshake failed: {reason}\""
+        "grpc: addrConn.createTransport failed to connect to {{Addr: \"{authority}\"}}. Err: connection error: desc = \"transport: authentication handshake failed: {reason}\""
     )
+}
+
+/// Host and port that etcd listens on for clients.
+#[must_use]
+pub fn etcd_authority(host: &str) -> String {
+    format!("{host}:2379")
 }
 
 fn peer_probe(reason: &str) -> String {

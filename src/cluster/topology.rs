@@ -21,6 +21,8 @@ pub const API_PORT: u16 = 6443;
 
 /// A client of an API server, as it stands.
 pub(super) struct ApiClient {
+    /// Where it runs.
+    pub node: usize,
     pub config: Arc<ClientConfig>,
     pub side: ClientSide,
 }
@@ -43,14 +45,22 @@ impl World {
             server: Component::ApiServer,
             server_node: None,
         };
+        let etcds: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| {
+                self.nodes[node].etcd
+                    && (self.nodes[node].only_etcd() || self.nodes[node].ready.is_some())
+            })
+            .collect();
         for &node in &control_planes {
-            ids.push(EdgeId {
+            ids.extend(self.etcd_of(node).into_iter().map(|etcd| EdgeId {
                 client: Component::ApiServer,
                 client_node: node,
                 server: Component::Etcd,
-                server_node: Some(node),
-            });
-            for &other in control_planes.iter().filter(|&&other| other != node) {
+                server_node: Some(etcd),
+            }));
+        }
+        for &node in &etcds {
+            for &other in etcds.iter().filter(|&&other| other != node) {
                 ids.push(EdgeId {
                     client: Component::Etcd,
                     client_node: node,
@@ -268,27 +278,12 @@ impl World {
             name: config.host.clone(),
             at,
         };
-        Ok(Some(ApiClient { config, side }))
-    }
-
-    /// Nodes whose API server a host name leads to. A load balancer leaves out those that do not listen.
-    pub(super) fn backends(&self, host: &str) -> Vec<usize> {
-        let all = (0..self.nodes.len())
-            .filter(|&node| self.nodes[node].control_plane && self.nodes[node].ready.is_some());
-        if self.shared_hosts.contains(host) {
-            return all
-                .filter(|&node| self.nodes[node].process(Component::ApiServer).is_some())
-                .collect();
-        }
-        all.filter(|&node| {
-            self.nodes[node].address.to_string() == host || self.nodes[node].name == host
-        })
-        .collect()
+        Ok(Some(ApiClient { node, config, side }))
     }
 
     /// A request of an API client wherever its configuration leads.
     fn through(&self, client: &ApiClient) -> Outcome {
-        let backends = self.backends(&client.config.host);
+        let backends = self.backends(&client.config.host, client.node);
         let authority = format!("{}:{API_PORT}", client.config.host);
         if backends.is_empty() {
             return Outcome::Failing(Failure::new(
@@ -370,27 +365,6 @@ impl World {
         ))
     }
 
-    /// Whether the etcd behind an API server answers it.
-    pub(super) fn behind(&self, node: usize, client: Component) -> Result<(), Failure> {
-        let fail = |quorum| {
-            Err(Failure::new(
-                FailureClass::Backend,
-                texts::etcd_behind(client, quorum),
-            ))
-        };
-        let reaches = self.edges.iter().any(|edge| {
-            edge.id.client == Component::ApiServer
-                && edge.id.client_node == node
-                && edge.id.server == Component::Etcd
-                && edge.effective().is_ok()
-        });
-        match (reaches, self.quorum) {
-            (_, Some(false)) => fail(false),
-            (false, _) => fail(true),
-            _ => Ok(()),
-        }
-    }
-
     fn api_server_side(&self, node: usize) -> Option<ServerSide> {
         let process = self.nodes[node].process(Component::ApiServer)?;
         Some(ServerSide {
@@ -425,76 +399,6 @@ impl World {
                 Outcome::Failing(failure)
             }
         }
-    }
-
-    fn api_to_etcd(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
-        let process = self.nodes[client].process(Component::ApiServer)?;
-        Some(self.dial_etcd(process, Component::ApiServer, client, server))
-    }
-
-    /// A handshake of kube-apiserver (or one that is about to start) with its etcd.
-    pub(super) fn dial_etcd(
-        &self,
-        process: &super::node::Process,
-        component: Component,
-        client: usize,
-        server: usize,
-    ) -> Result<(), Failure> {
-        let Some(etcd) = self.nodes[server].process(Component::Etcd) else {
-            return Err(Failure::new(
-                FailureClass::Unreachable,
-                texts::unreachable(component, "127.0.0.1:2379", true),
-            ));
-        };
-        connect(
-            &self.verifications,
-            &ClientSide {
-                component,
-                roots: process.roots(Slot::EtcdCa).cloned(),
-                credential: process.pair(Slot::EtcdClient).cloned(),
-                name: "127.0.0.1".to_owned(),
-                at: self.wall(client),
-            },
-            &ServerSide {
-                component: Component::Etcd,
-                credential: etcd.pair(Slot::Serving).cloned(),
-                client_roots: etcd.roots(Slot::EtcdCa).cloned(),
-                client_name: None,
-                at: self.wall(server),
-            },
-        )
-    }
-
-    fn etcd_peers(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {
-        let process = self.nodes[client].process(Component::Etcd)?;
-        let address = self.nodes[server].address.to_string();
-        let Some(peer) = self.nodes[server].process(Component::Etcd) else {
-            return Some(Err(Failure::new(
-                FailureClass::Unreachable,
-                texts::unreachable(
-                    Component::Etcd,
-                    &format!("{address}:2380"),
-                    self.nodes[server].powered,
-                ),
-            )));
-        };
-        Some(connect(
-            &self.verifications,
-            &ClientSide {
-                component: Component::Etcd,
-                roots: process.roots(Slot::EtcdCa).cloned(),
-                credential: process.pair(Slot::Peer).cloned(),
-                name: address,
-                at: self.wall(client),
-            },
-            &ServerSide {
-                component: Component::Etcd,
-                credential: peer.pair(Slot::Peer).cloned(),
-                client_roots: peer.roots(Slot::EtcdCa).cloned(),
-                client_name: Some(self.nodes[client].address.to_string()),
-                at: self.wall(server),
-            },
-        ))
     }
 
     fn api_to_kubelet(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {

@@ -4,7 +4,7 @@
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
 use super::mechanism::Mechanism;
-use super::node::{MANIFESTS, STATIC_PODS};
+use super::node::MANIFESTS;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
@@ -205,7 +205,7 @@ impl World {
             .api_client(component, node)
             .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
             .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
-        let backends = self.backends(&client.config.host);
+        let backends = self.backends(&client.config.host, client.node);
         let mut last = "connection refused".to_owned();
         for backend in backends {
             match self.request(&client, backend) {
@@ -250,7 +250,8 @@ impl World {
             "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests{number}\""
         ));
         let mut done: Vec<Component> = Vec::new();
-        for component in STATIC_PODS {
+        let external_etcd = !self.nodes[node].etcd;
+        for &component in self.nodes[node].static_pods() {
             if component == Component::Etcd && options.etcd_upgrade == Some(false) {
                 continue;
             }
@@ -276,7 +277,7 @@ impl World {
                 continue;
             }
             if renew {
-                for certificate in certlist::names_of_component(component.name(), false) {
+                for certificate in certlist::names_of_component(component.name(), external_etcd) {
                     lines.say(format!(
                         "[upgrade/staticpods] Renewing {certificate} certificate"
                     ));

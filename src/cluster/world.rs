@@ -7,6 +7,7 @@ use super::csr::Request;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
 use super::files::FileCache;
+use super::join::Tokens;
 use super::kubelet::Due;
 use super::ledger::Ledger;
 use super::node::{Node, PodState};
@@ -15,7 +16,7 @@ use super::rbac::RoleBinding;
 use crate::kubeadm::Version;
 use crate::pki::{KeyAlgorithm, PoolKeys};
 use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
-use crate::scenario::{ApproverPolicy, Component};
+use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
 use crate::time::{Queue, SignedDuration, Timestamp, shift};
 
 /// What a world starts from.
@@ -29,6 +30,14 @@ pub struct Spec {
     pub control_planes: u32,
     /// Number of workers.
     pub workers: u32,
+    /// Number of machines of an external etcd; 0: each control plane has its own member.
+    pub etcd: u32,
+    /// The load balancer in front of several control planes.
+    pub load_balancer: LoadBalancer,
+    /// Names of nodes that are not joined at the start.
+    pub join_later: Vec<String>,
+    /// `kubeadm init --upload-certs`.
+    pub upload_certs: bool,
     /// `encryptionAlgorithm`, where it is set.
     pub key_algorithm: Option<KeyAlgorithm>,
     /// `certificateValidityPeriod`, where it is set.
@@ -59,6 +68,10 @@ impl Spec {
             start: Timestamp::constant(1_767_225_600, 0),
             control_planes: 1,
             workers: 0,
+            etcd: 0,
+            load_balancer: LoadBalancer::default(),
+            join_later: Vec::new(),
+            upload_certs: false,
             key_algorithm: None,
             certificate_validity: None,
             ca_validity: None,
@@ -95,6 +108,8 @@ pub struct World {
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
     pub quorum: Option<bool>,
+    /// Members of etcd that the majority does not hear.
+    pub etcd_apart: BTreeSet<usize>,
     /// Everything that happened so far.
     pub records: Vec<Record>,
     /// Number of events processed.
@@ -123,6 +138,8 @@ pub struct World {
     pub(super) leading_since: Option<Timestamp>,
     /// The cleaner's last look that was played.
     pub(super) cleaned_at: Option<Timestamp>,
+    /// Bootstrap tokens and what is uploaded for control planes that join.
+    pub(super) tokens: Tokens,
     watcher: Option<Watcher>,
     /// Somebody wants to look while time passes, not only afterwards: a real walk makes stops then.
     pub(super) watched: bool,
@@ -196,6 +213,8 @@ pub(super) enum Timer {
     LoopbackEnds { node: usize, process: u64 },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
+    /// A bootstrap token is over, or the one that what is uploaded hangs on.
+    TokenEnds,
     /// A lease has run out: another candidate may take it.
     Elect { component: Component },
     /// A node's heartbeats were missing (or came back) for long enough.
@@ -238,6 +257,17 @@ impl World {
                 node.certificates_dir.clone_from(dir);
             }
         }
+        if spec.etcd > 0 {
+            for node in &mut nodes {
+                node.etcd = false;
+            }
+        }
+        for index in 0..spec.etcd {
+            let name = format!("etcd{}", index + 1);
+            let mut node = Node::new(name, false, 20 + index as u8, spec.version);
+            node.etcd = true;
+            nodes.push(node);
+        }
         Self {
             clock: Clock::new(spec.start),
             conditions_due: vec![(0, None); nodes.len()],
@@ -253,6 +283,7 @@ impl World {
             role_bindings: BTreeMap::new(),
             leaders: BTreeMap::new(),
             quorum: None,
+            etcd_apart: BTreeSet::new(),
             records: Vec::new(),
             events: 0,
             broken: None,
@@ -267,6 +298,7 @@ impl World {
             cause: None,
             leases_running_out: BTreeMap::new(),
             elections: BTreeSet::new(),
+            tokens: Tokens::default(),
             watcher: None,
             watched: false,
             ledger: Ledger::default(),
@@ -568,6 +600,7 @@ impl World {
             } => self.pod_retry(node, component, epoch),
             Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
+            Timer::TokenEnds => self.clean_tokens(),
             Timer::Elect { component } => self.elect(component),
             Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),
         }

@@ -365,7 +365,7 @@ fn renewals_from(first: Timestamp, from: Timestamp, until: Timestamp) -> Vec<Occ
 fn remedies(orders: &[Order], in_time: &[Occasion], cluster: &Cluster<'_>) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     for order in orders {
-        let commands = order.shell(cluster.version);
+        let commands = order.shell(cluster.version, cluster.certificates_dir(&order.node));
         match out.last_mut() {
             Some(last) if last.node == order.node => last.commands.extend(commands),
             _ => out.push(Remedy {
@@ -401,7 +401,10 @@ fn remedies(orders: &[Order], in_time: &[Occasion], cluster: &Cluster<'_>) -> Ve
                 node: node.name.clone(),
                 commands: commands
                     .into_iter()
-                    .flat_map(|command| Order::new(&node.name, command).shell(cluster.version))
+                    .flat_map(|command| {
+                        Order::new(&node.name, command)
+                            .shell(cluster.version, node.certificates_dir())
+                    })
                     .collect(),
             });
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{STATIC_PODS, UpgradeOptions, World};
+use crate::cluster::{UpgradeOptions, World};
 use crate::kubeadm::Version;
 use crate::time::{SignedDuration, Timestamp, shift, span};
 
@@ -353,6 +353,11 @@ impl Act {
                 certificate_renewal,
                 ..
             } => {
+                // Machines of an external etcd are none that kubeadm upgrades.
+                let nodes = nodes
+                    .into_iter()
+                    .filter(|&node| !world.nodes[node].only_etcd())
+                    .collect::<Vec<_>>();
                 for (place, node) in nodes.into_iter().enumerate() {
                     let output = world.upgrade(
                         node,
@@ -378,7 +383,12 @@ impl Act {
                     if !world.nodes[node].control_plane {
                         continue;
                     }
-                    let args = world.certs_command(node, &["renew", "all"]);
+                    let dir = super::remedy::cert_dir(&world.nodes[node].certificates_dir);
+                    let rest: Vec<&str> = ["renew", "all"]
+                        .into_iter()
+                        .chain(dir.split_whitespace())
+                        .collect();
+                    let args = world.certs_command(node, &rest);
                     let output = world.kubeadm(node, &args);
                     if output.exit_code != 0 {
                         failed.push(format!(
@@ -426,13 +436,13 @@ pub fn restart_kubelet(world: &mut World, node: usize) {
 
 /// Ends every static Pod's process; the kubelet starts them again.
 pub fn restart_control_plane(world: &mut World, node: usize) {
-    for component in STATIC_PODS {
+    let pods = world.nodes[node].static_pods();
+    for &component in pods {
         world.kill_pod(node, component);
     }
     world.touched();
     world.wait(RESTART_LIMIT, |world| {
-        STATIC_PODS
-            .iter()
+        pods.iter()
             .all(|&component| world.nodes[node].process(component).is_some())
     });
 }

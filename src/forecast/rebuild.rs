@@ -15,7 +15,7 @@ use crate::cluster::{Engine, Found, Spec, World};
 use crate::fs::FsError;
 use crate::kubeadm::profile::upgrade::CONFIG_API;
 use crate::kubeadm::{Version, manifests};
-use crate::scenario::{ApproverPolicy, Component};
+use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
 use crate::time::SignedDuration;
 
 /// Why a world cannot be made of a capture.
@@ -88,6 +88,18 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         .unwrap_or(ordered[0].at);
     let mut ring = Ring::new(nodes);
     let mut machines = Vec::new();
+    // Only control planes tell: a worker has its CA where they have theirs.
+    let dirs: BTreeMap<String, String> = ordered
+        .iter()
+        .map(|node| {
+            let teller = if node.control_plane || node.pod("etcd").is_some() {
+                node
+            } else {
+                ordered[0]
+            };
+            (node.name.clone(), teller.certificates_dir().to_owned())
+        })
+        .collect();
     let mut unknown = 0_u8;
     for node in &ordered {
         let version = match version_of(node) {
@@ -100,9 +112,9 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
             }
             other => other?,
         };
-        let address = node.address.unwrap_or_else(|| {
+        let address = address_of(node).unwrap_or_else(|| {
             unknown = unknown.saturating_add(1);
-            address_of_certificate(node).unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 255, 255, unknown)))
+            IpAddr::V4(Ipv4Addr::new(10, 255, 255, unknown))
         });
         let offset = skew::estimate(node).unwrap_or(SignedDuration::ZERO);
         if offset != SignedDuration::ZERO {
@@ -122,6 +134,8 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         machines.push(Found {
             name: node.name.clone(),
             control_plane: node.control_plane,
+            etcd: node.pod("etcd").is_some() || assumed_etcd(node),
+            certificates_dir: dirs[&node.name].clone(),
             address,
             version,
             offset,
@@ -152,10 +166,15 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         start,
         control_planes: 0,
         workers: 0,
+        etcd: 0,
+        load_balancer: LoadBalancer::default(),
+        join_later: Vec::new(),
+        upload_certs: false,
         key_algorithm: None,
         certificate_validity: None,
         ca_validity: None,
-        certificates_dir: None,
+        certificates_dir: Some(ordered[0].certificates_dir().to_owned())
+            .filter(|dir| dir != crate::cluster::PKI),
         controller_manager_args: signing_flags(ordered[0]),
         server_tls_bootstrap: requests_serving(ordered[0]),
         metrics_server: None,
@@ -193,16 +212,42 @@ pub fn version_of(node: &Node) -> Result<Version, RebuildError> {
 fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
     let refuse =
         |node: &Node, what: String| Err(RebuildError::Unplayable(format!("{}: {what}", node.name)));
-    for node in nodes.iter().filter(|node| node.control_plane) {
-        if let Some(dir) = node.settings.get("kubeadm.certificatesDir")
-            && dir.trim_end_matches('/') != "/etc/kubernetes/pki"
-        {
+    for node in nodes
+        .iter()
+        .filter(|node| node.control_plane || node.pod("etcd").is_some())
+    {
+        let dir = node.certificates_dir();
+        if !dir.starts_with("/etc/kubernetes/") {
             return refuse(
                 node,
-                format!(
-                    "its certificates are in {dir}; the simulation knows /etc/kubernetes/pki only"
-                ),
+                format!("its certificates are in {dir}, which a capture does not hold"),
             );
+        }
+        let endpoints = node.etcd_endpoints();
+        // What it does not find elsewhere it finds on its own machine.
+        let elsewhere = endpoints.iter().filter(|_| node.pod("etcd").is_none());
+        for endpoint in elsewhere {
+            let host = host_of(endpoint).unwrap_or_default();
+            if endpoint.starts_with("http://") {
+                return refuse(
+                    node,
+                    format!("its etcd at {endpoint} is without TLS, which is not simulated"),
+                );
+            }
+            let captured = nodes.iter().any(|other| {
+                other.pod("etcd").is_some()
+                    && (other.name == host
+                        || address_of(other).is_some_and(|address| address.to_string() == host))
+            });
+            if !captured {
+                return refuse(
+                    node,
+                    format!(
+                        "its etcd at {endpoint} is on no captured machine: external etcd is simulated where its \
+                         machines are captured, too"
+                    ),
+                );
+            }
         }
         let pods: Vec<&capture::Manifest> = node
             .files
@@ -211,17 +256,21 @@ fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
             .collect();
         let has_etcd = pods.iter().any(|pod| pod.component == "etcd");
         for pod in &pods {
-            if pod.component == "kube-apiserver" && !has_etcd {
+            if pod.component == "kube-apiserver" && !has_etcd && endpoints.is_empty() {
                 return refuse(
                     node,
-                    "there is no etcd Pod beside its kube-apiserver: external etcd is not simulated".to_owned(),
+                    "there is no etcd Pod beside its kube-apiserver, and nothing says where its external etcd is"
+                        .to_owned(),
                 );
             }
             let Some(component) = component_of(&pod.component) else {
                 continue;
             };
-            let usual =
-                manifests::static_pod(component, Version::new(36, 0), facts_of("", false, &[]));
+            let usual = manifests::static_pod(
+                component,
+                Version::new(36, 0),
+                facts_of("", dir, false, &[], &[]),
+            );
             for line in usual.lines() {
                 let Some((flag, value)) = line
                     .trim()
@@ -267,17 +316,26 @@ pub(super) fn component_of(name: &str) -> Option<Component> {
     }
 }
 
-/// The address that a serving certificate is for, where no manifest tells it: the last one.
-fn address_of_certificate(node: &Node) -> Option<IpAddr> {
-    let last = |path| {
+/// The address of a node: as its manifests tell it, else the last one that its serving certificate is for.
+fn address_of(node: &Node) -> Option<IpAddr> {
+    let last = |path: &str| {
         node.certificates(path)
             .first()?
             .ip_addresses()
-            .last()
+            .iter()
+            .rev()
+            .find(|address| !address.is_loopback())
             .copied()
     };
-    last("/etc/kubernetes/pki/apiserver.crt")
+    node.address
+        .or_else(|| last(&node.pki("apiserver.crt")))
         .or_else(|| last("/var/lib/kubelet/pki/kubelet-server-current.pem"))
+        .or_else(|| last(&node.pki("etcd/server.crt")))
+}
+
+/// A control plane without captured manifests is taken to have all four static Pods.
+fn assumed_etcd(node: &Node) -> bool {
+    node.control_plane && !node.files.values().any(|file| file.manifest.is_some())
 }
 
 /// Hosts of kubeconfigs that are no captured node.
@@ -312,9 +370,10 @@ fn host_of(server: &str) -> Option<String> {
 
 /// What a controller-manager is told besides kubeadm's own flags, as far as signing depends on it.
 pub(super) fn signing_flags(node: &Node) -> Vec<(String, String)> {
-    const SIGNING: [(&str, &str); 5] = [
-        ("cluster-signing-cert-file", "/etc/kubernetes/pki/ca.crt"),
-        ("cluster-signing-key-file", "/etc/kubernetes/pki/ca.key"),
+    let (crt, key) = (node.pki("ca.crt"), node.pki("ca.key"));
+    let signing: [(&str, &str); 5] = [
+        ("cluster-signing-cert-file", &crt),
+        ("cluster-signing-key-file", &key),
         ("cluster-signing-duration", ""),
         ("experimental-cluster-signing-duration", ""),
         ("controllers", "*,bootstrapsigner,tokencleaner"),
@@ -325,12 +384,12 @@ pub(super) fn signing_flags(node: &Node) -> Vec<(String, String)> {
     else {
         return Vec::new();
     };
-    SIGNING
+    signing
         .into_iter()
         .filter_map(|(name, usual)| {
             let value = manifest.flags.get(name)?;
             // Without the CA's key kubeadm itself leaves the files out.
-            (value != usual && !value.is_empty()).then(|| (name.to_owned(), value.clone()))
+            (value.as_str() != usual && !value.is_empty()).then(|| (name.to_owned(), value.clone()))
         })
         .collect()
 }
@@ -366,6 +425,7 @@ fn config_maps(
         format!("apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n");
     for (setting, since_v1beta4) in [
         ("controlPlaneEndpoint", false),
+        ("certificatesDir", false),
         ("encryptionAlgorithm", true),
         ("certificateValidityPeriod", true),
         ("caCertificateValidityPeriod", true),
@@ -375,6 +435,22 @@ fn config_maps(
         {
             cluster += &format!("{setting}: {value}\n");
         }
+    }
+    let endpoints = node.etcd_endpoints();
+    if node.pod("etcd").is_none() && !endpoints.is_empty() {
+        let list: String = endpoints
+            .iter()
+            .map(|endpoint| format!("    - {endpoint}\n"))
+            .collect();
+        let [ca, crt, key] = [
+            "etcd/ca.crt",
+            "apiserver-etcd-client.crt",
+            "apiserver-etcd-client.key",
+        ]
+        .map(|name| node.pki(name));
+        cluster += &format!(
+            "etcd:\n  external:\n    endpoints:\n{list}    caFile: {ca}\n    certFile: {crt}\n    keyFile: {key}\n"
+        );
     }
     if !spec.controller_manager_args.is_empty() {
         // v1beta4 has a list of names and values where older formats have a map.
@@ -411,13 +487,16 @@ pub(super) fn kubelet_config(node: &Node) -> String {
 /// What stands in the manifests of a rebuilt node.
 pub(super) fn facts_of<'a>(
     address: &'a str,
+    certificates_dir: &'a str,
     external_ca: bool,
     controller_manager_args: &'a [(String, String)],
+    etcd_endpoints: &'a [String],
 ) -> manifests::Facts<'a> {
     manifests::Facts {
         address,
-        certificates_dir: crate::cluster::PKI,
+        certificates_dir,
         external_ca,
         controller_manager_args,
+        etcd_endpoints,
     }
 }

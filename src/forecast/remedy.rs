@@ -14,7 +14,6 @@ const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
 
 /// A command on a node. The order is the one they are to be given in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -87,9 +86,9 @@ impl Order {
         }
     }
 
-    /// What to type.
+    /// What to type on a node with its certificates in a directory.
     #[must_use]
-    pub fn shell(&self, version: Version) -> Vec<String> {
+    pub fn shell(&self, version: Version, certificates_dir: &str) -> Vec<String> {
         let node = &self.node;
         match &self.command {
             Command::ByHand(what) => vec![format!("# {what}")],
@@ -97,13 +96,17 @@ impl Order {
             Command::Mode { path, mode } => vec![format!("chmod {mode} {path}")],
             Command::SetAuthority { path } => vec![format!(
                 "kubectl --kubeconfig {path} config set-cluster \"$(kubectl --kubeconfig {path} config view -o \
-                 jsonpath='{{.clusters[0].name}}')\" --embed-certs --certificate-authority {CA}"
+                 jsonpath='{{.clusters[0].name}}')\" --embed-certs --certificate-authority {certificates_dir}/ca.crt"
             )],
             Command::Recreate { phase, base } => vec![
                 format!("mv {base}.crt {base}.key /root/"),
                 format!("kubeadm init phase certs {phase} --config /path/to/kubeadm.yaml"),
             ],
-            Command::RenewAll => vec![format!("kubeadm {} renew all", group(version))],
+            Command::RenewAll => vec![format!(
+                "kubeadm {} renew all{}",
+                group(version),
+                cert_dir(certificates_dir)
+            )],
             Command::CopyAdminConf => vec![format!("cp {ADMIN_CONF} {USER_CONF}")],
             Command::RestartControlPlane => vec![
                 "mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/"
@@ -159,8 +162,9 @@ impl Order {
                 world.nodes[node].tree.set_mode(path, mode).map_err(said)?;
             }
             Command::SetAuthority { path } => {
+                let ca = world.nodes[node].pki("ca.crt");
                 let tree = &mut world.nodes[node].tree;
-                let ca = tree.read(CA).map_err(said)?;
+                let ca = tree.read(&ca).map_err(said)?;
                 let mut config =
                     Kubeconfig::parse(&tree.read(path).map_err(said)?).map_err(said)?;
                 if let Some(cluster) = config.cluster_mut() {
@@ -182,7 +186,8 @@ impl Order {
                 )?;
             }
             Command::RenewAll => {
-                let line = world.certs_command(node, &["renew", "all"]).join(" ");
+                let line = world.certs_command(node, &["renew", "all"]).join(" ")
+                    + &cert_dir(&world.nodes[node].certificates_dir);
                 kubeadm(world, node, &line)?;
             }
             Command::CopyAdminConf => copy_admin_conf(world, node)?,
@@ -241,6 +246,15 @@ pub(super) fn copy_admin_conf(world: &mut World, node: usize) -> Result<(), Stri
 
 fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// Without it kubeadm 1.25 and later work on /etc/kubernetes/pki, whatever the cluster's configuration says.
+pub(super) fn cert_dir(dir: &str) -> String {
+    if dir == crate::cluster::PKI {
+        String::new()
+    } else {
+        format!(" --cert-dir {dir}")
+    }
 }
 
 /// `certs` or `alpha certs`.

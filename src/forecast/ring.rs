@@ -212,12 +212,18 @@ impl Ring {
                 node.name
             ));
             for component in crate::cluster::STATIC_PODS {
-                let external_ca = node.file("/etc/kubernetes/pki/ca.key").is_none();
+                let external_ca = node.file(&node.pki("ca.key")).is_none();
                 let args = &[];
                 let text = manifests::static_pod(
                     component,
                     version,
-                    facts_of(&address.to_string(), external_ca, args),
+                    facts_of(
+                        &address.to_string(),
+                        node.certificates_dir(),
+                        external_ca,
+                        args,
+                        &[],
+                    ),
                 );
                 tree.write(&World::manifest_path(component), text.as_bytes(), 0o600)?;
             }
@@ -237,7 +243,7 @@ impl Ring {
             return self.kubeconfig(node, config, version);
         }
         if let Some(manifest) = &file.manifest {
-            return manifest_text(manifest, version, address, &signing_flags(node));
+            return manifest_text(node, manifest, version, address);
         }
         if let Some(public) = &file.public_key {
             return PublicKey::parse_pem(public.as_bytes())
@@ -313,10 +319,10 @@ impl Ring {
 
 /// A manifest as the simulation knows it, with the captured image.
 fn manifest_text(
+    node: &Node,
     manifest: &capture::Manifest,
     version: Version,
     address: IpAddr,
-    signing: &[(String, String)],
 ) -> String {
     let Some(component) = component_of(&manifest.component) else {
         return format!("kind: Pod\n# {}\n", manifest.component);
@@ -340,11 +346,16 @@ fn manifest_text(
         .flags
         .get("cluster-signing-key-file")
         .is_none_or(String::is_empty);
-    let args = signing;
     let text = manifests::static_pod(
         component,
         own,
-        facts_of(&address.to_string(), external_ca, args),
+        facts_of(
+            &address.to_string(),
+            node.certificates_dir(),
+            external_ca,
+            &signing_flags(node),
+            &node.etcd_endpoints(),
+        ),
     );
     if component != Component::Etcd || tag.is_empty() {
         return text;

@@ -1,5 +1,7 @@
 //! Forecasts of clusters whose future is known.
 
+mod elsewhere;
+
 use super::capture::{Capture, Node};
 use super::outlook::{Options, Outlook, forecast};
 use super::plan::Plan;

@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub external_ca: bool,
     /// `controllerManager.extraArgs`.
     pub controller_manager_args: &'a [(String, String)],
+    /// `etcd.external.endpoints`; none where etcd runs beside the API server.
+    pub etcd_endpoints: &'a [String],
 }
 
 /// The manifest of a static Pod as kubeadm of a version writes it.
@@ -107,6 +109,9 @@ fn flags(component: Component, facts: Facts<'_>) -> Vec<String> {
                 "etcd-keyfile",
                 "apiserver-etcd-client",
             ));
+            if !facts.etcd_endpoints.is_empty() {
+                flags.push(format!("etcd-servers={}", facts.etcd_endpoints.join(",")));
+            }
             flags.extend(pair(
                 "kubelet-client-certificate",
                 "kubelet-client-key",
@@ -174,6 +179,7 @@ mod tests {
         certificates_dir: "/etc/kubernetes/pki",
         external_ca: false,
         controller_manager_args: &[],
+        etcd_endpoints: &[],
     };
 
     #[test]

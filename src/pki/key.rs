@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::der::{self, Reader, tag};
-use super::{oid, pem};
+use super::{oid, pem, signed};
 
 /// Kinds of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -392,7 +392,7 @@ impl PrivateKey {
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let refused = || KeyError::CannotSign(self.0.algorithm);
         match self.signer().ok_or_else(refused)? {
-            Signer::Rsa(pair) => {
+            Signer::Rsa(pair) => signed::once(&self.0.spki, message, || {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(
                     &RSA_PKCS1_SHA256,
@@ -402,7 +402,7 @@ impl PrivateKey {
                 )
                 .map_err(|_| refused())?;
                 Ok(signature)
-            }
+            }),
             Signer::Ecdsa(pair) => pair
                 .sign(&SystemRandom::new(), message)
                 .map(|signature| signature.as_ref().to_vec())

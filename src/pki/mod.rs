@@ -20,6 +20,7 @@ mod pool;
 mod reissue;
 pub mod request;
 mod signature;
+mod signed;
 mod source;
 mod usage;
 mod verify;

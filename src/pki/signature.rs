@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 
 use super::certificate::Parsed;
 use super::der::Reader;
-use super::{KeyUsage, oid};
+use super::{KeyUsage, oid, signed};
 
 /// Why a certificate cannot have been signed by another, displayed as Go does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +67,21 @@ enum Kind {
 }
 
 impl Kind {
+    /// A number of its own.
+    fn code(self) -> u8 {
+        let hash = |hash| match hash {
+            Hash::Sha256 => 0,
+            Hash::Sha384 => 1,
+            Hash::Sha512 => 2,
+        };
+        match self {
+            Self::RsaPkcs1(of) => hash(of),
+            Self::RsaPss(of) => 3 + hash(of),
+            Self::Ecdsa(of) => 6 + hash(of),
+            Self::Ed25519 => 9,
+        }
+    }
+
     fn wanted(self) -> &'static str {
         match self {
             Self::RsaPkcs1(_) | Self::RsaPss(_) => "RSA",
@@ -213,9 +228,12 @@ fn check_numbers(
         (Kind::Ed25519, oid::ED25519) => (&ED25519, SignatureError::Ed25519),
         _ => return Err(mismatch),
     };
-    UnparsedPublicKey::new(algorithm, key)
-        .verify(message, signature)
-        .map_err(|_| failure)
+    let parts = [&[kind.code()], key_parameters, key, signature, message];
+    signed::verified(&parts, || {
+        UnparsedPublicKey::new(algorithm, key)
+            .verify(message, signature)
+            .map_err(|_| failure)
+    })
 }
 
 fn small_key(key: &[u8]) -> Result<(), SignatureError> {

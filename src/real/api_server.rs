@@ -60,10 +60,11 @@ pub fn listen(surroundings: &Surroundings) -> io::Result<Vec<Endpoint>> {
         });
     }
     if let Some((address, _)) = surroundings.load_balancer
-        && !served.is_empty()
+        && !surroundings.balanced.is_empty()
     {
         // Servers that can do their work come first, as the model takes any that works.
         let mut servers = served.clone();
+        servers.retain(|one| surroundings.balanced.contains(&one.server.address));
         servers.sort_by_key(|one| !(one.server.storage_works && one.server.in_date()));
         endpoints.push(Endpoint {
             listener: bind(address)?,
@@ -464,6 +465,9 @@ fn pods(surroundings: &Surroundings) -> Vec<Value> {
                 etcd_url,
             ),
         ] {
+            if component == "etcd" && !machine.etcd {
+                continue;
+            }
             pods.push(json!({
                 "kind": "Pod", "apiVersion": "v1",
                 "metadata": {

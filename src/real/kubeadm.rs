@@ -75,7 +75,7 @@ impl Binary {
         args: &[String],
     ) -> Result<CommandOutput, EngineError> {
         let engine = self.engine(call.version)?;
-        let surroundings = call.world.surroundings();
+        let surroundings = call.world.surroundings(call.node);
         on_machine(&mut call.machine, &surroundings, &[], |place| {
             let mut command = Command::new(&engine.path);
             command.arg("--rootfs").arg(place.root).args(args);
@@ -157,7 +157,7 @@ impl Engine for Binary {
             help: "give Binary::with_launcher the path of a certdrill".to_owned(),
         })?;
         let engine = self.engine(call.version)?;
-        let surroundings = call.world.surroundings();
+        let surroundings = call.world.surroundings(call.node);
         on_machine(
             &mut call.machine,
             &surroundings,

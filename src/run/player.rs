@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::check::{Seen, invariants};
 use crate::cluster::{Engine, EngineError, Reality, Spec, World};
 use crate::kubeadm;
-use crate::scenario::{Action, Expectation, Scenario};
+use crate::scenario::{Action, Counts, Expectation, Scenario};
 
 /// What a scenario is played on.
 pub(super) enum Stage {
@@ -36,6 +36,16 @@ impl<'a> Player<'a> {
             start: cluster.start,
             control_planes: cluster.control_planes,
             workers: cluster.workers,
+            etcd: cluster.etcd,
+            load_balancer: cluster.load_balancer,
+            join_later: cluster.join_later.as_ref().map_or_else(Vec::new, |nodes| {
+                nodes.names(Counts {
+                    control_planes: cluster.control_planes,
+                    workers: cluster.workers,
+                    etcd: cluster.etcd,
+                })
+            }),
+            upload_certs: cluster.upload_certs,
             key_algorithm: cluster.key_algorithm,
             certificate_validity: cluster.certificate_validity,
             ca_validity: cluster.ca_validity,
@@ -80,6 +90,11 @@ impl<'a> Player<'a> {
 
     fn go(&mut self) -> End {
         self.write_header();
+        if let Some(what) = self.world.not_for_real() {
+            return End::infrastructure(format!(
+                "{what} is simulated only; leave kind out of the scenario's backends"
+            ));
+        }
         if self.scenario.cluster.bare
             && let Err(error) = self.world.prepare()
         {

@@ -53,6 +53,23 @@ impl Player<'_> {
                     self.world_has_its_dates()?;
                 }
             }
+            Action::Join {
+                nodes,
+                certificate_key,
+                exit_code,
+            } => {
+                for node in self.nodes(nodes)? {
+                    let machine = &self.world.nodes[node];
+                    if machine.ready.is_some() || machine.only_etcd() {
+                        return Err(format!(
+                            "{} is no machine that can join: name it in the cluster's joinLater",
+                            machine.name
+                        ));
+                    }
+                    self.world.join_by_token(node, *certificate_key);
+                    self.expect_exit(&own, node, *exit_code);
+                }
+            }
             Action::Issue(issue) => {
                 for node in self.nodes(&issue.nodes)? {
                     self.world
@@ -276,7 +293,16 @@ impl Player<'_> {
     fn upgrade(&mut self, upgrade: &Upgrade, own: &Expectation) -> Result<(), String> {
         self.mark_serials();
         self.mark_processes();
-        for (position, node) in self.nodes(&upgrade.nodes)?.into_iter().enumerate() {
+        // kubeadm upgrades no machine of an external etcd: it is none of the cluster's.
+        let mut nodes = self.nodes(&upgrade.nodes)?;
+        nodes.retain(|&node| !self.world.nodes[node].only_etcd());
+        if nodes.is_empty() {
+            return Err(format!(
+                "@{} is etcd's own machine: kubeadm upgrades none of those",
+                upgrade.nodes.0
+            ));
+        }
+        for (position, node) in nodes.into_iter().enumerate() {
             self.world.upgrade(
                 node,
                 UpgradeOptions {
@@ -350,28 +376,27 @@ impl Player<'_> {
     }
 
     fn move_manifests(&mut self, step: &MoveManifests, own: &Expectation) -> Result<(), String> {
-        let components: Vec<Component> = if step.components.is_empty() {
-            crate::cluster::STATIC_PODS.to_vec()
-        } else {
-            step.components.clone()
-        };
         let nodes = self.nodes(&step.nodes)?;
+        let mut pods: Vec<(usize, Component)> = Vec::new();
+        for &node in &nodes {
+            let of_node = match step.components.as_slice() {
+                [] => self.world.nodes[node].static_pods(),
+                some => some,
+            };
+            pods.extend(of_node.iter().map(|&component| (node, component)));
+        }
         if !step.back {
             self.mark_processes();
-            for &node in &nodes {
-                for &component in &components {
-                    self.carry(node, component, MOVED, false)?;
-                }
+            for &(node, component) in &pods {
+                self.carry(node, component, MOVED, false)?;
             }
             if step.leave_out {
                 return Ok(());
             }
             if step.until_restarted {
-                let (nodes, components) = (nodes.clone(), components.clone());
-                let gone = self.world.wait(PROCESS_LIMIT, move |world| {
-                    all_pods(world, &nodes, &components, |world, node, component| {
-                        world.nodes[node].process(component).is_none()
-                    })
+                let gone = self.world.wait(PROCESS_LIMIT, |world| {
+                    pods.iter()
+                        .all(|&(node, component)| world.nodes[node].process(component).is_none())
                 });
                 let expected = "the old processes are gone".to_owned();
                 self.require(
@@ -385,14 +410,12 @@ impl Player<'_> {
                 self.world.walk(step.wait);
             }
         }
-        for &node in &nodes {
-            for &component in &components {
-                self.carry(node, component, MOVED, true)?;
-            }
+        for &(node, component) in &pods {
+            self.carry(node, component, MOVED, true)?;
         }
         if step.until_restarted {
-            let up = self.world.wait(PROCESS_LIMIT, move |world| {
-                all_pods(world, &nodes, &components, |world, node, component| {
+            let up = self.world.wait(PROCESS_LIMIT, |world| {
+                pods.iter().all(|&(node, component)| {
                     matches!(
                         world.nodes[node].pods.get(&component).map(|pod| &pod.state),
                         Some(PodState::Running(_))
@@ -415,7 +438,8 @@ impl Player<'_> {
         let found: Vec<_> = targets(&self.world, target)
             .into_iter()
             .filter(|&(component, node)| {
-                component == Component::Kubelet || self.world.nodes[node].control_plane
+                component == Component::Kubelet
+                    || self.world.nodes[node].static_pods().contains(&component)
             })
             .collect();
         if found.is_empty() {
@@ -505,19 +529,7 @@ fn only_simulated(action: &Action) -> Option<&'static str> {
         Action::RequestCertificate(_) => Some("requestCertificate"),
         Action::ServingApprover(_) => Some("servingApprover"),
         Action::EditConfigMap { .. } => Some("editConfigMap"),
+        Action::Join { .. } => Some("join"),
         _ => None,
     }
-}
-
-fn all_pods(
-    world: &World,
-    nodes: &[usize],
-    components: &[Component],
-    holds: impl Fn(&World, usize, Component) -> bool,
-) -> bool {
-    nodes.iter().all(|&node| {
-        components
-            .iter()
-            .all(|&component| holds(world, node, component))
-    })
 }

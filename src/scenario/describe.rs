@@ -25,6 +25,19 @@ impl Action {
             }
             Self::StepBack(length) => format!("step back {}", span::display(*length)),
             Self::Init { exit_code } => format!("init{}", exits(*exit_code)),
+            Self::Join {
+                nodes,
+                certificate_key,
+                exit_code,
+            } => format!(
+                "join {nodes}{}{}",
+                if *certificate_key {
+                    ""
+                } else {
+                    " without certificate key"
+                },
+                exits(*exit_code)
+            ),
             Self::Issue(issue) => issue.describe(),
             Self::Renew {
                 nodes,

@@ -1,7 +1,8 @@
 //! What is allowed but probably not meant: warnings, each with the id of its rule.
 
 use super::{
-    Action, Component, Expectation, Matcher, Nodes, Passage, Position, Problem, Scenario, Target,
+    Action, Component, Counts, Expectation, Matcher, Nodes, Passage, Position, Problem, Scenario,
+    Target,
 };
 use crate::kubeadm::Version;
 
@@ -179,6 +180,7 @@ impl Linter<'_> {
             | Action::Reboot(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),
+            Action::Join { nodes, .. } => self.nodes(at, nodes),
             Action::MoveManifests(moved) => self.nodes(at, &moved.nodes),
             Action::Edit(edit) => self.nodes(at, &edit.nodes),
             Action::Issue(issue) => self.nodes(at, &issue.nodes),
@@ -267,9 +269,8 @@ impl Linter<'_> {
     }
 
     fn nodes(&mut self, at: Position, nodes: &Nodes) {
-        let (control_planes, workers) = self.size();
-        let names = nodes.names(control_planes, workers);
-        let known = Nodes::any().names(control_planes, workers);
+        let names = nodes.names(self.size());
+        let known = Nodes::any().names(self.size());
         for name in names.iter().filter(|name| !known.contains(name)) {
             self.warn(
                 at,
@@ -296,10 +297,9 @@ impl Linter<'_> {
                 Component::Kubelet | Component::Admin | Component::User | Component::MetricsServer
             )
         );
-        let (control_planes, workers) = self.size();
         let on_worker = target
             .nodes
-            .names(control_planes, workers)
+            .names(self.size())
             .iter()
             .all(|name| name.starts_with('w'));
         if !everywhere && on_worker {
@@ -311,9 +311,13 @@ impl Linter<'_> {
         }
     }
 
-    fn size(&self) -> (u32, u32) {
+    fn size(&self) -> Counts {
         let cluster = &self.scenario.cluster;
-        (cluster.control_planes, cluster.workers)
+        Counts {
+            control_planes: cluster.control_planes,
+            workers: cluster.workers,
+            etcd: cluster.etcd,
+        }
     }
 }
 

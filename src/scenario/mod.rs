@@ -49,6 +49,7 @@ pub use reference::reference;
 pub use rows::{ROWS, Row};
 pub use scalar::{edge, instant};
 pub use schema::schema;
+pub use select::Counts;
 pub use types::*;
 
 pub(crate) use problem::nearest;

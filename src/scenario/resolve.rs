@@ -7,8 +7,8 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Cluster, Dated, Edit, Embed, Eventually, Expectation, MoveManifests,
-    Nodes, Position, Scenario, Step, Upgrade,
+    Action, Backend, Change, Cluster, Dated, Edit, Embed, Eventually, Expectation, HealthCheck,
+    LoadBalancer, MoveManifests, Nodes, Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
@@ -123,9 +123,11 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
     let nodes = written.nodes.as_ref();
     let control_planes = nodes.and_then(|nodes| nodes.control_plane.as_ref());
     let workers = nodes.and_then(|nodes| nodes.worker.as_ref());
+    let etcd = nodes.and_then(|nodes| nodes.etcd.as_ref());
     for (count, range) in [
         (control_planes, 1..=CONTROL_PLANES_MAX),
         (workers, 0..=WORKERS_MAX),
+        (etcd, 0..=CONTROL_PLANES_MAX),
     ] {
         if let Some(count) = count
             && !range.contains(&count.value)
@@ -165,6 +167,14 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         ),
         control_planes: control_planes.map_or(1, |count| count.value),
         workers: workers.map_or(0, |count| count.value),
+        etcd: etcd.map_or(0, |count| count.value),
+        load_balancer: load_balancer(
+            written,
+            control_planes.map_or(1, |count| count.value),
+            problems,
+        ),
+        join_later: join_later(written, problems),
+        upload_certs: written.upload_certs.as_ref().is_some_and(|set| set.value),
         key_algorithm: written.key_algorithm.as_ref().map(|key| key.value),
         certificate_validity: period(&written.certificate_validity),
         ca_validity: period(&written.ca_validity),
@@ -189,6 +199,54 @@ fn cluster(written: &raw::Cluster, problems: &mut Problems) -> Cluster {
         bare: written.bare.as_ref().is_some_and(|bare| bare.value),
         certificates: dates(written, problems),
     }
+}
+
+fn load_balancer(
+    written: &raw::Cluster,
+    control_planes: u32,
+    problems: &mut Problems,
+) -> LoadBalancer {
+    let Some(one) = &written.load_balancer else {
+        return LoadBalancer::default();
+    };
+    let places = [
+        one.sticky.as_ref().map(|sticky| sticky.at),
+        one.health_check.as_ref().map(|check| check.at),
+    ];
+    if control_planes == 1
+        && let Some(at) = places.into_iter().flatten().next()
+    {
+        problems.push::<()>(
+            Problem::new(
+                at,
+                "there is no load balancer in front of one control plane",
+            )
+            .help("give the cluster more: `nodes: { controlPlane: 3 }`"),
+        );
+    }
+    LoadBalancer {
+        sticky: one.sticky.as_ref().is_some_and(|sticky| sticky.value),
+        health_check: one
+            .health_check
+            .as_ref()
+            .map_or_else(HealthCheck::default, |check| check.value),
+    }
+}
+
+fn join_later(written: &raw::Cluster, problems: &mut Problems) -> Option<Nodes> {
+    let nodes = written.join_later.as_ref()?;
+    let fixed =
+        |part: &str| matches!(part, "all" | "*" | "cp*" | "cp1") || part.starts_with("etcd");
+    if nodes.value.0.split(',').any(fixed) {
+        problems.push::<()>(
+            Problem::new(
+                nodes.at,
+                "cp1 and machines of an etcd are there from the start",
+            )
+            .help("name control planes and workers: `joinLater: \"@cp3,w1\"`"),
+        );
+    }
+    Some(nodes.value.clone())
 }
 
 /// Dates of the cluster's certificates, CAs first: what they signed is checked against them.
@@ -311,6 +369,16 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         },
         ActionRaw::Init(init) => Action::Init {
             exit_code: init.exit_code.map_or(0, |code| code.value),
+        },
+        ActionRaw::Join(Short::Short(nodes)) => Action::Join {
+            nodes: nodes.value,
+            certificate_key: true,
+            exit_code: 0,
+        },
+        ActionRaw::Join(Short::Long(join)) => Action::Join {
+            nodes: join.nodes.value,
+            certificate_key: join.certificate_key.is_none_or(|given| given.value),
+            exit_code: join.exit_code.map_or(0, |code| code.value),
         },
         ActionRaw::Issue(issue) => Action::Issue(issue::issue(*issue, problems)?),
         ActionRaw::Renew(renew) => self::renew(renew, problems)?,

@@ -22,7 +22,7 @@ impl SelectError {
     pub(super) fn help(&self) -> Option<String> {
         Some(match self {
             Self::Selector(_) => {
-                "use @cp1, @w2, @cp*, @w* or @all; several are separated by commas".to_owned()
+                "use @cp1, @w2, @etcd1, @cp*, @w*, @etcd* or @all; several are separated by commas".to_owned()
             }
             Self::Component(name) => match nearest(name, NAMES.iter().map(|(name, _)| *name)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -60,6 +60,17 @@ const NAMES: [(&str, Component); 13] = [
     ("extension", Component::Extension),
     ("aggregator", Component::Extension),
 ];
+
+/// How many machines of each kind a cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Control planes.
+    pub control_planes: u32,
+    /// Workers.
+    pub workers: u32,
+    /// Machines of an external etcd.
+    pub etcd: u32,
+}
 
 /// What stands for "all static Pods".
 const CONTROL_PLANE: &str = "control-plane";
@@ -127,17 +138,22 @@ impl Nodes {
     /// The names it stands for in a cluster of that size, in the cluster's order and each once. A name
     /// that the cluster does not have is part of the answer too, at the end.
     #[must_use]
-    pub fn names(&self, control_planes: u32, workers: u32) -> Vec<String> {
-        let all: Vec<String> = (1..=control_planes)
-            .map(|number| format!("cp{number}"))
-            .chain((1..=workers).map(|number| format!("w{number}")))
-            .collect();
+    pub fn names(&self, counts: Counts) -> Vec<String> {
+        let all: Vec<String> = [
+            ("cp", counts.control_planes),
+            ("w", counts.workers),
+            ("etcd", counts.etcd),
+        ]
+        .into_iter()
+        .flat_map(|(kind, count)| (1..=count).map(move |number| format!("{kind}{number}")))
+        .collect();
         let parts: Vec<&str> = self.0.split(',').map(str::trim).collect();
         let chosen = |name: &str| {
             parts.iter().any(|part| match *part {
                 "*" | "all" => true,
                 "cp*" => name.starts_with("cp"),
                 "w*" => name.starts_with('w'),
+                "etcd*" => name.starts_with("etcd"),
                 exact => exact == name,
             })
         };
@@ -173,8 +189,9 @@ fn is_selector(part: &str) -> bool {
             && rest.bytes().all(|b| b.is_ascii_digit())
             && !rest.starts_with('0')
     };
-    matches!(part, "all" | "*" | "cp*" | "w*")
+    matches!(part, "all" | "*" | "cp*" | "w*" | "etcd*")
         || part.strip_prefix("cp").is_some_and(numbered)
+        || part.strip_prefix("etcd").is_some_and(numbered)
         || part.strip_prefix('w').is_some_and(numbered)
 }
 
@@ -231,8 +248,14 @@ mod tests {
 
     #[test]
     fn selectors_stand_for_nodes_in_order() {
-        let names = |text| nodes(text).unwrap().names(3, 2);
-        assert_eq!(names("@all"), ["cp1", "cp2", "cp3", "w1", "w2"]);
+        let counts = Counts {
+            control_planes: 3,
+            workers: 2,
+            etcd: 1,
+        };
+        let names = |text| nodes(text).unwrap().names(counts);
+        assert_eq!(names("@all"), ["cp1", "cp2", "cp3", "w1", "w2", "etcd1"]);
+        assert_eq!(names("@etcd*"), ["etcd1"]);
         assert_eq!(names("@cp*"), ["cp1", "cp2", "cp3"]);
         assert_eq!(names("@w2, cp1"), ["cp1", "w2"]);
         assert_eq!(names("cp7"), ["cp7"]);

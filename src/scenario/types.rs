@@ -107,6 +107,14 @@ pub struct Cluster {
     pub control_planes: u32,
     /// Number of workers, `w1`, `w2`, ...
     pub workers: u32,
+    /// Number of machines of an external etcd, `etcd1`, `etcd2`, ...; 0: each control plane has a member.
+    pub etcd: u32,
+    /// The load balancer in front of several control planes.
+    pub load_balancer: LoadBalancer,
+    /// Nodes that join later, by a step.
+    pub join_later: Option<Nodes>,
+    /// `kubeadm init --upload-certs`.
+    pub upload_certs: bool,
     /// Algorithm of the keys: `encryptionAlgorithm`. `None` is kubeadm's default, RSA-2048.
     pub key_algorithm: Option<crate::pki::KeyAlgorithm>,
     /// `ClusterConfiguration.certificateValidityPeriod`, versions with v1beta4.
@@ -127,6 +135,27 @@ pub struct Cluster {
     pub bare: bool,
     /// Certificates that get other dates before the first step.
     pub certificates: Vec<Dated>,
+}
+
+/// How a load balancer in front of API servers works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadBalancer {
+    /// A client always gets the same server, as long as the same servers are in.
+    pub sticky: bool,
+    /// How it finds out which servers are in.
+    pub health_check: HealthCheck,
+}
+
+/// How a load balancer finds out which API servers work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HealthCheck {
+    /// It connects to the port.
+    #[default]
+    Tcp,
+    /// It asks /healthz and takes any certificate.
+    HttpsUnverified,
+    /// It asks /healthz and verifies the certificate against the cluster's CA.
+    HttpsVerified,
 }
 
 /// A certificate with dates of its own.

@@ -51,6 +51,7 @@ impl World {
             .client_config(&self.nodes[node].tree, &wanted.kubeconfig)
             .map_err(|error| format!("error: {error}"))?;
         let client = ApiClient {
+            node,
             side: ClientSide {
                 component: Component::Admin,
                 roots: Some(std::sync::Arc::clone(&config.roots)),

@@ -46,7 +46,14 @@ impl World {
         let loaded = self
             .load_serving(node)
             .map_err(|line| vec![self.fatal_line(node, &line)])
-            .and_then(|()| self.load_kubelet_config(node));
+            .and_then(|()| {
+                // A kubelet that only keeps etcd running is started without a kubeconfig.
+                if self.nodes[node].only_etcd() {
+                    Ok(None)
+                } else {
+                    self.load_kubelet_config(node).map(Some)
+                }
+            });
         let config = match loaded {
             Ok(config) => config,
             Err(lines) => {
@@ -60,7 +67,7 @@ impl World {
             .ok();
         let kubelet = &mut self.nodes[node].kubelet;
         kubelet.state = KubeletState::Running;
-        kubelet.config = Some(config.clone());
+        kubelet.config.clone_from(&config);
         kubelet.client_ca = client_ca;
         kubelet.rotation = Rotation::Idle;
         kubelet.server_healthy = false;
@@ -74,8 +81,10 @@ impl World {
             None,
         );
         self.cause = Some(seq);
-        let rotate_at_once = self.load_certificate_store(node, &config);
-        self.draw_deadline(node, Manager::Client, rotate_at_once);
+        if let Some(config) = config {
+            let rotate_at_once = self.load_certificate_store(node, &config);
+            self.draw_deadline(node, Manager::Client, rotate_at_once);
+        }
         self.start_serving(node);
         self.sync_manifests(node);
         true

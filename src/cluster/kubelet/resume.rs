@@ -19,7 +19,7 @@ impl World {
         if now > stored.not_after() {
             return false;
         }
-        let client_ca = self.files.roots(tree, "/etc/kubernetes/pki/ca.crt").ok();
+        let client_ca = self.files.roots(tree, &self.nodes[node].pki("ca.crt")).ok();
         let id = self.process_number();
         let kubelet = &mut self.nodes[node].kubelet;
         kubelet.id = id;

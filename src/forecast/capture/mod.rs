@@ -273,6 +273,58 @@ impl Capture {
 }
 
 impl Node {
+    /// The static Pod of a component, as it was captured.
+    #[must_use]
+    pub fn pod(&self, component: &str) -> Option<&Manifest> {
+        self.files
+            .values()
+            .filter_map(|file| file.manifest.as_ref())
+            .find(|manifest| manifest.component == component)
+    }
+
+    /// Where its certificates are: where its kube-apiserver finds its CA, else what kubeadm's configuration says.
+    #[must_use]
+    pub fn certificates_dir(&self) -> &str {
+        self.pod("kube-apiserver")
+            .and_then(|pod| pod.flags.get("client-ca-file"))
+            .and_then(|path| path.strip_suffix("/ca.crt"))
+            .or_else(|| {
+                let dir = self.settings.get("kubeadm.certificatesDir")?;
+                Some(dir.trim_end_matches('/'))
+            })
+            .unwrap_or(crate::cluster::PKI)
+    }
+
+    /// A file below that directory.
+    #[must_use]
+    pub fn pki(&self, name: &str) -> String {
+        format!("{}/{name}", self.certificates_dir())
+    }
+
+    /// Members of etcd that its kube-apiserver asks, where they are not on the same machine alone.
+    #[must_use]
+    pub fn etcd_endpoints(&self) -> Vec<String> {
+        let urls = self
+            .pod("kube-apiserver")
+            .and_then(|pod| pod.flags.get("etcd-servers"))
+            .map_or("", String::as_str);
+        let own = |url: &str| {
+            ["//127.0.0.1", "//localhost", "//[::1]"]
+                .iter()
+                .any(|host| url.contains(host))
+        };
+        let all: Vec<String> = urls
+            .split(',')
+            .map(str::trim)
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if all.iter().all(|url| own(url)) {
+            return Vec::new();
+        }
+        all
+    }
+
     /// The file behind a path, symlinks of the capture followed.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&File> {

@@ -354,7 +354,7 @@ fn recognise(place: &dyn Place, node: &mut Node) {
         .filter_map(|file| file.manifest.clone())
         .collect();
     node.control_plane = pods.iter().any(|pod| pod.component == "kube-apiserver")
-        || node.files.contains_key("/etc/kubernetes/pki/apiserver.crt");
+        || node.files.contains_key(&node.pki("apiserver.crt"));
     node.address = pods
         .iter()
         .find_map(|pod| pod.flags.get("advertise-address")?.parse().ok());

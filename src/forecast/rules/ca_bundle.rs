@@ -3,8 +3,6 @@
 use super::{Cluster, Finding, Rule, Severity};
 use crate::forecast::remedy::{Command, Order};
 
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
-
 pub(super) const RULE: Rule = Rule {
     id: "ca-bundle",
     title: "ca.crt holds more than one certificate, and the controller-manager signs with it",
@@ -16,23 +14,24 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     cluster
         .control_planes()
         .filter_map(|node| {
-            let count = node.file(CA)?.certificates.len();
+            let ca = node.pki("ca.crt");
+            let count = node.file(&ca)?.certificates.len();
             let manager = node
                 .file("/etc/kubernetes/manifests/kube-controller-manager.yaml")
                 .and_then(|file| file.manifest.as_ref());
             let signs_with = manager
                 .and_then(|manifest| manifest.flags.get("cluster-signing-cert-file"))
-                .map_or(CA, String::as_str);
+                .map_or(ca.as_str(), String::as_str);
             let no_signer = manager.is_some_and(|manifest| {
                 !manifest.flags.contains_key("cluster-signing-cert-file")
             });
-            (count > 1 && signs_with == CA && !no_signer).then(|| {
+            (count > 1 && signs_with == ca && !no_signer).then(|| {
                 Finding::new(
                     &RULE,
                     Severity::Error,
                     node,
                     format!(
-                        "{CA} holds {count} certificates and kube-controller-manager signs with it: it ends at its next \
+                        "{ca} holds {count} certificates and kube-controller-manager signs with it: it ends at its next \
                          start (expected 1 certificate, found {count}), and no kubelet gets a new certificate"
                     ),
                 )
@@ -40,7 +39,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                     &node.name,
                     Command::ByHand(format!(
                         "put the CA that signs, alone, into a file of its own and name it with \
-                         --cluster-signing-cert-file in kube-controller-manager.yaml; {CA} may stay a bundle"
+                         --cluster-signing-cert-file in kube-controller-manager.yaml; {ca} may stay a bundle"
                     )),
                 )])
             })
@@ -57,8 +56,9 @@ mod tests {
     fn a_bundle_fires_and_a_file_of_its_own_for_the_signer_does_not() {
         let mut lab = Lab::new("v1.36.3", 1, 0);
         assert!(lab.of(RULE.id).is_empty());
-        let bundle = lab.text("cp1", CA) + &lab.other_ca();
-        lab.write("cp1", CA, &bundle);
+        let ca = format!("{}/ca.crt", crate::cluster::PKI);
+        let bundle = lab.text("cp1", &ca) + &lab.other_ca();
+        lab.write("cp1", &ca, &bundle);
         assert_eq!(lab.of(RULE.id).len(), 1);
         let path = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
         let manifest = lab.text("cp1", path).replace(

@@ -15,7 +15,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for node in cluster.control_planes() {
         for ca in Ca::ALL {
-            let path = format!("/etc/kubernetes/pki/{}.crt", ca.base_name());
+            let path = node.pki(&format!("{}.crt", ca.base_name()));
             let Some(certificate) = node.certificates(&path).into_iter().next() else {
                 continue;
             };

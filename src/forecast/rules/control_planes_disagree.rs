@@ -4,8 +4,6 @@ use super::{Cluster, Finding, Rule, Severity};
 use crate::forecast::capture::Node;
 use crate::forecast::remedy::{Command, Order};
 
-const PKI: &str = "/etc/kubernetes/pki";
-
 pub(super) const RULE: Rule = Rule {
     id: "control-planes-disagree",
     title: "a CA or the key of service accounts differs between control planes",
@@ -35,8 +33,10 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 "tokens of service accounts are valid on one of them only",
             ),
         ] {
-            let path = format!("{PKI}/{name}");
-            let (Some(mine), Some(theirs)) = (content(node, &path), content(first, &path)) else {
+            let path = node.pki(name);
+            let (Some(mine), Some(theirs)) =
+                (content(node, &path), content(first, &first.pki(name)))
+            else {
                 continue;
             };
             if mine == theirs {
@@ -49,7 +49,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                             &node.name,
                             Command::Fetch {
                                 from: first.name.clone(),
-                                path: format!("{PKI}/{file}"),
+                                path: node.pki(file),
                             },
                         )
                     })
@@ -97,7 +97,7 @@ mod tests {
         assert!(lab.of(RULE.id).is_empty());
         let mut other = Lab::new("v1.35.4", 1, 0);
         for file in ["sa.pub", "sa.key"] {
-            let path = format!("{PKI}/{file}");
+            let path = format!("{}/{file}", crate::cluster::PKI);
             let text = other.text("cp1", &path);
             lab.write("cp2", &path, &text);
         }

@@ -47,7 +47,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 continue;
             }
             let end = node
-                .certificates("/etc/kubernetes/pki/etcd/server.crt")
+                .certificates(&node.pki("etcd/server.crt"))
                 .first()
                 .map(crate::pki::Certificate::not_after);
             let mut finding = Finding::new(

@@ -12,17 +12,17 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
-    const KEY: &str = "/etc/kubernetes/pki/ca.key";
     let mut out = Vec::new();
     for node in cluster.control_planes() {
-        if node.file(KEY).is_some() || node.file("/etc/kubernetes/pki/ca.crt").is_none() {
+        let key = node.pki("ca.key");
+        if node.file(&key).is_some() || node.file(&node.pki("ca.crt")).is_none() {
             continue;
         }
         let first = Ca::Kubernetes
             .required_leaves()
             .iter()
             .filter_map(|(base, _)| {
-                let path = format!("/etc/kubernetes/pki/{base}.crt");
+                let path = node.pki(&format!("{base}.crt"));
                 let certificate = node.certificates(&path).into_iter().next()?;
                 Some((certificate.not_after(), path))
             })
@@ -54,7 +54,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                     &node.name,
                     Command::Fetch {
                         from: other.name.clone(),
-                        path: KEY.to_owned(),
+                        path: key.clone(),
                     },
                 ),
                 Order::new(&node.name, Command::RenewAll),
@@ -63,13 +63,13 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             None => vec![Order::new(
                 &node.name,
                 Command::ByHand(format!(
-                    "bring {KEY} back from where it is kept for the renewal, or have that CA sign what \
+                    "bring {key} back from where it is kept for the renewal, or have that CA sign what \
                      kubeadm certs generate-csr writes"
                 )),
             )],
         };
         out.push(
-            Finding::new(&RULE, severity, node, format!("{KEY} is missing: {when}"))
+            Finding::new(&RULE, severity, node, format!("{key} is missing: {when}"))
                 .at(end)
                 .order(orders),
         );

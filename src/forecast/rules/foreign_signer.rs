@@ -21,7 +21,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 (
                     "/var/lib/kubelet/pki/kubelet-client-current.pem".to_owned(),
                     certificate,
-                    "/etc/kubernetes/pki/ca".to_owned(),
+                    node.pki("ca"),
                 )
             });
         for (path, certificate, ca) in managed(node).into_iter().chain(kubelet) {

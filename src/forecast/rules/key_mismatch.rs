@@ -55,9 +55,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
 }
 
 fn judge(cluster: &Cluster<'_>, node: &Node, base: &str, what: &str) -> Finding {
-    let authority = Ca::ALL
-        .iter()
-        .any(|ca| base == format!("/etc/kubernetes/pki/{}", ca.base_name()));
+    let authority = Ca::ALL.iter().any(|ca| base == node.pki(ca.base_name()));
     if !authority {
         let follows = "the process that reads the two does not start again";
         return Finding::new(&RULE, Severity::Error, node, format!("{what}: {follows}")).order([

@@ -14,7 +14,8 @@ pub(super) const RULE: Rule = Rule {
 fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for node in cluster.nodes {
-        let on_disk = node.certificates("/etc/kubernetes/pki/ca.crt");
+        let ca_file = node.pki("ca.crt");
+        let on_disk = node.certificates(&ca_file);
         if on_disk.is_empty() {
             continue;
         }
@@ -38,7 +39,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 (
                     Severity::Error,
                     format!(
-                        "{path} trusts another CA than /etc/kubernetes/pki/ca.crt: its user does not accept an API server \
+                        "{path} trusts another CA than {ca_file}: its user does not accept an API server \
                          whose certificate that one signed (certificate signed by unknown authority)"
                     ),
                 )

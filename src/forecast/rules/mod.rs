@@ -161,6 +161,15 @@ impl Finding {
 }
 
 impl<'c> Cluster<'c> {
+    /// Where a node's certificates are.
+    #[must_use]
+    pub fn certificates_dir(&self, node: &str) -> &'c str {
+        self.nodes
+            .iter()
+            .find(|one| one.name == node)
+            .map_or(crate::cluster::PKI, Node::certificates_dir)
+    }
+
     fn control_planes(&self) -> impl Iterator<Item = &'c Node> + use<'c> {
         self.nodes.iter().filter(|node| node.control_plane)
     }
@@ -168,40 +177,40 @@ impl<'c> Cluster<'c> {
     /// A control plane that has the CA's key.
     fn signer(&self) -> Option<&'c Node> {
         self.control_planes().find(|node| {
-            node.file("/etc/kubernetes/pki/ca.key")
+            node.file(&node.pki("ca.key"))
                 .and_then(|file| file.key.as_ref())
                 .is_some_and(|key| {
                     key.belongs_to
                         .iter()
-                        .any(|path| path == "/etc/kubernetes/pki/ca.crt")
+                        .any(|path| *path == node.pki("ca.crt"))
                 })
         })
     }
 }
 
 /// The directory of a CA's files: `/etc/kubernetes/pki/etcd/ca`.
-fn authority_of(leaf: &Leaf) -> String {
-    format!("/etc/kubernetes/pki/{}", leaf.ca.base_name())
+fn authority_of(node: &Node, leaf: &Leaf) -> String {
+    node.pki(leaf.ca.base_name())
 }
 
 /// Path of a leaf's certificate.
-fn path_of(leaf: &Leaf) -> String {
-    format!("/etc/kubernetes/pki/{}.crt", leaf.base_name)
+fn path_of(node: &Node, leaf: &Leaf) -> String {
+    node.pki(&format!("{}.crt", leaf.base_name))
 }
 
 /// Every certificate of a node that kubeadm renews: path, certificate, path of its CA without ending.
 fn managed(node: &Node) -> Vec<(String, Certificate, String)> {
     let mut out = Vec::new();
     for leaf in &LEAVES {
-        let path = path_of(leaf);
+        let path = path_of(node, leaf);
         if let Some(certificate) = node.certificates(&path).into_iter().next() {
-            out.push((path, certificate, authority_of(leaf)));
+            out.push((path, certificate, authority_of(node, leaf)));
         }
     }
     for name in ["admin", "super-admin", "controller-manager", "scheduler"] {
         let path = format!("/etc/kubernetes/{name}.conf");
         if let Some(certificate) = node.client_certificate(&path) {
-            out.push((path, certificate, "/etc/kubernetes/pki/ca".to_owned()));
+            out.push((path, certificate, node.pki("ca")));
         }
     }
     out

@@ -25,7 +25,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             ),
             ("etcd-peer", "etcd/peer", "the other members of etcd"),
         ] {
-            let path = format!("/etc/kubernetes/pki/{base}.crt");
+            let path = node.pki(&format!("{base}.crt"));
             let Some(certificate) = node.certificates(&path).into_iter().next() else {
                 continue;
             };
@@ -55,7 +55,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                         &node.name,
                         Command::Recreate {
                             phase: phase.to_owned(),
-                            base: format!("/etc/kubernetes/pki/{base}"),
+                            base: node.pki(base),
                         },
                     ),
                     Order::new(&node.name, Command::RestartControlPlane),

@@ -18,7 +18,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 continue;
             };
             // Copies and left-overs matter to nobody.
-            let matters = path.starts_with("/etc/kubernetes/pki/")
+            let matters = path.starts_with(&node.pki(""))
                 || path.starts_with("/etc/kubernetes/manifests/")
                 || path.starts_with("/etc/kubernetes/") && path.ends_with(".conf")
                 || path.ends_with("kubelet-client-current.pem");

@@ -4,7 +4,7 @@ use super::admin_conf_differs::groups;
 use super::{Cluster, Finding, Rule, Severity};
 use crate::kubeadm::profile::Profile;
 
-const KUBELET_CLIENT: &str = "/etc/kubernetes/pki/apiserver-kubelet-client.crt";
+const KUBELET_CLIENT: &str = "apiserver-kubelet-client.crt";
 
 pub(super) const RULE: Rule = Rule {
     id: "unusual-organization",
@@ -17,13 +17,21 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     let clients: Vec<_> = cluster
         .control_planes()
-        .filter_map(|node| Some((node, node.certificates(KUBELET_CLIENT).into_iter().next()?)))
+        .filter_map(|node| {
+            Some((
+                node,
+                node.certificates(&node.pki(KUBELET_CLIENT))
+                    .into_iter()
+                    .next()?,
+            ))
+        })
         .collect();
     let some_with = clients
         .iter()
         .find(|(_, certificate)| !certificate.organizations().is_empty());
     for (node, certificate) in &clients {
         let organizations = certificate.organizations();
+        let path = node.pki(KUBELET_CLIENT);
         let known = organizations
             .iter()
             .all(|group| matches!(group.as_str(), "system:masters" | "kubeadm:cluster-admins"));
@@ -33,7 +41,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 Severity::Warning,
                 node,
                 format!(
-                    "{KUBELET_CLIENT} is for {}: kubectl logs and exec work only if a ClusterRoleBinding lets it",
+                    "{path} is for {}: kubectl logs and exec work only if a ClusterRoleBinding lets it",
                     groups(organizations)
                 ),
             ));
@@ -44,7 +52,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                 Severity::Warning,
                 node,
                 format!(
-                    "{KUBELET_CLIENT} is for no group, that of {} for {}: through this API server kubectl logs and exec are \
+                    "{path} is for no group, that of {} for {}: through this API server kubectl logs and exec are \
                      Forbidden unless the ClusterRoleBinding kubeadm:apiserver-kubelet-client exists, which only init and \
                      upgrade apply make",
                     other.name,

@@ -294,3 +294,22 @@ pub fn uncertainties(version: Version) -> Vec<String> {
         .into_iter()
         .collect()
 }
+
+/// What a join says whose bootstrap token is gone; `{}` stands for its id.
+pub static TOKEN_GONE: Behaviour<&str> = Behaviour {
+    name: "a join with a token that is gone",
+    rules: &[
+        rule(
+            Version::new(18, 0),
+            None,
+            "could not find a JWS signature in the cluster-info ConfigMap for token ID \"{}\"",
+            "source of a version from 2025, reports of 1.19",
+        ),
+        rule(
+            V15,
+            Some(Version::new(18, 0)),
+            "abort connecting to API servers after timeout of 5m0s",
+            "reports of 1.14 to 1.17; the boundary was not looked up",
+        ),
+    ],
+};

@@ -21,7 +21,7 @@ use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;
 use super::problem::Problem;
 use super::scalar::{ApiVersion, Approver, At, Forward, Kind, MetricsServer, NodePath};
-use super::{Backend, Invariant, Position};
+use super::{Backend, HealthCheck, Invariant, Nodes, Position};
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
 use crate::time::Timestamp;
@@ -89,6 +89,12 @@ record! {
         "start" start: Option<At<Timestamp>>,
         /// How many nodes; one control plane and no worker unless said otherwise.
         "nodes" nodes: Option<NodeCounts>,
+        /// The load balancer in front of several control planes.
+        "loadBalancer" load_balancer: Option<LoadBalancer>,
+        /// Nodes that are not part of the cluster until a `join` step adds them.
+        "joinLater" join_later: Option<At<Nodes>>,
+        /// `--upload-certs` at init: the certificates that control planes share are kept in a Secret for two hours.
+        "uploadCerts" upload_certs: Option<At<bool>>,
         /// `encryptionAlgorithm` of the kubeadm configuration; RSA-2048 unless said otherwise.
         "keyAlgorithm" key_algorithm: Option<At<KeyAlgorithm>>,
         /// `certificateValidityPeriod` of the kubeadm configuration (1.31 and later).
@@ -110,6 +116,16 @@ record! {
         /// Other dates than init gives: the cluster is made, then these certificates are issued again with the same
         /// names and keys, on every control plane (`kubelet` on every node), and everything is restarted.
         "certificates" certificates: Option<Dates>,
+    }
+}
+
+record! {
+    /// The load balancer in front of several control planes.
+    "loadBalancer" pub(crate) struct LoadBalancer {
+        /// A client always gets to the same API server: by its address, modulo the number of servers that are in.
+        "sticky" sticky: Option<At<bool>>,
+        /// How it finds out which servers are in: tcp (the default), httpsUnverified, httpsVerified.
+        "healthCheck" health_check: Option<At<HealthCheck>>,
     }
 }
 
@@ -186,6 +202,8 @@ record! {
         "controlPlane" control_plane: Option<At<u32>>,
         /// Workers, named w1, w2, ...
         "worker" worker: Option<At<u32>>,
+        /// Machines of an external etcd, named etcd1, etcd2, ...; without them each control plane runs a member.
+        "etcd" etcd: Option<At<u32>>,
     }
 }
 

@@ -68,6 +68,8 @@ actions! {
     "dormant" Dormant(Short<At<Forward>, Dormant>),
     /// kubeadm init on the first control plane and join on the others; for a cluster that starts bare.
     "init" Init(Init),
+    /// kubeadm join of nodes that the cluster's joinLater names.
+    "join" Join(Short<At<Nodes>, Join>),
     /// Make a certificate without kubeadm: a CA of one's own, a leaf that it signs, a request that it signs.
     "issue" Issue(Box<Issue>),
     /// kubeadm certs renew, spelled as the node's version wants; on every control plane unless said otherwise.
@@ -224,6 +226,19 @@ record! {
     "this step" pub(crate) struct OnNodes {
         /// Which nodes; every control plane unless said otherwise.
         "nodes" nodes: Option<At<Nodes>>,
+    }
+}
+
+record! {
+    /// kubeadm join.
+    "join" pub(crate) struct Join {
+        /// Which nodes, one after the other.
+        "nodes" nodes: At<Nodes>,
+        /// Control planes are given the last `--certificate-key`; with false the shared certificates must be there
+        /// already. True unless said otherwise.
+        "certificateKey" certificate_key: Option<At<bool>>,
+        /// Expected exit code; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::{ExtKeyUsage, KeyAlgorithm};
 use crate::scenario::problem::{listed, nearest};
 use crate::scenario::{
-    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, Invariant, ProcessState,
+    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, HealthCheck, Invariant,
+    ProcessState,
 };
 
 /// Declares how the values of an enum are written.
@@ -78,6 +79,11 @@ words! {
     MetricsServer, "a way to run a metrics-server": {
         "verify" => Self(true),
         "insecure" => Self(false),
+    }
+    HealthCheck, "a health check": {
+        "tcp" => Self::Tcp,
+        "httpsUnverified" => Self::HttpsUnverified,
+        "httpsVerified" => Self::HttpsVerified,
     }
     Pending, "a set of requests": {
         "pending" => Self,

@@ -30,6 +30,15 @@ pub enum Action {
         /// The expected exit code of the command that ends first with another than 0; 0 unless said otherwise.
         exit_code: i32,
     },
+    /// `kubeadm join` of nodes that joined nothing yet.
+    Join {
+        /// Which nodes, in order.
+        nodes: Nodes,
+        /// Whether `--certificate-key` is given to control planes.
+        certificate_key: bool,
+        /// The expected exit code; 0 unless said otherwise.
+        exit_code: i32,
+    },
     /// Makes a certificate as somebody else's CA would: an operator's own tools, a company's PKI.
     Issue(Issue),
     /// `kubeadm certs renew`, spelled as the node's version wants.

@@ -1,0 +1,106 @@
+//! Clusters whose etcd or whose certificates are elsewhere.
+
+use super::{Lab, Spec, World, days, look, shape, world_of};
+use crate::fs::Tree as _;
+use crate::kubeadm::Version;
+use crate::pki::KeyAlgorithm;
+
+const CUSTOM: &str = "/etc/kubernetes/custom";
+
+fn lab(change: impl FnOnce(&mut Spec)) -> Lab {
+    let version = Version::new(36, 3);
+    let mut spec = Spec {
+        control_planes: 2,
+        workers: 1,
+        key_algorithm: Some(KeyAlgorithm::EcdsaP256),
+        ..Spec::of(version)
+    };
+    change(&mut spec);
+    let mut world = World::new(spec);
+    world.create_cluster().unwrap();
+    world.walk(days(1));
+    Lab::of_world(&world, version)
+}
+
+#[test]
+fn an_external_etcd_is_forecast_with_its_machines() {
+    let nodes = lab(|spec| spec.etcd = 3).captured();
+    let world = world_of(&nodes);
+    assert_eq!(world.quorum, Some(true));
+    assert!(world.edges.iter().all(|edge| edge.fresh.is_ok()));
+    assert_eq!(
+        shape(&Lab::of_world(&world, Version::new(36, 3)).captured()),
+        shape(&nodes)
+    );
+    // A yearly renewal of the control planes does not reach etcd.
+    let outlook = look(&nodes, 400, Some("- after: 300d\n  renew: {}\n"));
+    assert_eq!(outlook.not_played, None);
+    let said = |what: &str| {
+        outlook.breaks.iter().any(|found| {
+            found
+                .consequences
+                .iter()
+                .any(|one| one.what.contains(what) && one.text.contains("expired"))
+        })
+    };
+    assert!(
+        said("kube-apiserver@cp1 -> etcd@etcd1"),
+        "{:#?}",
+        outlook.breaks
+    );
+    assert!(said("etcd@etcd1 -> etcd@etcd2"), "{:#?}", outlook.breaks);
+}
+
+#[test]
+fn an_external_etcd_whose_machines_were_not_captured_is_not_played() {
+    let mut nodes = lab(|spec| spec.etcd = 3).captured();
+    nodes.retain(|node| node.name != "etcd2");
+    let why = look(&nodes, 60, None).not_played.unwrap();
+    assert!(
+        why.contains("https://10.0.0.21:2379 is on no captured machine"),
+        "{why}"
+    );
+}
+
+#[test]
+fn certificates_in_another_directory_are_renewed_there() {
+    let lab = lab(|spec| spec.certificates_dir = Some(CUSTOM.to_owned()));
+    let nodes = lab.captured();
+    assert_eq!(nodes[0].certificates_dir(), CUSTOM);
+    let world = world_of(&nodes);
+    assert!(world.edges.iter().all(|edge| edge.fresh.is_ok()));
+    assert!(!world.nodes[0].tree.exists("/etc/kubernetes/pki"));
+    let outlook = look(&nodes, 400, None);
+    assert_eq!(outlook.not_played, None);
+    assert!(!outlook.breaks.is_empty());
+    let renewal = format!("kubeadm certs renew all --cert-dir {CUSTOM}");
+    assert!(
+        outlook
+            .remedies
+            .iter()
+            .any(|remedy| remedy.commands.contains(&renewal)),
+        "{:#?}",
+        outlook.remedies
+    );
+    let replay = outlook.replay.unwrap();
+    assert!(replay.cured, "{replay:#?}");
+}
+
+#[test]
+fn certificates_outside_of_what_is_captured_are_not_played() {
+    let mut lab = lab(|_| {});
+    for name in ["kube-apiserver", "kube-controller-manager", "etcd"] {
+        let path = format!("/etc/kubernetes/manifests/{name}.yaml");
+        let text = lab.text("cp1", &path);
+        lab.write(
+            "cp1",
+            &path,
+            &text.replace("/etc/kubernetes/pki", "/srv/pki"),
+        );
+    }
+    let why = look(&lab.captured(), 60, None).not_played.unwrap();
+    assert!(
+        why.contains("/srv/pki, which a capture does not hold"),
+        "{why}"
+    );
+}

@@ -1,0 +1,118 @@
+//! What `--upload-certs` keeps for two hours is deleted by kube-controller-manager, and by nobody else.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+use certdrill::cluster::{Spec, World};
+use certdrill::fs::Tree as _;
+use certdrill::kubeadm::Version;
+use certdrill::pki::KeyAlgorithm;
+use certdrill::scenario::Component;
+use certdrill::time::SignedDuration;
+
+const GONE: &str = "Secret \"kubeadm-certs\" was not found";
+
+fn world() -> World {
+    world_of(Version::new(36, 3))
+}
+
+fn world_of(version: Version) -> World {
+    let mut world = World::new(Spec {
+        control_planes: 2,
+        key_algorithm: (version >= Version::new(31, 0)).then_some(KeyAlgorithm::EcdsaP256),
+        upload_certs: true,
+        join_later: vec!["cp2".to_owned()],
+        ..Spec::of(version)
+    });
+    world.create_cluster().unwrap();
+    world
+}
+
+fn joins(world: &mut World) -> (i32, String) {
+    let output = world.join_by_token(1, true);
+    (output.exit_code, output.stderr)
+}
+
+fn controller_manager() -> String {
+    World::manifest_path(Component::ControllerManager)
+}
+
+#[test]
+fn a_join_in_time_gets_the_keys_of_the_first_control_plane() {
+    let mut world = world();
+    world.walk(SignedDuration::from_mins(119));
+    assert_eq!(joins(&mut world), (0, String::new()));
+    let key = |node: usize, name| world.nodes[node].tree.read(&world.nodes[node].pki(name));
+    for name in ["ca.key", "front-proxy-ca.key", "etcd/ca.key", "sa.key"] {
+        assert_eq!(key(1, name).unwrap(), key(0, name).unwrap(), "{name}");
+    }
+    let mode = |name| {
+        let path = world.nodes[1].pki(name);
+        world.nodes[1].tree.metadata(&path).unwrap().mode
+    };
+    assert_eq!((mode("ca.key"), mode("ca.crt")), (0o600, 0o644));
+}
+
+#[test]
+fn after_two_hours_the_controller_manager_has_deleted_it() {
+    let mut world = world();
+    world.walk(SignedDuration::from_mins(121));
+    let (exit_code, stderr) = joins(&mut world);
+    assert_eq!(exit_code, 1);
+    assert!(stderr.contains(GONE), "{stderr}");
+}
+
+#[test]
+fn without_a_controller_manager_nobody_deletes_it() {
+    for (version, expected) in [
+        // The kubelet waits for a certificate that nobody signs.
+        (Version::new(28, 15), 1),
+        // The new control plane is whole before the kubelet asks: its own controller-manager signs.
+        (Version::new(36, 3), 0),
+    ] {
+        let mut world = world_of(version);
+        world.nodes[0].tree.remove(&controller_manager()).unwrap();
+        world.touched();
+        world.walk(SignedDuration::from_hours(5));
+        let (exit_code, stderr) = joins(&mut world);
+        assert_eq!(exit_code, expected, "{version}: {stderr}");
+        assert!(!stderr.contains(GONE), "{stderr}");
+        assert!(world.nodes[1].tree.exists("/etc/kubernetes/pki/ca.key"));
+    }
+}
+
+#[test]
+fn a_step_of_the_clock_shows_when_a_controller_manager_begins_to_lead() {
+    let mut world = world();
+    world.step_clocks(SignedDuration::from_hours(5));
+    world.walk(SignedDuration::from_mins(1));
+    let mut restarted = self::world();
+    restarted.step_clocks(SignedDuration::from_hours(5));
+    restarted.kill_pod(0, Component::ControllerManager);
+    restarted.walk(SignedDuration::from_mins(1));
+    assert_eq!(joins(&mut world), (0, String::new()));
+    let (exit_code, stderr) = joins(&mut restarted);
+    assert_eq!(exit_code, 1);
+    assert!(stderr.contains(GONE), "{stderr}");
+}
+
+#[test]
+fn a_day_later_the_token_is_gone_too() {
+    let mut world = world();
+    world.walk(SignedDuration::from_hours(25));
+    let (exit_code, stderr) = joins(&mut world);
+    assert_eq!(exit_code, 1);
+    assert!(
+        stderr.contains(
+            "could not find a JWS signature in the cluster-info ConfigMap for token ID \"abcdef\""
+        ),
+        "{stderr}"
+    );
+    for line in ["token create", "init phase upload-certs --upload-certs"] {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(world.kubeadm(0, &args).exit_code, 0, "{line}");
+    }
+    assert_eq!(joins(&mut world), (0, String::new()));
+}
