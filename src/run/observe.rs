@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::trace::{Entry, Observation, Value};
-use crate::cluster::{Outcome, PodState, RequestState, STATIC_PODS, World};
+use crate::cluster::{KubeletState, Outcome, PodState, RequestState, STATIC_PODS, World};
 use crate::fs::{FileType, MemoryTree, Metadata, Tree};
 use crate::kubeadm::CommandOutput;
 use crate::pki::{Certificate, PrivateKey};
@@ -255,7 +255,9 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
             });
         }
     }
-    let served = world.shown_by_kubelet(node);
+    let served = world
+        .shown_by_kubelet(node)
+        .filter(|_| machine.powered && machine.kubelet.state == KubeletState::Running);
     let end = served.map(|pair| pair.not_after().to_string());
     facts.push(Fact::exact(
         "loaded",

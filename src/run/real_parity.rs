@@ -20,7 +20,7 @@ pub const ROTATED: SignedDuration = SignedDuration::from_hours(24 * 75);
 pub const RULES: [(&str, &str); 12] = [
     (
         "settling",
-        "after a step that stops or starts something, or renews what a container lacked, what runs and what works is compared after the next step: a real cluster comes to rest in its own time",
+        "after a step that stops or starts something, or changes a file that a process may wait for, what is there, runs and works is compared after the next step: a real cluster comes to rest in its own time",
     ),
     (
         "containers that fail",
@@ -69,15 +69,15 @@ pub const RULES: [(&str, &str); 12] = [
 ];
 
 /// Steps after which a real cluster comes to rest in its own time, by the first word of their text.
-const UNSETTLING: [&str; 8] = [
-    "reboot", "stop", "start", "restart", "move", "power", "upgrade", "renew",
+const UNSETTLING: [&str; 11] = [
+    "copy", "edit", "remove", "reboot", "stop", "start", "restart", "move", "power", "upgrade",
+    "renew",
 ];
 
 /// Whether what is compared after a step waits for the next one.
 pub(super) fn waits(step_text: &str, kind: &str) -> bool {
     let first = step_text.split_whitespace().next().unwrap_or_default();
-    UNSETTLING.contains(&first)
-        && ["edge", "process", "node", "etcd", "csr", "loaded"].contains(&kind)
+    UNSETTLING.contains(&first) && kind != "command"
 }
 
 /// Whether a trace is of a real cluster.

@@ -114,7 +114,12 @@ pub(super) fn answer(
             Answer::Seen(Outcome::Absent)
         }
         (Component::Kubelet, Component::ApiServer, None) if !kind.nodes[node].kubelet.runs() => {
-            Answer::Seen(Outcome::Absent)
+            Answer::Seen(if kind.nodes[node].kubelet_wanted {
+                let text = "the kubelet ends at each start".to_owned();
+                Outcome::Failing(Failure::new(FailureClass::NotRunning, text))
+            } else {
+                Outcome::Absent
+            })
         }
         (_, Component::ApiServer, None) => {
             let ended: Vec<&Ended> = (0..)

@@ -10,6 +10,10 @@ const HOP_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
 /// Node conditions of 40 s and the hourly looks of cleaners come due in their order.
 const LANDING_S: [i64; 6] = [2_400, 900, 180, 60, 40, 20];
 
+/// A long walk begins with these, in which everyone's timers run: a lease that somebody left behind runs out, and who
+/// takes it leads from then on.
+const TAKE_OFF_S: [i64; 3] = [20, 20, 20];
+
 /// How far the nodes' true time is ahead of the machine's.
 #[derive(Debug, Clone, Copy)]
 pub struct Ahead(SignedDuration);
@@ -61,6 +65,13 @@ pub fn hops(span: SignedDuration) -> Vec<Hop> {
     let landing_total = SignedDuration::from_secs(LANDING_S.iter().sum());
     let mut hops = Vec::new();
     let mut left = span;
+    if span > landing_total * 2 {
+        for seconds in TAKE_OFF_S {
+            let by = SignedDuration::from_secs(seconds);
+            hops.push(Hop { by, everyone: true });
+            left -= by;
+        }
+    }
     while left > landing_total {
         let by = (left - landing_total).min(HOP_MAX);
         hops.push(Hop {
