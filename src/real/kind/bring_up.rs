@@ -68,7 +68,8 @@ impl Kind {
                 plan: node.clone(),
                 skew: SignedDuration::ZERO,
                 powered: true,
-                kubelet_wanted: true,
+                // Before kubeadm has written its configuration there is none.
+                kubelet_wanted: false,
                 kubelet: picture::KubeletSeen::default(),
                 tree: crate::fs::MemoryTree::new(),
                 written: Vec::new(),
@@ -108,6 +109,9 @@ impl Kind {
 
     /// Runs `kubeadm init` and `join`.
     pub(super) fn bring_up(&mut self) -> Result<Result<(), CommandOutput>, EngineError> {
+        for member in &mut self.nodes {
+            member.kubelet_wanted = true;
+        }
         if let Err(output) = self.init()? {
             return Ok(Err(output));
         }
