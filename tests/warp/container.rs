@@ -12,9 +12,10 @@ use certdrill::real::warp::node::{Far, Move, move_node};
 use certdrill::real::warp::{self, Offsets};
 use certdrill::time::SignedDuration;
 
-/// Says when it is, and waits.
+/// Says when it is, and waits, or exits with the code that it is given.
 const PROGRAM: &str = "#include <stdio.h>\n#include <time.h>\n#include <unistd.h>\n
-int main(void) { printf(\"%ld\\n\", (long)time(0)); fflush(stdout); for (;;) pause(); }";
+#include <stdlib.h>\nint main(int count, char **words) { printf(\"%ld\\n\", (long)time(0)); fflush(stdout);
+while (count < 2) pause();\nreturn atoi(words[1]); }";
 
 /// A place for containers, with certdrill under the name of runc.
 struct Place {
@@ -25,8 +26,8 @@ struct Place {
 impl Place {
     /// `None`, with a notice, where there is no runc that can make a container.
     fn new() -> Option<Self> {
-        let real = tool("runc")
-            .or_else(|| Some(PathBuf::from("/usr/sbin/runc")).filter(|path| path.is_file()))?;
+        let usual = Some(PathBuf::from("/usr/sbin/runc")).filter(|path| path.is_file());
+        let real = usual.or_else(|| tool("runc"))?;
         tool("cc")?;
         let dir = tempfile::tempdir().unwrap();
         let rootfs = dir.path().join("bundle/rootfs");
@@ -181,6 +182,10 @@ fn wall(days: i64) -> Option<Offsets> {
     Some(Offsets::wall(SignedDuration::from_secs(days * DAY)))
 }
 
+fn command_move(clock: &Path, by: &str) -> Command {
+    certdrill(&["move", "--by", by, "--clock", clock.to_str().unwrap()])
+}
+
 fn errors(log: &Path) -> Vec<String> {
     let text = fs::read_to_string(log).unwrap_or_default();
     let entry = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -206,9 +211,47 @@ fn a_container_begins_at_its_nodes_time() {
     assert_eq!(warp::show(pid).unwrap(), wall(370));
     // From outside of its namespaces it is moved as everything else.
     let clock = place.path("clock");
-    let mut command = certdrill(&["move", "--by", "+5d", "--clock"]);
-    assert_eq!(printed(command.arg(&clock)), "moved 1 processes");
+    assert_eq!(
+        printed(&mut command_move(&clock, "+5d")),
+        "moved 1 processes"
+    );
     assert_eq!(warp::show(pid).unwrap(), wall(375));
+
+    // What is executed in it is at that time, too, and can be moved when runc has ended.
+    let executed = place.path("executed.pid");
+    let mut command = place.runc();
+    command
+        .args(["exec", "--detach", "--pid-file"])
+        .arg(&executed);
+    command.arg(place.name("one")).arg("/program");
+    command.stdin(Stdio::null());
+    let out = File::create(place.path("executed.out")).unwrap();
+    let status = command
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(place.read("executed"), 375);
+    let executed = fs::read_to_string(executed).unwrap().parse().unwrap();
+    assert_eq!(warp::show(executed).unwrap(), wall(375));
+    assert_eq!(
+        printed(&mut command_move(&clock, "-5d")),
+        "moved 2 processes"
+    );
+    assert_eq!(warp::show(executed).unwrap(), wall(370));
+    let mut command = place.runc();
+    command
+        .arg("exec")
+        .arg(place.name("one"))
+        .args(["/program", "7"]);
+    let (code, stdout, _) = outcome(command.stdin(Stdio::null()));
+    assert_eq!(
+        (code, days_off(|| stdout.trim().to_owned())),
+        (Some(7), 370)
+    );
+    let (code, _, stderr) = outcome(place.runc().args(["run", "--bundle", "/x", "two"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("use create and start"), "{stderr}");
 
     // What the real one refuses is told as it tells it, and the container lives.
     let (code, _, stderr) = place.start("one");

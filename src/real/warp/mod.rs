@@ -79,6 +79,8 @@ pub enum Trace {
     Nothing,
     /// Programs that it executes, and those that its children execute, are warped, too.
     Follow,
+    /// The same; a program that cannot be warped is killed.
+    Insist,
     /// Readings of clocks are counted. What it executes is not warped, and told.
     Check,
     /// Both.
@@ -89,7 +91,7 @@ impl Trace {
     /// Whether programs executed later are warped.
     #[must_use]
     pub fn follows(self) -> bool {
-        matches!(self, Self::Follow | Self::FollowAndCheck)
+        matches!(self, Self::Follow | Self::Insist | Self::FollowAndCheck)
     }
 
     /// Whether readings are counted.

@@ -2,9 +2,9 @@
 //!
 //! `runc create` leaves a process of runc's that waits; `runc start` lets it execute the container's program. That
 //! is where it is warped, from outside: nothing in the container changes, neither its arguments nor its mounts, and
-//! a seccomp filter has nothing to refuse. Everything else is passed on. Programs that `runc exec` starts (exec
-//! probes, `kubectl exec`) and those of `runc run`, which container managers do not use, stay on the machine's time:
-//! kubeadm's static Pods have neither.
+//! a seccomp filter has nothing to refuse. `runc exec` (exec probes, `kubectl exec`) is followed until it ends, which
+//! it does when the program runs, if it is detached as container managers do it. Everything else is passed on; `runc run`
+//! is refused, because it would start a program at the machine's time.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,12 +14,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::clock_file::ClockFile;
-use super::{WarpError, When, platform};
+use super::{Ending, Trace, WarpError, When, platform};
 
 /// The clock file unless `CERTDRILL_CLOCK` names another.
 pub const CLOCK: &str = "/var/lib/certdrill/clock";
@@ -28,7 +28,7 @@ const WITH_VALUE: [&str; 5] = ["log", "log-format", "root", "criu", "rootless"];
 /// Where runc keeps its state unless it is told.
 const ROOT: &str = "/run/runc";
 
-/// Does what runc would do with these arguments. Returns only for `start`, or on an error, which is then in the log
+/// Does what runc would do with these arguments. Returns only for `start` and `exec`, or on an error, which is then in the log
 /// that runc was to write, too: there a container manager looks for the reason.
 ///
 /// # Errors
@@ -47,11 +47,23 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
     let runc = real()?;
     let mut command = Command::new(&runc);
     command.args(args);
-    let Some(id) = &call.starts else {
-        // Only an error comes back.
-        let source = command.exec();
-        let program = runc.into_os_string();
-        return Err(WarpError::Command { program, source });
+    let clock = std::env::var_os("CERTDRILL_CLOCK").map_or_else(|| CLOCK.into(), PathBuf::from);
+    let when = When::By(ClockFile::new(&clock));
+    let id = match &call.verb {
+        Verb::Start(id) => id,
+        Verb::Exec => return follow(&mut command, &when),
+        Verb::Run => {
+            return Err(WarpError::Container(
+                "certdrill stands in the place of runc, and `runc run` is not supported there: use create and start"
+                    .to_owned(),
+            ));
+        }
+        Verb::Other => {
+            // Only an error comes back.
+            let source = command.exec();
+            let program = runc.into_os_string();
+            return Err(WarpError::Command { program, source });
+        }
     };
     let state = call.root.join(id).join("state.json");
     let text = match std::fs::read(&state) {
@@ -75,12 +87,32 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
                 .ok_or_else(|| "it names no process".to_owned())
         })
         .map_err(|error| WarpError::Container(format!("{}: {error}", state.display())))?;
-    let clock = std::env::var_os("CERTDRILL_CLOCK").map_or_else(|| CLOCK.into(), PathBuf::from);
-    let when = When::By(ClockFile::new(&clock));
     // Before anything is let go: a clock file that cannot be used is told while the container still waits.
     let (_, offsets) = when.now()?;
     platform::check(offsets)?;
     platform::at_next_program(pid, &mut command, &when)
+}
+
+/// Runs `runc exec` with everything that it starts at the node's time.
+fn follow(command: &mut Command, when: &When) -> Result<ExitStatus, WarpError> {
+    let (ending, findings) = platform::run(command, when, Trace::Insist)?;
+    if !findings.outside.is_empty() {
+        return Err(WarpError::Container(findings.outside.join("; ")));
+    }
+    Ok(ExitStatus::from_raw(match ending {
+        Ending::Exited(code) => i32::from(code) << 8,
+        Ending::Killed(signal) => signal,
+    }))
+}
+
+/// What runc is to do, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verb {
+    /// Start this container.
+    Start(OsString),
+    Exec,
+    Run,
+    Other,
 }
 
 /// What matters of a command line.
@@ -92,8 +124,7 @@ struct Call {
     log: Option<PathBuf>,
     /// As JSON.
     json: bool,
-    /// The container to be started.
-    starts: Option<OsString>,
+    verb: Verb,
 }
 
 impl Call {
@@ -103,17 +134,20 @@ impl Call {
             root: ROOT.into(),
             log: None,
             json: false,
-            starts: None,
+            verb: Verb::Other,
         };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let text = arg.to_string_lossy();
             let Some(flag) = text.strip_prefix('-') else {
-                if text == "start" {
-                    call.starts = rest
+                call.verb = match &*text {
+                    "start" => rest
                         .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"))
-                        .cloned();
-                }
+                        .map_or(Verb::Other, |id| Verb::Start(id.clone())),
+                    "exec" => Verb::Exec,
+                    "run" => Verb::Run,
+                    _ => Verb::Other,
+                };
                 break;
             };
             let flag = flag.strip_prefix('-').unwrap_or(flag);
@@ -201,7 +235,7 @@ mod tests {
                 root: "/run/containerd/runc/k8s.io".into(),
                 log: Some("/x/log.json".into()),
                 json: true,
-                starts: Some("abc".into()),
+                verb: Verb::Start("abc".into()),
             }
         );
         for (line, root) in [
@@ -213,20 +247,20 @@ mod tests {
         ] {
             let call = call(line);
             assert_eq!(call.root, Path::new(root), "{line}");
-            assert_eq!(call.starts, Some("abc".into()), "{line}");
+            assert_eq!(call.verb, Verb::Start("abc".into()), "{line}");
         }
         for other in [
             "--root /run/x create --bundle /b start",
             "--log start state abc",
-            "exec --process /p start",
-            "exec abc start abc",
             "--version",
             "start",
             "--root",
             "",
         ] {
-            assert_eq!(call(other).starts, None, "{other}");
+            assert_eq!(call(other).verb, Verb::Other, "{other}");
         }
+        assert_eq!(call("--root /r exec --process /p start").verb, Verb::Exec);
+        assert_eq!(call("run --bundle /b start").verb, Verb::Run);
     }
 
     #[test]

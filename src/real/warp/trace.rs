@@ -15,9 +15,11 @@ use nix::unistd::Pid;
 
 use super::find::Found;
 use super::launch::Held;
+use super::patch::State;
 use super::stop::is_stop;
 use super::sys::{self, Event, Resume, SystemCall};
 use super::{Findings, Offsets, Trace, WarpError, When, failed};
+use crate::time::SignedDuration;
 
 /// How long the remaining processes may take to be let go when the command has ended.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -154,6 +156,10 @@ impl Tracer {
         let code = match outcome {
             Ok(code) => Some(code),
             Err(reason) => {
+                if self.trace == Trace::Insist {
+                    // Fails when it was killed already.
+                    let _ = sys::send(tid, libc::SIGKILL);
+                }
                 let name = std::fs::read_link(format!("/proc/{tid}/exe"));
                 let name = name.map_or_else(
                     |_| format!("process {tid}"),
@@ -212,7 +218,14 @@ impl Tracer {
     }
 
     /// Lets everything go that still runs. It keeps its shifted clock until it executes something.
+    ///
+    /// A clock file may have been moved since, which did not reach what was traced: that catches up, except for its
+    /// timers. The lock is held until everything is let go, so that the next move does reach it.
     pub(super) fn release(mut self) -> Findings {
+        let (_lock, wall) = match (&self.when, self.when.now()) {
+            (When::By(_), Ok((lock, offsets))) => (lock, Some(offsets.wall)),
+            _ => (None, None),
+        };
         // One that waited for its parent's word is as good as the others.
         for tid in std::mem::take(&mut self.early) {
             let _ = sys::resume(tid, Resume::Detach, 0);
@@ -248,10 +261,29 @@ impl Tracer {
                     // It stops by itself.
                     self.threads.insert(child, None);
                 }
+                if let Some(wall) = wall {
+                    // Fails for one that was killed.
+                    let _ = catch_up(tid, wall);
+                }
                 let _ = sys::resume(tid, Resume::Detach, signal);
             }
             self.threads.remove(&tid);
         }
         self.findings
     }
+}
+
+/// Gives the process of a stopped thread this offset, if it is warped by another one. One store, so that its other
+/// threads may run.
+fn catch_up(tid: i32, wall: SignedDuration) -> Result<(), WarpError> {
+    let Some(found) = Found::at_once(tid as u32)? else {
+        return Ok(());
+    };
+    if let State::Warped { offsets, .. } = found.state() {
+        let before = Offsets::from_nanoseconds(offsets);
+        if before.wall != wall {
+            found.write(tid, Offsets { wall, ..before }.nanoseconds()?)?;
+        }
+    }
+    Ok(())
 }
