@@ -92,6 +92,8 @@ fn every_key_of_the_format_is_read() {
         "renew no-such-certificate on cp1, which exits 3",
         "check expiration on cp1",
         "check expiration on cp*",
+        "join cp3",
+        "join w2 without certificate key, which exits 1",
         "upgrade all to v1.36.3",
         "upgrade cp* to v1.37.2 --certificate-renewal=false --etcd-upgrade=false, which exits 1",
         "kubeadm certs renew all on cp1",
