@@ -20,8 +20,11 @@ pub(super) const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 pub(super) const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 /// Label of everything that certdrill makes.
 pub(super) const OWN_LABEL: &str = "dev.certdrill.owner";
-/// Processes whose timers run only in the last hour of a walk, by the name the kernel keeps.
-const WALL_ONLY: &str = "kube-controller,kube-scheduler";
+/// Processes whose timers never run faster than the machine's, by the name the kernel keeps: their clients for etcd
+/// would find connections idle for half an hour, close them, and show their certificates anew.
+const WALL_ONLY: &str = "kube-apiserver,etcd";
+/// In long hops also these: one that falls into the renewal of a lease would end them.
+const WALL_ONLY_FAR: &str = "kube-apiserver,etcd,kube-controller,kube-scheduler";
 
 /// Shims are started by containerd, not by a launcher. They say when a container has ended.
 const SHIMS: &str = "containerd-shim";
@@ -219,9 +222,8 @@ impl Container {
         args.extend(["--also", SHIMS]);
         if timers {
             args.push("--timers");
-            if !everyone {
-                args.extend(["--wall-only-for", WALL_ONLY]);
-            }
+            let names = if everyone { WALL_ONLY } else { WALL_ONLY_FAR };
+            args.extend(["--wall-only-for", names]);
         }
         let output = self.engine.output(&args, None)?;
         if output.status.success() {

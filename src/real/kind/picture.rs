@@ -342,10 +342,13 @@ impl Kind {
                 ProcessSeen {
                     id,
                     started: shift(now, -age),
-                    silent: report
-                        .handshakes
-                        .get(component.name())
-                        .is_some_and(|shown| shown.chain.is_empty()),
+                    // An etcd that finds no quorum runs and does not serve; an API server that waits for etcd is
+                    // as good as none.
+                    silent: component == Component::ApiServer
+                        && report
+                            .handshakes
+                            .get(component.name())
+                            .is_some_and(|shown| shown.chain.is_empty()),
                     shows: shown(report, component.name()),
                     kubeconfig: self.nodes[node].kubeconfigs.get(&(component, id)).cloned(),
                 },
