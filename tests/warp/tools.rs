@@ -82,6 +82,8 @@ pub fn alone(test: &str) -> bool {
     }
     let output = Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        // Process 1 must collect orphans: runc waits until its container has gone.
+        .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(ALONE, "1")
