@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What tests look at reports with: a browser, xmllint. Installed where they are missing and the machine is Debian's.
+# What tests need besides: a browser and xmllint to look at reports, runc for containers at another time. Installed where they
+# are missing and the machine is Debian's.
 set -euo pipefail
 missing=()
 if [[ -n ${CERTDRILL_CHROMIUM:-} ]] || command -v chromium chromium-browser google-chrome >/dev/null; then
@@ -8,6 +9,7 @@ else
   missing+=(chromium fonts-dejavu-core)
 fi
 command -v xmllint >/dev/null || missing+=(libxml2-utils)
+command -v runc >/dev/null || missing+=(runc)
 if [[ ${#missing[@]} -gt 0 ]]; then
   [[ $(id -u) -eq 0 ]] || { echo "missing; as root: apt-get install ${missing[*]}" >&2; exit 1; }
   apt-get update -qq
