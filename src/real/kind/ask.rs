@@ -253,10 +253,12 @@ fn several(ended: &[&Ended]) -> Answer {
     if working == 0 {
         return Answer::Seen(Outcome::Failing(failure));
     }
-    // Each server was asked twice.
+    // Each server was asked twice, give or take those whose turn other clients took.
+    let total = ended.len() / 2;
+    let share = (working + 1) / 2;
     Answer::Seen(Outcome::Partial {
-        working: (working / 2) as u32,
-        total: (ended.len() / 2) as u32,
+        working: share.clamp(1, total.saturating_sub(1).max(1)) as u32,
+        total: total as u32,
         failure,
     })
 }
