@@ -54,6 +54,10 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn certdrill(folder: &Path, args: &[&str]) -> Output {
+    certdrill_with(folder, args, &[])
+}
+
+fn certdrill_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_certdrill"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CERTDRILL_") {
@@ -64,6 +68,7 @@ fn certdrill(folder: &Path, args: &[&str]) -> Output {
         .current_dir(folder)
         .env("COLUMNS", "100")
         .env("NO_COLOR", "1")
+        .envs(env.iter().copied())
         .args(args)
         .output()
         .unwrap()
@@ -159,9 +164,21 @@ fn a_scenario_for_another_backend_is_not_run_and_not_passed() {
     );
     let report = fs::read_to_string(folder.path().join("r.xml")).unwrap();
     assert!(report.contains("skipped=\"1\""), "{report}");
-    let output = certdrill(folder.path(), &["run", "s", "--backend", "kind"]);
+    // On a machine without the engine that is named.
+    let output = certdrill_with(
+        folder.path(),
+        &["run", "s", "--backend", "kind"],
+        &[("CERTDRILL_CONTAINERS", "/nowhere/docker")],
+    );
     expect_exit(&output, 104);
-    assert!(stderr(&output).contains("kind"), "{}", stderr(&output));
+    let said = stdout(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("no container engine answers: /nowhere/docker"),
+        "{said}"
+    );
 }
 
 #[test]

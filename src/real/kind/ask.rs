@@ -255,7 +255,7 @@ fn several(ended: &[&Ended]) -> Answer {
     }
     // Each server was asked twice, give or take those whose turn other clients took.
     let total = ended.len() / 2;
-    let share = (working + 1) / 2;
+    let share = working.div_ceil(2);
     Answer::Seen(Outcome::Partial {
         working: share.clamp(1, total.saturating_sub(1).max(1)) as u32,
         total: total as u32,
