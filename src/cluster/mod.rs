@@ -25,6 +25,7 @@ mod load_balancer;
 mod loopback;
 mod mechanism;
 mod node;
+mod picture;
 mod pods;
 mod port10250;
 mod random;

@@ -148,7 +148,7 @@ pub struct World {
     probe: Option<Probe>,
     /// The real cluster behind this world, and what is known of it.
     pub(super) reality: Option<Box<dyn super::reality::Reality>>,
-    pub(super) known: super::reality::Known,
+    pub(super) known: super::picture::Known,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
 }
@@ -305,7 +305,7 @@ impl World {
             probe: None,
             setting_up: false,
             reality: None,
-            known: super::reality::Known::default(),
+            known: super::picture::Known::default(),
             spec,
         }
     }
