@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use super::init::LIBRARY;
-use super::stage::{self, BackendArg, NO_KIND};
+use super::stage::{self, BackendArg};
 use super::{Exit, Output};
 use crate::kubeadm::Version;
 use crate::real::engines::Engines;
+use crate::real::kind::Containers;
 use crate::real::site;
 use crate::scenario::{self, Backend};
 
@@ -43,12 +44,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         help: None,
     };
     let kubeadm = kubeadm();
-    let kind = Finding {
-        name: "kind",
-        health: Health::Missing,
-        text: NO_KIND.to_owned(),
-        help: None,
-    };
+    let kind = kind();
     output.text(&format!(
         "certdrill {}\n\nbackends\n",
         env!("CERTDRILL_LONG_VERSION")
@@ -63,7 +59,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     let wanted =
         |backend: BackendArg| args.backend.contains(&backend) || stage::required(backend.backend());
     let lacking = (wanted(BackendArg::Kubeadm) && kubeadm.health != Health::Works)
-        || wanted(BackendArg::Kind);
+        || (wanted(BackendArg::Kind) && kind.health != Health::Works);
     if lacking {
         Exit::Infrastructure
     } else {
@@ -132,6 +128,36 @@ fn kubeadm() -> Finding {
         format!("{there}; the library also wants {}", missing.join(", ")),
         Some(help),
     )
+}
+
+/// Whether real clusters can be made here: an engine that answers, and images of nodes.
+fn kind() -> Finding {
+    let finding = |health, text: String, help: Option<String>| Finding {
+        name: "kind",
+        health,
+        text,
+        help,
+    };
+    let engine = match Containers::find() {
+        Ok(engine) => engine,
+        Err(error) => return finding(Health::Missing, error.message, Some(error.help)),
+    };
+    let program = engine.program();
+    match engine.run(&["image", "ls", "--format", "{{.Tag}}", "kindest/node"]) {
+        Err(error) => finding(Health::Missing, error.message, Some(error.help)),
+        Ok(tags) if tags.is_empty() => finding(
+            Health::Missing,
+            format!("{program} answers; it has no image kindest/node"),
+            Some(format!(
+                "{program} pull kindest/node:VERSION of your scenario; without a registry: ci/cluster/images.sh"
+            )),
+        ),
+        Ok(tags) => {
+            let versions: Vec<&str> = tags.lines().collect();
+            let text = format!("{program}, with kindest/node of {}", versions.join(", "));
+            finding(Health::Works, text, None)
+        }
+    }
 }
 
 /// Versions that scenarios of the library play with a real kubeadm.

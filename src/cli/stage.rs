@@ -47,9 +47,9 @@ impl BackendArg {
     }
 }
 
-/// What a build of certdrill does not have.
-pub(super) const NO_KIND: &str = "the backend kind is not part of this build: it would need a container engine \
-                                  and kind node images";
+/// Why a scenario for real clusters alone is not played by itself.
+pub(super) const NO_KIND: &str =
+    "it is played on a real cluster when that is asked for: --backend kind (docs/real-clusters.md)";
 
 /// Where a run is played.
 #[derive(Debug, Clone)]

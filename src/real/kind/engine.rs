@@ -45,8 +45,7 @@ impl Containers {
         }
         Err(EngineError {
             message: format!("no container engine answers: {}", reasons.join("; ")),
-            help: "start Docker or Podman, or name one with CERTDRILL_CONTAINERS; `certdrill doctor` says more"
-                .to_owned(),
+            help: "start Docker or Podman, or name one with CERTDRILL_CONTAINERS".to_owned(),
         })
     }
 
