@@ -55,7 +55,7 @@ rootfs() {
   rm -rf "$cache/rootfs"
   debootstrap --variant=minbase \
     --include=systemd,systemd-sysv,dbus,runc,iproute2,iptables,conntrack,ethtool,socat,mount,kmod,ca-certificates,procps,openssl,jq,util-linux \
-    bookworm "$cache/rootfs" http://deb.debian.org/debian >"$cache/debootstrap.log" 2>&1 \
+    bookworm "$cache/rootfs" >"$cache/debootstrap.log" 2>&1 \
     || { tail -5 "$cache/debootstrap.log" >&2; return 1; }
   rm -rf "$cache/rootfs"/var/cache/apt/archives/*.deb "$cache/rootfs"/var/lib/apt/lists/*
   tar -C "$cache/rootfs" -cf "$cache/rootfs.tar.new" .
