@@ -15,6 +15,15 @@ pub(super) struct KindArgs {
     /// Image of the nodes of the backend kind [default: kindest/node:VERSION].
     #[arg(long, value_name = "IMAGE", env = "CERTDRILL_NODE_IMAGE")]
     node_image: Option<String>,
+    /// Take over a cluster that the kind CLI made instead of making one; it stays, at the time it has then. The scenario
+    /// begins at the present.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CERTDRILL_KIND_CLUSTER",
+        conflicts_with_all = ["keep", "node_image"]
+    )]
+    kind_cluster: Option<String>,
 }
 
 impl KindArgs {
@@ -23,6 +32,7 @@ impl KindArgs {
         Options {
             keep: self.keep,
             image: self.node_image.clone(),
+            adopt: self.kind_cluster.clone(),
         }
     }
 }

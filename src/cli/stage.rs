@@ -70,6 +70,13 @@ impl Stage {
         match self {
             Stage::Kind(kind) => {
                 let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+                if kind.adopt.is_some() {
+                    // A cluster that is there lives now.
+                    let mut scenario = scenario.clone();
+                    scenario.cluster.start = crate::real::kind::present();
+                    let cluster = Kind::new(kind.clone(), scenario.cluster.start);
+                    return crate::run::play_really(&scenario, options, Box::new(cluster));
+                }
                 let cluster = Kind::new(kind.clone(), scenario.cluster.start);
                 crate::run::play_really(scenario, options, Box::new(cluster))
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::edge::ClientSide;
@@ -16,7 +17,7 @@ use crate::kubeadm::{ApiError, ClusterReader, CommandOutput, Machine};
 use crate::pki::PoolKeys;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
-use crate::scenario::Component;
+use crate::scenario::{Component, ImageSource};
 use crate::time::SignedDuration;
 
 /// What a `renew all` or an init phase takes on a real machine.
@@ -36,14 +37,76 @@ impl World {
     /// Runs a shell script on a node, where the engine can. `file` is the scenario it stands in.
     pub fn exec(&mut self, node: usize, script: &str, file: &str) -> CommandOutput {
         let output = if self.is_real() {
-            let command = ["sh", "-c", script].map(str::to_owned);
-            self.run_really(|reality| reality.run(node, &command))
+            self.exec_really(node, script, file)
         } else {
             self.with_engine(node, |engine, call| engine.exec(call, script, file))
                 .unwrap_or_else(not_run)
         };
         self.command_ran(node, "sh", script.trim(), &output);
         output
+    }
+
+    /// The script finds the scenario's directory at `/scenario`, as on the backend kubeadm.
+    fn exec_really(&mut self, node: usize, script: &str, file: &str) -> CommandOutput {
+        let directory = PathBuf::from(file)
+            .canonicalize()
+            .ok()
+            .and_then(|file| file.parent().map(Path::to_owned));
+        let command = ["sh", "-ec", script].map(str::to_owned);
+        self.run_really(|reality| {
+            if let Some(directory) = directory {
+                reality.give(node, &directory)?;
+            }
+            reality.run(node, &command, &[])
+        })
+    }
+
+    /// `kubectl apply` on a real cluster.
+    ///
+    /// # Errors
+    /// With a sentence where there is none.
+    pub fn apply(&mut self, node: usize, label: &str, objects: &[u8]) -> Result<(), String> {
+        if !self.is_real() {
+            return Err("objects are applied to real clusters only".to_owned());
+        }
+        let command = [
+            "kubectl",
+            "--kubeconfig",
+            "/etc/kubernetes/admin.conf",
+            "apply",
+            "-f",
+            "-",
+        ]
+        .map(str::to_owned);
+        let output = self.run_really(|reality| reality.run(node, &command, objects));
+        self.command_ran(node, "kubectl", &format!("apply -f {label}"), &output);
+        Ok(())
+    }
+
+    /// Loads a container image into a node of a real cluster.
+    ///
+    /// # Errors
+    /// With a sentence where there is no such image, or no real cluster.
+    pub fn load_image(&mut self, node: usize, image: &ImageSource) -> Result<(), String> {
+        if !self.is_real() {
+            return Err("images are loaded into real clusters only".to_owned());
+        }
+        match self.really(|reality| reality.load_image(node, image)) {
+            Some(Err(why)) => return Err(why),
+            // The world says what broke.
+            None => return Ok(()),
+            Some(Ok(())) => {}
+        }
+        let (ImageSource::Engine(name) | ImageSource::Archive(name)) = image;
+        self.record(
+            EventKind::Note,
+            Weight::Normal,
+            Some(node),
+            name,
+            format!("image {name} loaded"),
+            None,
+        );
+        Ok(())
     }
 
     /// Has something run on a real machine, whose files it may change.

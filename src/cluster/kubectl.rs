@@ -21,7 +21,7 @@ impl World {
         if self.is_real() {
             let script = format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {line}");
             let words = ["sh".to_owned(), "-c".to_owned(), script];
-            let output = self.run_really(|reality| reality.run(node, &words));
+            let output = self.run_really(|reality| reality.run(node, &words, &[]));
             self.command_ran(node, "kubectl", line, &output);
             return output;
         }

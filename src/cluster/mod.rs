@@ -7,6 +7,7 @@
 mod bootstrap;
 mod clock;
 mod command;
+mod config_maps;
 mod configuration;
 mod connections;
 pub mod csr;

@@ -156,6 +156,10 @@ impl World {
     /// `kubeadm init` and `join` on real machines.
     pub(super) fn create_really(&mut self) -> Result<(), super::ClusterError> {
         let plan = self.plans()?;
+        if let Some(Some(found)) = self.really(|reality| reality.adopt(&plan)) {
+            self.is_there_already(found);
+            return Ok(());
+        }
         self.write_to_reality();
         let done = self.really(|reality| reality.create(&plan));
         match done {
@@ -184,6 +188,34 @@ impl World {
         self.connect_nodes();
         self.look_at_reality(true);
         Ok(())
+    }
+
+    /// Machines of a cluster that was there before take the places of those that were planned.
+    fn is_there_already(&mut self, found: Vec<NodePlan>) {
+        for (node, plan) in self.nodes.iter_mut().zip(found) {
+            node.name = plan.name;
+            node.address = plan.address;
+            node.ready = Some(false);
+            node.etcd_member = node.control_plane;
+        }
+        self.look_at_reality(false);
+        self.connect_nodes();
+        self.look_at_reality(true);
+    }
+
+    /// The machine that scenarios call `cp2` or `w1`, where machines have names of their own.
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        let (control_plane, number) = match name.strip_prefix("cp") {
+            Some(number) => (true, number),
+            None => (false, name.strip_prefix('w')?),
+        };
+        let number: usize = number.parse().ok()?;
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.control_plane == control_plane && !node.only_etcd())
+            .nth(number.checked_sub(1)?)
+            .map(|(index, _)| index)
     }
 
     /// Lets time pass until something is so, at most until `target` on the axis of timers.

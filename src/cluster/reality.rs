@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::csr::Request;
@@ -18,7 +19,7 @@ use super::node::KubeletState;
 use crate::fs::{FileType, MemoryTree, Tree as _};
 use crate::kubeadm::{CommandOutput, Version};
 use crate::pki::Certificate;
-use crate::scenario::Component;
+use crate::scenario::{Component, ImageSource};
 use crate::time::{SignedDuration, Timestamp};
 
 /// A real cluster, moved in time.
@@ -34,6 +35,13 @@ pub trait Reality: Debug {
     /// # Errors
     /// When machines cannot be made.
     fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError>;
+
+    /// Takes over machines of a cluster that is there already, and gives the plan with their names and addresses; `None`
+    /// where a cluster is to be made.
+    ///
+    /// # Errors
+    /// When it is not there, or not as it is planned.
+    fn adopt(&mut self, plan: &[NodePlan]) -> Result<Option<Vec<NodePlan>>, EngineError>;
 
     /// Makes machines where there are none yet, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
     /// kubeadm said.
@@ -90,11 +98,32 @@ pub trait Reality: Debug {
     /// When that fails.
     fn end_process(&mut self, node: usize, component: Component) -> Result<(), EngineError>;
 
-    /// Runs a program on a machine, at the machine's time.
+    /// Runs a program on a machine, at the machine's time. What is not empty is its standard input.
     ///
     /// # Errors
     /// When it could not be run at all.
-    fn run(&mut self, node: usize, command: &[String]) -> Result<CommandOutput, EngineError>;
+    fn run(
+        &mut self,
+        node: usize,
+        command: &[String],
+        input: &[u8],
+    ) -> Result<CommandOutput, EngineError>;
+
+    /// Copies what a directory of this machine holds to `/scenario` on a machine.
+    ///
+    /// # Errors
+    /// When it cannot be read or copied.
+    fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError>;
+
+    /// Loads a container image into a machine's runtime. The inner error is why there is no such image.
+    ///
+    /// # Errors
+    /// When it could not be tried at all.
+    fn load_image(
+        &mut self,
+        node: usize,
+        image: &ImageSource,
+    ) -> Result<Result<(), String>, EngineError>;
 
     /// Runs kubeadm of a version on a machine.
     ///

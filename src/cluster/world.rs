@@ -362,10 +362,13 @@ impl World {
         shift(self.clock.now(), self.nodes[node].offset)
     }
 
-    /// Index of a node by name.
+    /// Index of a node by name, or by what scenarios call it: `cp1`, `w2`.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<usize> {
-        self.nodes.iter().position(|node| node.name == name)
+        self.nodes
+            .iter()
+            .position(|node| node.name == name)
+            .or_else(|| self.place_of(name))
     }
 
     /// Lets time pass for everything that runs: the movement `walk`.

@@ -50,6 +50,7 @@ impl Player<'_> {
         change: &Change,
         own: &Expectation,
     ) -> Result<(), String> {
+        self.world.read_config_maps()?;
         // The kubelet's has the minor version in its name where kubeadm is old; the world keeps both.
         let maps: Vec<String> = self
             .world
@@ -62,11 +63,11 @@ impl Player<'_> {
             .cloned()
             .collect();
         let mut found = false;
-        for map in maps {
+        for map in &maps {
             let Some(value) = self
                 .world
                 .config_maps
-                .get_mut(&map)
+                .get_mut(map)
                 .and_then(|data| data.get_mut(key))
             else {
                 continue;
@@ -88,6 +89,9 @@ impl Player<'_> {
                     return Err("a ConfigMap is edited by lines".to_owned());
                 }
             }
+        }
+        for map in &maps {
+            self.world.write_config_map(map, key)?;
         }
         let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");
         if !found {

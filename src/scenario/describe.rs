@@ -1,8 +1,8 @@
 //! Steps and expectations in a few words, for the timeline and for failures.
 
 use super::{
-    Action, CertificateSays, Change, Connection, EdgeExpectation, Edit, Issue, Matcher,
-    MoveManifests, Passage, ProcessState, Upgrade,
+    Action, CertificateSays, Change, Connection, EdgeExpectation, Edit, ImageSource, Issue,
+    Matcher, MoveManifests, Objects, Passage, ProcessState, Upgrade,
 };
 use crate::time::span;
 
@@ -74,6 +74,21 @@ impl Action {
                 };
                 format!("exec {first}{more} on {nodes}{}", exits(*exit_code))
             }
+            Self::Apply {
+                nodes,
+                objects,
+                exit_code,
+            } => {
+                let what = match objects {
+                    Objects::File(file) => file.as_str(),
+                    Objects::Manifest(_) => "a manifest",
+                };
+                format!("apply {what} on {nodes}{}", exits(*exit_code))
+            }
+            Self::Image { nodes, source } => match source {
+                ImageSource::Engine(name) => format!("load image {name} into {nodes}"),
+                ImageSource::Archive(file) => format!("load images of {file} into {nodes}"),
+            },
             Self::Kubectl {
                 nodes,
                 line,

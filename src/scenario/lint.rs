@@ -176,6 +176,8 @@ impl Linter<'_> {
             | Action::CheckExpiration { nodes }
             | Action::Kubeadm { nodes, .. }
             | Action::Exec { nodes, .. }
+            | Action::Apply { nodes, .. }
+            | Action::Image { nodes, .. }
             | Action::Kubectl { nodes, .. }
             | Action::Reboot(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),

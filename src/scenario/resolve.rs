@@ -16,6 +16,7 @@ use crate::time::SignedDuration;
 mod cluster;
 mod issue;
 mod matcher;
+mod real;
 mod requests;
 
 /// One variant while it is resolved.
@@ -57,13 +58,8 @@ pub(super) fn scenario(
                     .help("start it with `bare: true` under `cluster` to run `init` as a step"),
             );
         }
-        if let ActionRaw::Exec(_) = step.action
-            && backends.contains(&Backend::Sim)
-        {
-            problems.push::<()>(
-                Problem::new(step.at, "the simulation cannot run a script")
-                    .help("name the backends that can: `backends: [kubeadm]` under `spec`"),
-            );
+        if let Some(problem) = real::problem(&step, &backends) {
+            problems.push::<()>(problem);
         }
         variant.step(step, &mut steps, problems);
     }
@@ -235,7 +231,9 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         }
         ActionRaw::ServingApprover(approver) => Action::ServingApprover(approver.value.0),
         ActionRaw::EditConfigMap(edit) => requests::edit_config_map(edit, problems)?,
-        ActionRaw::Exec(exec) => self::exec(exec),
+        ActionRaw::Exec(written) => real::exec(written),
+        ActionRaw::Apply(written) => real::apply(written)?,
+        ActionRaw::Image(written) => real::image(written)?,
         ActionRaw::Restart(target) => Action::Restart(target.value),
         ActionRaw::Stop(target) => Action::Stop(target.value),
         ActionRaw::Start(target) => Action::Start(target.value),
@@ -311,21 +309,6 @@ fn upgrade(written: Short<At<Version>, raw::Upgrade>) -> Upgrade {
             certificate_renewal: upgrade.certificate_renewal.map(|flag| flag.value),
             etcd_upgrade: upgrade.etcd_upgrade.map(|flag| flag.value),
             exit_code: upgrade.exit_code.map_or(0, |code| code.value),
-        },
-    }
-}
-
-fn exec(written: Short<At<String>, raw::Exec>) -> Action {
-    match written {
-        Short::Short(run) => Action::Exec {
-            nodes: Nodes("cp1".to_owned()),
-            run: run.value,
-            exit_code: 0,
-        },
-        Short::Long(exec) => Action::Exec {
-            nodes: or(exec.nodes, "cp1"),
-            run: exec.run.value,
-            exit_code: exec.exit_code.map_or(0, |code| code.value),
         },
     }
 }

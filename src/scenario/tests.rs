@@ -33,6 +33,25 @@ fn steps(scenario: &Scenario) -> Vec<String> {
 }
 
 #[test]
+fn steps_of_real_clusters_say_what_they_do() {
+    let text = with(
+        "    - exec: ./own.sh\n    - image: own:1\n    - image: { archive: own.tar, nodes: \"@w*\" }\n    - apply: \
+         own.txt\n    - apply: { manifest: \"kind: List\", nodes: \"@cp2\", exitCode: 1 }\n",
+    )
+    .replace("spec:\n", "spec:\n  backends: [kind]\n");
+    assert_eq!(
+        steps(&loaded(&text)[0]),
+        [
+            "exec ./own.sh on @cp1",
+            "load image own:1 into @all",
+            "load images of own.tar into @w*",
+            "apply own.txt on @cp1",
+            "apply a manifest on @cp2 (exit code 1)",
+        ]
+    );
+}
+
+#[test]
 fn the_illustration_of_the_design_is_a_scenario() {
     let scenarios = loaded(include_str!("illustration.yaml"));
     let [old, new] = scenarios.as_slice() else {

@@ -12,11 +12,14 @@ use crate::scenario::{Component, RequestCertificate};
 use crate::time::SignedDuration;
 
 /// How long whoever posts a request looks at it.
-const LOOKS: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const LOOKS: SignedDuration = SignedDuration::from_secs(5);
 
 impl World {
     /// Posts a request as `kubectl create -f` would, and waits a little for what becomes of it.
     pub fn request_by_hand(&mut self, node: usize, wanted: &RequestCertificate) -> CommandOutput {
+        if self.is_real() {
+            return self.request_really(node, wanted);
+        }
         let (output, posted) = match self.post_by_hand(node, wanted) {
             Ok(name) => (
                 CommandOutput {

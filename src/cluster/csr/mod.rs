@@ -9,6 +9,7 @@ pub(super) mod approver;
 mod by_hand;
 pub(super) mod clean;
 pub mod flags;
+mod really;
 pub(super) mod recognise;
 pub(super) mod series;
 pub mod sign;

@@ -15,7 +15,7 @@ use crate::kubeadm::profile::components::Slot;
 use crate::kubeadm::profile::signing::{
     CA_FILE_ERROR, CaFileError, FAILED_CONDITION, SIGNING_POLICY, SigningPolicy,
 };
-use crate::pki::{self, ExtKeyUsage, KeySource, KeyUsage, PrivateKey, issue};
+use crate::pki::{self, Certificate, ExtKeyUsage, KeySource, KeyUsage, PrivateKey, issue};
 use crate::run::trace::Weight;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift, x509_second};
@@ -348,8 +348,20 @@ impl World {
         else {
             return;
         };
-        let text = format!("{}{}", certificate.to_pem(), key.to_pem());
         let (node, path) = (*node, path.clone());
+        let (certificate, key) = (certificate.clone(), key.clone());
+        self.save_issued(node, &path, &certificate, &key);
+    }
+
+    /// Writes what was issued to a file, as whoever asked would keep it: the certificate, then its key.
+    pub(super) fn save_issued(
+        &mut self,
+        node: usize,
+        path: &str,
+        certificate: &Certificate,
+        key: &PrivateKey,
+    ) {
+        let text = format!("{}{}", certificate.to_pem(), key.to_pem());
         let tree = &mut self.nodes[node].tree;
         let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
         let made = if dir.is_empty() {
@@ -358,7 +370,7 @@ impl World {
             tree.create_dir_all(dir, 0o755)
         };
         // A disk that takes nothing leaves no file, which is what a scenario then sees.
-        let _ = made.and_then(|()| tree.write(&path, text.as_bytes(), 0o600));
+        let _ = made.and_then(|()| tree.write(path, text.as_bytes(), 0o600));
     }
 }
 

@@ -164,6 +164,13 @@ since!(
     "pkg/printers/internalversion/printers.go of 1.17.17 and 1.18.20"
 );
 since!(
+    /// `certificates.k8s.io/v1`.
+    REQUESTS_V1,
+    "the certificates API is v1",
+    19,
+    "k8s.io/api/certificates/v1 is in v0.19.16 and not in v0.18.20"
+);
+since!(
     /// `spec.expirationSeconds`, and the REQUESTEDDURATION column.
     REQUESTED_DURATION,
     "requests may ask for a duration",

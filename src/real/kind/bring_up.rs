@@ -7,10 +7,9 @@ use super::agent::{Content, Edit, Order, pause};
 use super::balancer::Balancer;
 use super::clock::Ahead;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
-use super::{Kind, Member, picture};
+use super::{Kind, Member};
 use crate::cluster::{EngineError, NodePlan};
 use crate::kubeadm::CommandOutput;
-use crate::time::SignedDuration;
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
 const IGNORED: &str =
@@ -63,19 +62,7 @@ impl Kind {
                 hosts: &hosts,
             };
             let container = Container::create(&self.engine, &spec)?;
-            self.nodes.push(Member {
-                container,
-                plan: node.clone(),
-                skew: SignedDuration::ZERO,
-                powered: true,
-                // Before kubeadm has written its configuration there is none.
-                kubelet_wanted: false,
-                kubelet: picture::KubeletSeen::default(),
-                tree: crate::fs::MemoryTree::new(),
-                written: Vec::new(),
-                logs: std::collections::BTreeMap::new(),
-                kubeconfigs: std::collections::BTreeMap::new(),
-            });
+            self.nodes.push(Member::new(container, node.clone()));
         }
         if let Some((address, _)) = plan.first().and_then(|node| node.load_balancer) {
             let servers: Vec<IpAddr> = plan
@@ -158,7 +145,7 @@ impl Kind {
         container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
         let words =
             format!("kubeadm init --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
-        let output = container.run(&split(&words))?;
+        let output = container.run(&split(&words), &[])?;
         if output.exit_code != 0 {
             return Ok(Err(output));
         }
@@ -216,7 +203,7 @@ impl Kind {
             .put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
         let words =
             format!("kubeadm join --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
-        let output = member.container.run(&split(&words))?;
+        let output = member.container.run(&split(&words), &[])?;
         Ok(if output.exit_code == 0 {
             Ok(())
         } else {
@@ -225,13 +212,14 @@ impl Kind {
     }
 
     /// Waits until every Node is Ready.
-    fn wait_for_nodes(&self) -> Result<(), EngineError> {
+    pub(super) fn wait_for_nodes(&self) -> Result<(), EngineError> {
         let count = self.nodes.len();
         let mut last = String::new();
         for _ in 0..READY_LOOKS {
-            let output = self.nodes[0].container.run(&split(
-                "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers",
-            ))?;
+            let output = self.nodes[0].container.run(
+                &split("kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers"),
+                &[],
+            )?;
             let ready = output
                 .stdout
                 .lines()
@@ -273,7 +261,7 @@ pub(super) fn wait_for_boot(container: &Container) -> Result<(), EngineError> {
 
 /// Puts the launcher in front of the kubelet and containerd, and certdrill in front of runc, whatever starts them.
 /// A node that has been seen to before is left as it is.
-const INSTALL: &str = r#"set -e
+pub(super) const INSTALL: &str = r#"set -e
 lib=/usr/local/lib/certdrill
 mkdir -p $lib/real /var/lib/certdrill
 for program in kubelet containerd; do

@@ -10,10 +10,12 @@
 //! | `engine.rs` | the container engine |
 //! | `node.rs` | a node container |
 //! | `bring_up.rs` | how nodes become a cluster |
+//! | `adopt.rs` | taking over a cluster that kind made |
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
 //! | `agent.rs`, `handshake.rs` | what runs inside a node |
 //! | `picture.rs` | from what agents report to what the world knows |
+//! | `image.rs` | images that a scenario brings |
 //! | `ask.rs` | how each edge is asked for, and what an answer means |
 
 #![expect(
@@ -21,6 +23,7 @@
     reason = "real clusters: real processes, files and waiting"
 )]
 
+mod adopt;
 pub mod agent;
 mod ask;
 mod balancer;
@@ -29,10 +32,12 @@ pub mod clean;
 mod clock;
 mod engine;
 pub mod handshake;
+mod image;
 mod node;
 mod picture;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +49,7 @@ use node::Container;
 
 use crate::cluster::{EngineError, FileChange, Look, NodePlan, Picture, Reality};
 use crate::kubeadm::{CommandOutput, Version};
-use crate::scenario::Component;
+use crate::scenario::{Component, ImageSource};
 use crate::time::{SignedDuration, Timestamp};
 
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
@@ -74,6 +79,8 @@ pub struct Kind {
 pub struct Options {
     /// Leave containers and network behind, and say how to look inside.
     pub keep: bool,
+    /// Take over this cluster of the kind CLI instead of making one.
+    pub adopt: Option<String>,
     /// Image of the nodes; `kindest/node:<version>` unless given.
     pub image: Option<String>,
 }
@@ -94,6 +101,10 @@ impl Options {
             Ok(engine) => engine,
             Err(error) => return Some((error.message, error.help)),
         };
+        // A cluster that is there was made from something.
+        if self.adopt.is_some() {
+            return None;
+        }
         let image = self.image_of(version);
         if engine.run(&["image", "inspect", &image]).is_ok() {
             return None;
@@ -104,6 +115,13 @@ impl Options {
         );
         Some((format!("there is no image {image}"), help))
     }
+}
+
+/// The second it is, by this machine's clock.
+#[must_use]
+pub fn present() -> Timestamp {
+    let now = crate::real::warp::machine_time();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// A node of the cluster and what is remembered of it.
@@ -126,6 +144,24 @@ struct Member {
     logs: BTreeMap<String, String>,
     /// Kubeconfigs of components as they were when their process was first seen.
     kubeconfigs: BTreeMap<(Component, u64), Arc<[u8]>>,
+}
+
+impl Member {
+    fn new(container: Container, plan: NodePlan) -> Self {
+        Self {
+            container,
+            plan,
+            skew: SignedDuration::ZERO,
+            powered: true,
+            // Before kubeadm has written its configuration there is none.
+            kubelet_wanted: false,
+            kubelet: picture::KubeletSeen::default(),
+            tree: crate::fs::MemoryTree::new(),
+            written: Vec::new(),
+            logs: BTreeMap::new(),
+            kubeconfigs: BTreeMap::new(),
+        }
+    }
 }
 
 impl Kind {
@@ -181,7 +217,7 @@ impl Kind {
     /// Removes containers and network.
     fn remove(&mut self) {
         clean::goes_with_us(None);
-        if self.options.keep && self.made {
+        if self.options.adopt.is_some() || self.options.keep && self.made {
             return;
         }
         for member in self.nodes.drain(..) {
@@ -223,6 +259,13 @@ impl Reality for Kind {
         let made = self.bring_up();
         self.made = matches!(made, Ok(Ok(())));
         made
+    }
+
+    fn adopt(&mut self, plan: &[NodePlan]) -> Result<Option<Vec<NodePlan>>, EngineError> {
+        match self.options.adopt.clone() {
+            Some(cluster) => self.take_over(&cluster, plan).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn write(&mut self, node: usize, changes: &[FileChange]) -> Result<(), EngineError> {
@@ -349,8 +392,25 @@ impl Reality for Kind {
         Ok(())
     }
 
-    fn run(&mut self, node: usize, command: &[String]) -> Result<CommandOutput, EngineError> {
-        self.nodes[node].container.run(command)
+    fn run(
+        &mut self,
+        node: usize,
+        command: &[String],
+        input: &[u8],
+    ) -> Result<CommandOutput, EngineError> {
+        self.nodes[node].container.run(command, input)
+    }
+
+    fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError> {
+        self.nodes[node].container.give(directory, "/scenario")
+    }
+
+    fn load_image(
+        &mut self,
+        node: usize,
+        image: &ImageSource,
+    ) -> Result<Result<(), String>, EngineError> {
+        image::load(&self.engine, &self.nodes[node].container, image)
     }
 
     fn kubeadm(
@@ -375,7 +435,7 @@ impl Reality for Kind {
                 bring_up::IGNORED_AT_UPGRADE
             ));
         }
-        self.nodes[node].container.run(&words)
+        self.nodes[node].container.run(&words, &[])
     }
 }
 

@@ -170,11 +170,22 @@ impl Container {
         })
     }
 
-    /// Runs a program in it at the node's time.
-    pub fn run(&self, words: &[String]) -> Result<CommandOutput, EngineError> {
+    /// Runs a program in it at the node's time, with a standard input if that is not empty.
+    pub fn run(&self, words: &[String], input: &[u8]) -> Result<CommandOutput, EngineError> {
         let mut args = self.at_its_time();
+        let input = (!input.is_empty()).then_some(input);
+        if input.is_some() {
+            args.insert(1, "-i");
+        }
         args.extend(words.iter().map(String::as_str));
-        Ok(told(&self.engine.output(&args, None)?))
+        Ok(told(&self.engine.output(&args, input)?))
+    }
+
+    /// Copies what a directory of the machine holds into it.
+    pub fn give(&self, directory: &Path, target: &str) -> Result<(), EngineError> {
+        let from = format!("{}/.", directory.display());
+        let to = format!("{}:{target}", self.name);
+        self.engine.run(&["cp", &from, &to]).map(drop)
     }
 
     /// Has the agent do something in it.

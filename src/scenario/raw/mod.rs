@@ -12,8 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) use expectation::{Body, ExpectFailure, Expectation, ProcessFacts};
 pub(super) use shape::{OneOrMany, Short};
 pub(super) use step::{
-    ActionRaw, Decide, Edit, EditConfigMap, Exec, Issue, Kubeadm, Kubectl, Lines, MoveManifests,
-    Renew, RequestCertificate, Step, Upgrade,
+    ActionRaw, Apply, Decide, Edit, EditConfigMap, Exec, Image, Issue, Kubeadm, Kubectl, Lines,
+    MoveManifests, Renew, RequestCertificate, Step, Upgrade,
 };
 pub(super) use when::{When, holds};
 

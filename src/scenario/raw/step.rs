@@ -96,6 +96,10 @@ actions! {
     /// A shell script of your own, on real backends: kubeadm and openssl at the node's time, the scenario's
     /// directory under /scenario; on cp1 unless said otherwise.
     "exec" Exec(Short<At<String>, Exec>),
+    /// kubectl apply of a file beside the scenario, on real clusters: an approver of your own; on cp1 unless said otherwise.
+    "apply" Apply(Short<At<String>, Apply>),
+    /// Load a container image that this machine has into the nodes of a real cluster; on all nodes unless said otherwise.
+    "image" Image(Short<At<String>, Image>),
     /// Stop and start a process, and wait until the new one runs.
     "restart" Restart(At<Target>),
     /// Stop a process and keep it stopped.
@@ -345,6 +349,32 @@ record! {
         "run" run: At<String>,
         /// The exit code that is expected; 0 unless said otherwise.
         "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// Objects for a real cluster: give `file` or `manifest`.
+    "apply" pub(crate) struct Apply {
+        /// Where kubectl runs, with admin.conf; cp1 unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// A file, relative to the scenario's.
+        "file" file: Option<At<String>>,
+        /// The objects themselves, as YAML.
+        "manifest" manifest: Option<At<String>>,
+        /// The exit code that is expected; 0 unless said otherwise.
+        "exitCode" exit_code: Option<At<i32>>,
+    }
+}
+
+record! {
+    /// A container image for a real cluster: give `name` or `archive`.
+    "image" pub(crate) struct Image {
+        /// Which nodes; all unless said otherwise.
+        "nodes" nodes: Option<At<Nodes>>,
+        /// An image that the container engine of this machine has.
+        "name" name: Option<At<String>>,
+        /// An archive as docker save writes it, relative to the scenario's file.
+        "archive" archive: Option<At<String>>,
     }
 }
 

@@ -450,3 +450,50 @@ fn a_quote_left_open() {
       |      ^
     "#);
 }
+
+#[test]
+fn steps_for_real_clusters() {
+    insta::assert_snapshot!(errors(&with("    - exec: \"true\"\n    - apply: approver.yaml\n    - image: { name: a, archive: b }\n    - apply: { nodes: \"@cp2\" }\n")), @r#"
+    error: the simulation cannot run a script
+      --> mistake.yaml:10:7
+       |
+    10 |     - exec: "true"
+       |       ^^^^
+       |
+       = help: name the backends that can: `backends: [kubeadm]` under `spec`
+
+    error: the simulation cannot apply objects
+      --> mistake.yaml:11:7
+       |
+    11 |     - apply: approver.yaml
+       |       ^^^^^
+       |
+       = help: name the backends that can: `backends: [kind]` under `spec`
+
+    error: this step takes one thing
+      --> mistake.yaml:12:7
+       |
+    12 |     - image: { name: a, archive: b }
+       |       ^^^^^
+       |
+       = help: give one of `name` and `archive`
+
+    error: this step takes one thing
+      --> mistake.yaml:13:7
+       |
+    13 |     - apply: { nodes: "@cp2" }
+       |       ^^^^^
+       |
+       = help: give one of `file` and `manifest`
+    "#);
+    let text = with("    - image: a:1\n").replace("spec:\n", "spec:\n  backends: [kubeadm, kind]\n");
+    insta::assert_snapshot!(errors(&text), @r"
+    error: kubeadm alone cannot load images
+      --> mistake.yaml:11:7
+       |
+    11 |     - image: a:1
+       |       ^^^^^
+       |
+       = help: name the backends that can: `backends: [kind]` under `spec`
+    ");
+}

@@ -110,6 +110,22 @@ pub enum Action {
         /// The expected exit code; 0 unless said otherwise.
         exit_code: i32,
     },
+    /// `kubectl apply` on a real cluster.
+    Apply {
+        /// On which nodes kubectl runs.
+        nodes: Nodes,
+        /// What is applied.
+        objects: Objects,
+        /// The expected exit code; 0 unless said otherwise.
+        exit_code: i32,
+    },
+    /// A container image is loaded into nodes of a real cluster.
+    Image {
+        /// Into which nodes.
+        nodes: Nodes,
+        /// Where it comes from.
+        source: ImageSource,
+    },
     /// Stops and starts a process: `systemctl restart kubelet`; a static Pod's container is killed and the
     /// kubelet starts it again. Waits until the new process runs.
     Restart(Target),
@@ -152,6 +168,24 @@ pub enum Action {
     },
     /// A remark in the timeline.
     Note(String),
+}
+
+/// Objects that a step applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objects {
+    /// A file, relative to the scenario's.
+    File(String),
+    /// YAML that stands in the scenario.
+    Manifest(String),
+}
+
+/// Where a container image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// The container engine of this machine has it under this name.
+    Engine(String),
+    /// An archive as `docker save` writes it.
+    Archive(String),
 }
 
 /// A request that a step posts.
