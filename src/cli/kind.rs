@@ -15,6 +15,9 @@ pub(super) struct KindArgs {
     /// Image of the nodes of the backend kind [default: kindest/node:VERSION].
     #[arg(long, value_name = "IMAGE", env = "CERTDRILL_NODE_IMAGE")]
     node_image: Option<String>,
+    /// Scenarios that want the same cluster share it, each from its beginning. One that runs scripts of its own gets another.
+    #[arg(long, env = "CERTDRILL_REUSE", conflicts_with_all = ["keep", "kind_cluster"])]
+    reuse: bool,
     /// Take over a cluster that the kind CLI made instead of making one; it stays, at the time it has then. The scenario
     /// begins at the present.
     #[arg(
@@ -32,6 +35,7 @@ impl KindArgs {
         Options {
             keep: self.keep,
             image: self.node_image.clone(),
+            reuse: self.reuse,
             adopt: self.kind_cluster.clone(),
         }
     }

@@ -157,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Clean(args) => kind::clean_up(args, &mut output),
         Command::NodeAgent => return kind::node_agent(),
     };
+    crate::real::kind::reuse::let_go();
     output.finish(exit).into()
 }
 

@@ -122,7 +122,7 @@ impl World {
         output.unwrap_or_else(|| not_run("it could not be run".to_owned()))
     }
 
-    /// Writes a command down and lets the second pass that it takes.
+    /// Writes a command down and lets the second pass that it takes; a real one has taken its own time.
     pub(super) fn command_ran(
         &mut self,
         node: usize,
@@ -149,7 +149,9 @@ impl World {
             self.push(Entry::Observation(seen));
         }
         self.nodes[node].last_output = Some(output.clone());
-        self.walk(COMMAND_TAKES);
+        if !self.is_real() {
+            self.walk(COMMAND_TAKES);
+        }
     }
 
     /// As [`World::kubeadm`], but leaves no event and takes no time.

@@ -178,7 +178,8 @@ impl World {
                     stderr: output.stderr,
                 });
             }
-            Some(Ok(())) => {}
+            // What made the cluster is the last command of the first machine, as it is in the simulation.
+            Some(Ok(init)) => self.nodes[0].last_output = Some(init),
         }
         for node in &mut self.nodes {
             node.ready = Some(false);
@@ -279,7 +280,9 @@ impl World {
             if let Some(api) = picture.api {
                 self.take_api(api);
             }
+            let had_etcd = |node: &super::Node| node.pods.contains_key(&Component::Etcd);
             if let Some(quorum) = picture.quorum
+                && self.nodes.iter().any(had_etcd)
                 && self.quorum.replace(quorum).is_some_and(|was| was != quorum)
             {
                 let verb = if quorum { "has" } else { "has no" };
@@ -377,6 +380,11 @@ impl World {
     fn take_process(&mut self, node: usize, component: Component, seen: Option<&Seen>) {
         let path = Self::manifest_path(component);
         let manifest = self.nodes[node].tree.content(&path).ok();
+        let machine = &self.nodes[node];
+        if seen.is_none() && machine.ready.is_none() && !machine.pods.contains_key(&component) {
+            // A machine that is in no cluster yet.
+            return;
+        }
         let before = self.nodes[node]
             .process(component)
             .map(|process| process.id);

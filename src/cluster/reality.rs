@@ -43,12 +43,15 @@ pub trait Reality: Debug {
     /// When it is not there, or not as it is planned.
     fn adopt(&mut self, plan: &[NodePlan]) -> Result<Option<Vec<NodePlan>>, EngineError>;
 
-    /// Makes machines where there are none yet, `kubeadm init` on the first, `kubeadm join` on the others. The inner error is what
-    /// kubeadm said.
+    /// Makes machines where there are none yet, `kubeadm init` on the first, `kubeadm join` on the others. Inside is what
+    /// the first kubeadm said, or the one that failed.
     ///
     /// # Errors
     /// When machines cannot be made.
-    fn create(&mut self, plan: &[NodePlan]) -> Result<Result<(), CommandOutput>, EngineError>;
+    fn create(
+        &mut self,
+        plan: &[NodePlan],
+    ) -> Result<Result<CommandOutput, CommandOutput>, EngineError>;
 
     /// Changes files on a machine.
     ///
@@ -138,7 +141,7 @@ pub trait Reality: Debug {
 }
 
 /// A machine that is to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodePlan {
     /// Its name.
     pub name: String,

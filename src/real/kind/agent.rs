@@ -40,6 +40,8 @@ pub struct Order {
     pub plain: Vec<(String, String, String)>,
     /// Commands to run, all at once.
     pub commands: Vec<(String, Program)>,
+    /// Whether it is asked how often the kubelet was started again.
+    pub restarts: bool,
 }
 
 /// A change to a file.
@@ -88,6 +90,8 @@ pub struct Report {
     pub plain: BTreeMap<String, (u16, String)>,
     /// Commands.
     pub commands: BTreeMap<String, Ended>,
+    /// How often systemd has started the kubelet again, where that was asked for and there is systemd.
+    pub kubelet_restarts: Option<u64>,
     /// A change that could not be made.
     pub trouble: Option<String>,
 }
@@ -205,6 +209,9 @@ pub fn carry_out(order: &Order) -> Report {
         read(Path::new(root), &mut report.files);
     }
     report.processes = processes();
+    if order.restarts {
+        report.kubelet_restarts = kubelet_restarts();
+    }
     if let Some(from) = &order.logs {
         report.logs = logs(from);
     }
@@ -310,6 +317,14 @@ fn read(path: &Path, found: &mut Vec<FileFound>) {
             read(&entry, found);
         }
     }
+}
+
+fn kubelet_restarts() -> Option<u64> {
+    let output = std::process::Command::new("systemctl")
+        .args(["show", "--property", "NRestarts", "--value", "kubelet"])
+        .output()
+        .ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
 /// The programs of [`PROGRAMS`] that run in this node.

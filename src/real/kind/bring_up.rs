@@ -95,20 +95,21 @@ impl Kind {
     }
 
     /// Runs `kubeadm init` and `join`.
-    pub(super) fn bring_up(&mut self) -> Result<Result<(), CommandOutput>, EngineError> {
+    pub(super) fn bring_up(&mut self) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
         for member in &mut self.nodes {
             member.kubelet_wanted = true;
         }
-        if let Err(output) = self.init()? {
-            return Ok(Err(output));
-        }
+        let init = match self.init()? {
+            Ok(output) => output,
+            Err(output) => return Ok(Err(output)),
+        };
         for node in 1..self.nodes.len() {
             if let Err(output) = self.join(node)? {
                 return Ok(Err(output));
             }
         }
         self.wait_for_nodes()?;
-        Ok(Ok(()))
+        Ok(Ok(init))
     }
 
     fn make_network(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
@@ -137,7 +138,7 @@ impl Kind {
         Ok(())
     }
 
-    fn init(&mut self) -> Result<Result<(), CommandOutput>, EngineError> {
+    fn init(&mut self) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
         let member = &self.nodes[0];
         let container = &member.container;
         let settings = kubelet_settings(container, member.plan.version.minor)?;
@@ -151,7 +152,7 @@ impl Kind {
         }
         container
             .must("mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config")?;
-        Ok(Ok(()))
+        Ok(Ok(output))
     }
 
     fn join(&mut self, node: usize) -> Result<Result<(), CommandOutput>, EngineError> {

@@ -16,6 +16,8 @@
 //! | `agent.rs`, `handshake.rs` | what runs inside a node |
 //! | `picture.rs` | from what agents report to what the world knows |
 //! | `image.rs` | images that a scenario brings |
+//! | `reuse.rs` | clusters that several scenarios share |
+//! | `kubelet_seen.rs` | whether a kubelet lives or ends at each start |
 //! | `ask.rs` | how each edge is asked for, and what an answer means |
 
 #![expect(
@@ -33,8 +35,10 @@ mod clock;
 mod engine;
 pub mod handshake;
 mod image;
+mod kubelet_seen;
 mod node;
 mod picture;
+pub mod reuse;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,8 +59,14 @@ use crate::time::{SignedDuration, Timestamp};
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
 const HOP_PAUSE: Duration = Duration::from_millis(900);
 
+/// What is so short is waited for: moving the clocks would take as long.
+const LIVED_THROUGH: SignedDuration = SignedDuration::from_millis(1_200);
+
 /// How much longer that is for each further node, where everybody's timers run.
 const NODE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where users keep files.
+const USERS: [&str; 5] = ["/root/", "/tmp/", "/home/", "/opt/", "/srv/"];
 
 /// A cluster in node containers.
 #[derive(Debug)]
@@ -72,6 +82,10 @@ pub struct Kind {
     /// A network was made.
     network: bool,
     made: bool,
+    /// It was saved when it had come up.
+    saved: Option<reuse::Saved>,
+    /// A script may have changed anything.
+    spoiled: bool,
 }
 
 /// How clusters are made.
@@ -81,6 +95,8 @@ pub struct Options {
     pub keep: bool,
     /// Take over this cluster of the kind CLI instead of making one.
     pub adopt: Option<String>,
+    /// Scenarios that want the same cluster share it, each from its beginning.
+    pub reuse: bool,
     /// Image of the nodes; `kindest/node:<version>` unless given.
     pub image: Option<String>,
 }
@@ -135,7 +151,7 @@ struct Member {
     /// The kubelet is meant to run.
     kubelet_wanted: bool,
     /// Its kubelet was seen to live for long enough, or to end again and again.
-    kubelet: picture::KubeletSeen,
+    kubelet: kubelet_seen::KubeletSeen,
     /// Its files as they were last seen.
     tree: crate::fs::MemoryTree,
     /// Paths outside the usual directories that were written to.
@@ -155,11 +171,29 @@ impl Member {
             powered: true,
             // Before kubeadm has written its configuration there is none.
             kubelet_wanted: false,
-            kubelet: picture::KubeletSeen::default(),
+            kubelet: kubelet_seen::KubeletSeen::default(),
             tree: crate::fs::MemoryTree::new(),
             written: Vec::new(),
             logs: BTreeMap::new(),
             kubeconfigs: BTreeMap::new(),
+        }
+    }
+}
+
+impl Member {
+    /// What a command may write is looked at from now on: every path that it names where users keep files.
+    fn watch_paths_of(&mut self, command: &[String]) {
+        let words = command
+            .iter()
+            .flat_map(|word| word.split([' ', '\n', '=', '\'', '"', ';']));
+        for word in words {
+            let users = USERS.iter().any(|dir| word.starts_with(dir));
+            if users
+                && !picture::ROOTS.iter().any(|root| word.starts_with(root))
+                && !self.written.iter().any(|known| known == word)
+            {
+                self.written.push(word.trim_end_matches('/').to_owned());
+            }
         }
     }
 }
@@ -178,6 +212,8 @@ impl Kind {
             balancer: None,
             network: false,
             made: false,
+            saved: None,
+            spoiled: false,
         }
     }
 
@@ -216,6 +252,9 @@ impl Kind {
 
     /// Removes containers and network.
     fn remove(&mut self) {
+        if self.options.reuse && self.keep_for_the_next() {
+            return;
+        }
         clean::goes_with_us(None);
         if self.options.adopt.is_some() || self.options.keep && self.made {
             return;
@@ -249,16 +288,29 @@ impl Reality for Kind {
     }
 
     fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
+        // Its addresses are wanted.
+        reuse::let_go();
         self.make_machines(plan)
     }
 
-    fn create(&mut self, plan: &[NodePlan]) -> Result<Result<(), CommandOutput>, EngineError> {
-        if self.nodes.is_empty() {
+    fn create(
+        &mut self,
+        plan: &[NodePlan],
+    ) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
+        let bare = self.nodes.is_empty();
+        if bare {
+            if self.take_kept(plan)? {
+                self.made = true;
+                return Ok(Ok(CommandOutput::default()));
+            }
             self.make_machines(plan)?;
         }
-        let made = self.bring_up();
-        self.made = matches!(made, Ok(Ok(())));
-        made
+        let made = self.bring_up()?;
+        self.made = made.is_ok();
+        if bare && self.made && self.options.reuse {
+            self.save(plan)?;
+        }
+        Ok(made)
     }
 
     fn adopt(&mut self, plan: &[NodePlan]) -> Result<Option<Vec<NodePlan>>, EngineError> {
@@ -320,6 +372,10 @@ impl Reality for Kind {
         for hop in clock::hops(span) {
             // A pause passes virtual time, too.
             let passes = SignedDuration::try_from(HOP_PAUSE).unwrap_or_default();
+            if hop.by <= LIVED_THROUGH {
+                pause(hop.by.try_into().unwrap_or(HOP_PAUSE));
+                continue;
+            }
             if hop.by > passes {
                 self.hop(hop.by - passes, true, hop.everyone)?;
             }
@@ -360,7 +416,7 @@ impl Reality for Kind {
         } else {
             member.container.kill()?;
             member.powered = false;
-            member.kubelet = picture::KubeletSeen::default();
+            member.kubelet = kubelet_seen::KubeletSeen::default();
             Ok(())
         }
     }
@@ -372,7 +428,7 @@ impl Reality for Kind {
             .container
             .must(&format!("systemctl {verb} kubelet"))?;
         member.kubelet_wanted = run;
-        member.kubelet = picture::KubeletSeen::default();
+        member.kubelet = kubelet_seen::KubeletSeen::default();
         Ok(())
     }
 
@@ -398,10 +454,13 @@ impl Reality for Kind {
         command: &[String],
         input: &[u8],
     ) -> Result<CommandOutput, EngineError> {
-        self.nodes[node].container.run(command, input)
+        let member = &mut self.nodes[node];
+        member.watch_paths_of(command);
+        member.container.run(command, input)
     }
 
     fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError> {
+        self.spoiled = true;
         self.nodes[node].container.give(directory, "/scenario")
     }
 
@@ -427,6 +486,8 @@ impl Reality for Kind {
                  ctr -n k8s.io images import images.tar >/dev/null && touch /run/certdrill-{version}; fi"
             ))?;
         }
+        self.nodes[node].watch_paths_of(args);
+        let member = &self.nodes[node];
         let mut words = vec![member.container.kubeadm(version, member.plan.version)];
         words.extend(args.iter().cloned());
         if args.first().is_some_and(|word| word == "upgrade") {

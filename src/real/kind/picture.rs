@@ -29,30 +29,12 @@ pub(super) const ROOTS: [&str; 6] = [
     "/root/.kube/config",
     "/kubeadm.yaml",
 ];
-/// A kubelet that has lived this long runs; one that cannot start ends within a second.
-const LIVES_AFTER_S: f64 = 4.0;
 /// Where the kubelet reads static Pods from.
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease.
 const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
 const KUBELET_LOOKS: u32 = 24;
-
-/// What was seen of a kubelet.
-#[derive(Debug, Clone, Default)]
-pub(super) struct KubeletSeen {
-    /// The process that lives.
-    living: Option<u64>,
-    /// Processes that came and went.
-    ended: Vec<u64>,
-}
-
-impl KubeletSeen {
-    /// Whether it was seen to run.
-    pub fn runs(&self) -> bool {
-        self.living.is_some()
-    }
-}
 
 impl Kind {
     /// Looks at every machine.
@@ -262,18 +244,17 @@ impl Kind {
     fn settle_kubelets(&mut self) -> Result<(), EngineError> {
         for round in 0..KUBELET_LOOKS {
             let mut unsettled = false;
-            for node in 0..self.nodes.len() {
-                if !self.nodes[node].powered {
-                    continue;
-                }
-                let order = Order {
-                    roots: vec![MANIFESTS.to_owned()],
-                    ..Order::default()
-                };
-                let report = self.nodes[node].container.order(&order)?;
-                let member = &mut self.nodes[node];
+            let order = Order {
+                roots: vec![MANIFESTS.to_owned()],
+                restarts: true,
+                ..Order::default()
+            };
+            let reports = self.everywhere(|member| member.container.order(&order))?;
+            let powered = self.nodes.iter_mut().filter(|member| member.powered);
+            for (member, report) in powered.zip(reports) {
                 let found = report.processes.iter().find(|one| one.name == "kubelet");
-                unsettled |= !member.kubelet.follow(found) && member.kubelet_wanted;
+                unsettled |=
+                    !member.kubelet.follow(found, report.kubelet_restarts) && member.kubelet_wanted;
                 if member.kubelet.runs() {
                     unsettled |= round < POD_LOOKS && !member.pods_run(&report);
                 }
@@ -498,38 +479,8 @@ impl super::Member {
     }
 }
 
-impl KubeletSeen {
-    /// Takes a look in. Says whether it is known by now what the kubelet does.
-    fn follow(&mut self, found: Option<&ProcessFound>) -> bool {
-        match found {
-            None => {
-                if let Some(gone) = self.living.take() {
-                    self.ended.push(gone);
-                }
-                self.ended.len() >= 2
-            }
-            Some(process) => {
-                let id = identity(process);
-                if process.age_s >= LIVES_AFTER_S {
-                    self.living = Some(id);
-                    self.ended.clear();
-                    return true;
-                }
-                if self.living != Some(id) {
-                    self.living = None;
-                }
-                if !self.ended.contains(&id) {
-                    self.ended.push(id);
-                }
-                // Three of them in a row: it ends at each start.
-                self.ended.len() >= 3
-            }
-        }
-    }
-}
-
 /// A number that no other process of the node has had.
-fn identity(process: &ProcessFound) -> u64 {
+pub(super) fn identity(process: &ProcessFound) -> u64 {
     process.start_ticks << 22 | u64::from(process.pid)
 }
 

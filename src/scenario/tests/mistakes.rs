@@ -486,7 +486,8 @@ fn steps_for_real_clusters() {
        |
        = help: give one of `file` and `manifest`
     "#);
-    let text = with("    - image: a:1\n").replace("spec:\n", "spec:\n  backends: [kubeadm, kind]\n");
+    let text =
+        with("    - image: a:1\n").replace("spec:\n", "spec:\n  backends: [kubeadm, kind]\n");
     insta::assert_snapshot!(errors(&text), @r"
     error: kubeadm alone cannot load images
       --> mistake.yaml:11:7
