@@ -284,7 +284,7 @@ fn differences(comparison: &Comparison, sides: [&Header; 2]) -> Markup {
                         @for side in sides { th { (side.backend) } }
                     } }
                     tbody {
-                        @for Difference { step, step_text, kind, subject, aspect, first, second }
+                        @for Difference { step, step_text, kind, subject, aspect, first, second, .. }
                             in comparison.differences.iter().take(DIFFERENCES_MAX)
                         {
                             tr {
