@@ -19,22 +19,32 @@ pub(super) struct Args {
     #[arg(value_name = "SCENARIO")]
     scenario: PathBuf,
     /// When: an instant, or how long after the cluster's start (366d). The end of the run unless said otherwise.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", env = "CERTDRILL_AT")]
     at: Option<String>,
     /// An edge: 'kubelet@cp1 -> apiserver'.
-    #[arg(long, value_name = "EDGE", group = "subject")]
+    #[arg(long, value_name = "EDGE", group = "subject", env = "CERTDRILL_EDGE")]
     edge: Option<String>,
     /// A certificate: kubeadm's name or a path, and the node: apiserver@cp1.
-    #[arg(long, value_name = "NAME@NODE", group = "subject")]
+    #[arg(
+        long,
+        value_name = "NAME@NODE",
+        group = "subject",
+        env = "CERTDRILL_CERTIFICATE"
+    )]
     certificate: Option<String>,
     /// The kubelet of a node: w1.
-    #[arg(long, value_name = "NODE", group = "subject")]
+    #[arg(
+        long,
+        value_name = "NODE",
+        group = "subject",
+        env = "CERTDRILL_KUBELET"
+    )]
     kubelet: Option<String>,
     /// A certificate signing request by its name.
-    #[arg(long, value_name = "NAME", group = "subject")]
+    #[arg(long, value_name = "NAME", group = "subject", env = "CERTDRILL_CSR")]
     csr: Option<String>,
     /// Which run of the scenario's matrix, by name or id; the first one unless said otherwise.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", env = "CERTDRILL_INCLUDE")]
     include: Option<String>,
     /// Seed of every random stream.
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]

@@ -39,6 +39,13 @@ impl KindArgs {
             adopt: self.kind_cluster.clone(),
         }
     }
+
+    /// The words of the command line that decide what is played.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.node_image.as_ref().map_or_else(Vec::new, |image| {
+            vec!["--node-image".to_owned(), image.clone()]
+        })
+    }
 }
 
 /// Arguments of `certdrill clean`.

@@ -22,7 +22,7 @@ pub(super) struct Args {
         value_enum,
         value_delimiter = ',',
         default_value = "sim",
-        requires = "coverage"
+        env = "CERTDRILL_BACKEND"
     )]
     backend: Vec<BackendArg>,
     /// What goes to standard output.

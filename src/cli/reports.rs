@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::output;
 use crate::report::html::{self, Item};
-use crate::report::{Case, github, junit, sarif, summary, tap};
+use crate::report::{Case, junit, sarif, summary, tap};
 
 /// Where reports are written.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -54,12 +54,12 @@ impl ReportArgs {
 
 /// Appends every finding to the summary of a GitHub step (`GITHUB_STEP_SUMMARY`). Says whether it could be; where
 /// there is no such file, there is nothing to do.
-pub(super) fn append_step_summary(cases: &[Case<'_>]) -> bool {
+pub(super) fn append_step_summary(summary: &str) -> bool {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
         return true;
     };
     let path = PathBuf::from(path);
-    match output::append_file(&path, &github::step_summary(cases)) {
+    match output::append_file(&path, summary) {
         Ok(()) => true,
         Err(error) => {
             output::complain(&format!("error: cannot write {}: {error}", path.display()));

@@ -386,7 +386,7 @@ fn report(
         Format::Human | Format::Json => {}
         Format::Github => {
             output.text(&github::annotations(&cases));
-            all &= reports::append_step_summary(&cases);
+            all &= reports::append_step_summary(&github::step_summary(&cases));
         }
         Format::Tap => output.text(&tap::report(&cases)),
     }

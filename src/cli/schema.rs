@@ -21,18 +21,23 @@ enum Of {
     Scenario,
     /// What `run --report-json` writes.
     Report,
+    /// What `verify --report-json` writes.
+    Verify,
 }
 
 /// Prints the schema.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
-    if args.markdown && matches!(args.of, Of::Report) {
-        output::complain("error: there is no page for reports\n  help: certdrill schema report");
+    if args.markdown && !matches!(args.of, Of::Scenario) {
+        output::complain(
+            "error: there is a page for scenarios only\n  help: without --markdown the schema of reports is printed",
+        );
         return Exit::Usage;
     }
     output.text(&match args.of {
         Of::Scenario if args.markdown => crate::scenario::reference(),
         Of::Scenario => crate::scenario::schema(),
         Of::Report => crate::report::summary::schema(),
+        Of::Verify => crate::report::compared::schema(),
     });
     Exit::Success
 }

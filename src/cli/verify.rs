@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use super::kind::KindArgs;
 use super::pick::{Picked, Selection};
 use super::play::{self, Options, Planned, Played};
 use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output, reports};
+use crate::report::compared::{self, Outcome, Sides};
 use crate::report::html::{self, Item};
 use crate::report::{Case, RunTrace};
-use crate::run::parity::{self, Comparison, Count, Difference};
-use crate::run::trace::{Entry, Record, Verdict, VerdictEntry};
+use crate::run::parity::{self, Comparison, Count};
+use crate::run::trace::{Entry, Header, Record, Verdict, VerdictEntry};
 
 /// Differences of one run that are shown without `--verbose`.
 const SHOWN_MAX: usize = 12;
@@ -45,9 +48,11 @@ pub(super) struct Args {
     /// How many runs are played at once [default: the number of cores].
     #[arg(long, short, env = "CERTDRILL_JOBS")]
     jobs: Option<NonZeroUsize>,
-    /// Write a page with the timelines of both sides: one file that needs no network.
-    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_HTML")]
-    report_html: Option<PathBuf>,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
+    format: Format,
+    #[command(flatten)]
+    reports: ReportArgs,
     #[command(flatten)]
     kind: KindArgs,
     /// Show every difference and the numbers of each run.
@@ -55,20 +60,81 @@ pub(super) struct Args {
     verbose: bool,
 }
 
-/// What came of one run.
-enum Result<'f> {
-    Compared(Picked<'f>, Comparison, Option<Box<[Vec<Record>; 2]>>),
-    /// A side says nothing about the subject.
-    NoVerdict(Picked<'f>, String),
-    NotRun(Picked<'f>, NotRun),
+/// Where reports are written.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Reports")]
+struct ReportArgs {
+    /// Write a JUnit XML report: a difference is a failure, a side that broke an error.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_JUNIT")]
+    report_junit: Option<PathBuf>,
+    /// Write a JSON document with every difference (`certdrill schema verify`).
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_JSON")]
+    report_json: Option<PathBuf>,
+    /// Write a page with the timelines of both sides: one file that needs no network.
+    #[arg(long, value_name = "FILE", env = "CERTDRILL_REPORT_HTML")]
+    report_html: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each run, and what differs.
+    Human,
+    /// Annotations for GitHub Actions, too; every finding also goes to the step's summary.
+    Github,
+}
+
+/// What came of one run.
+struct Result<'f> {
+    picked: Picked<'f>,
+    /// How the first side was played.
+    header: Option<Box<Header>>,
+    came: Came,
+}
+
+enum Came {
+    Compared(Comparison, Option<Box<[Vec<Record>; 2]>>),
+    /// A side says nothing about the subject.
+    NoVerdict(String),
+    NotRun(NotRun),
+}
+
+const INTERRUPTED: &str = "it was interrupted";
+
 impl<'f> Result<'f> {
-    fn picked(&self) -> Picked<'f> {
-        match self {
-            Result::Compared(picked, ..)
-            | Result::NoVerdict(picked, _)
-            | Result::NotRun(picked, _) => *picked,
+    fn not_run(picked: Picked<'f>, why: NotRun) -> Self {
+        Self {
+            picked,
+            header: None,
+            came: Came::NotRun(why),
+        }
+    }
+
+    fn agrees(&self) -> bool {
+        matches!(&self.came, Came::Compared(comparison, _)
+            if comparison.differences.is_empty() && !too_few(self.picked, comparison))
+    }
+
+    /// As reports look at it.
+    fn case<'r>(&'r self, id: &'r str) -> compared::Case<'r> {
+        let outcome = match (&self.came, self.header.as_deref()) {
+            (Came::Compared(comparison, _), Some(header)) => Outcome::Compared {
+                header,
+                comparison,
+                compared_min: self.picked.scenario.compared_min,
+            },
+            (Came::NoVerdict(reason), Some(header)) => Outcome::NoVerdict { header, reason },
+            (Came::NotRun(why), _) => Outcome::NotRun {
+                reason: &why.reason,
+            },
+            // A played run has a header.
+            (Came::Compared(..) | Came::NoVerdict(_), None) => Outcome::NotRun {
+                reason: "its trace has no beginning",
+            },
+        };
+        compared::Case {
+            file: &self.picked.file.path,
+            id,
+            outcome,
         }
     }
 }
@@ -105,93 +171,167 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     let mut planned = Vec::new();
     for picked in picked {
         match cannot(picked, [first, second], &stages) {
-            Some(reason) => results.push(Result::NotRun(picked, reason)),
+            Some(reason) => results.push(Result::not_run(picked, reason)),
             None => planned.extend(stages.iter().map(|stage| Planned {
                 picked,
                 stage: stage.clone(),
             })),
         }
     }
+    let names = [first.word(), second.word()];
+    let words = words(args);
+    let sides = Sides {
+        names,
+        options: &words,
+    };
+    for result in &results {
+        output.text(&told(result, sides, args));
+    }
+    let interrupt = match stage::prepare_to_stop(&stages) {
+        Ok(interrupt) => interrupt,
+        Err(message) => {
+            output::complain(&message);
+            return Exit::Infrastructure;
+        }
+    };
     let options = Options {
         seed: args.seed,
         jobs: args
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
         failures_max: None,
-        interrupt: None,
+        interrupt: Some(interrupt),
         check_determinism: false,
     };
-    let sides = [first.word(), second.word()];
-    for result in &results {
-        output.text(&told(result, sides, args));
-    }
-    let mut waiting: Option<Vec<Record>> = None;
-    if let Err(message) = stage::prepare(&stages) {
-        output::complain(&message);
-        return Exit::Infrastructure;
-    }
+    // The two sides of a run come one after the other.
+    let mut waiting: Option<Option<Vec<Record>>> = None;
     let took = play::all(&planned, options, |index, played, _| {
-        let (Played::Done(run) | Played::Unsteady(run, _)) = played else {
-            return;
+        let records = match played {
+            Played::Done(run) | Played::Unsteady(run, _) => Some(run.records),
+            Played::LeftOut | Played::Interrupted => None,
         };
         let Some(left) = waiting.take() else {
-            waiting = Some(run.records);
+            waiting = Some(records);
             return;
         };
         let picked = planned[index].picked;
-        let result = match without_verdict(&left, &run.records) {
-            Some(reason) => Result::NoVerdict(picked, reason),
-            None => {
-                let comparison = parity::compare(&left, &run.records);
-                // Traces are large: kept for the page only.
-                let traces = (args.report_html.is_some()).then(|| Box::new([left, run.records]));
-                Result::Compared(picked, comparison, traces)
+        let result = match (left, records) {
+            (Some(left), Some(right)) => {
+                compared(picked, left, right, args.reports.report_html.is_some())
             }
+            _ => Result::not_run(
+                picked,
+                NotRun {
+                    reason: INTERRUPTED.to_owned(),
+                    missing: false,
+                },
+            ),
         };
         output.text(&told(&result, sides, args));
         results.push(result);
     });
-    let text = summary(&results, sides);
+    let text = summary(&results, names);
     output.text(&format!("{text} ({:.1} s)\n", took.as_secs_f64()));
-    if let Some(path) = &args.report_html
-        && !reports::write(path, Ok(page(&results)))
-    {
+    if !report(args, &results, sides, output) {
         return Exit::ReportNotWritten;
     }
+    if let Some(signal) = interrupt.signal() {
+        return Exit::Interrupted(signal);
+    }
     exit(&results, [first, second])
+}
+
+fn compared(
+    picked: Picked<'_>,
+    left: Vec<Record>,
+    right: Vec<Record>,
+    keep_traces: bool,
+) -> Result<'_> {
+    let header = RunTrace::new(&left).map(|trace| Box::new(trace.header().clone()));
+    let came = match without_verdict(&left, &right) {
+        Some(reason) => Came::NoVerdict(reason),
+        None => {
+            let comparison = parity::compare(&left, &right);
+            // Traces are large: kept for the page only.
+            Came::Compared(comparison, keep_traces.then(|| Box::new([left, right])))
+        }
+    };
+    Result {
+        picked,
+        header,
+        came,
+    }
+}
+
+/// What else of the command line decides what is played.
+fn words(args: &Args) -> Vec<String> {
+    let engines = args
+        .engine
+        .iter()
+        .flat_map(|path| ["--engine".to_owned(), path.display().to_string()]);
+    engines.chain(args.kind.words()).collect()
+}
+
+/// Writes the reports. Says whether all could be.
+fn report(args: &Args, results: &[Result<'_>], sides: Sides<'_>, output: &mut Output) -> bool {
+    let ids: Vec<String> = results
+        .iter()
+        .map(|result| result.picked.scenario.id())
+        .collect();
+    let cases: Vec<compared::Case<'_>> = results
+        .iter()
+        .zip(&ids)
+        .map(|(result, id)| result.case(id))
+        .collect();
+    let files = &args.reports;
+    let mut all = true;
+    if let Some(path) = &files.report_junit {
+        let xml = compared::junit::report(&cases, sides).map_err(|error| error.to_string());
+        all &= reports::write(path, xml);
+    }
+    if let Some(path) = &files.report_json {
+        all &= reports::write(path, Ok(compared::report(&cases, sides)));
+    }
+    if let Some(path) = &files.report_html {
+        all &= reports::write(path, Ok(page(results)));
+    }
+    if args.format == Format::Github {
+        output.text(&compared::github::annotations(&cases, sides));
+        all &= reports::append_step_summary(&compared::github::step_summary(&cases, sides));
+    }
+    all
 }
 
 /// The runs side by side, those that differ first.
 fn page(results: &[Result<'_>]) -> String {
     let ids: Vec<String> = results
         .iter()
-        .map(|result| result.picked().scenario.id())
+        .map(|result| result.picked.scenario.id())
         .collect();
     let mut items: Vec<(bool, Item<'_>)> = Vec::new();
     for (result, id) in results.iter().zip(&ids) {
         let not_run = |reason| {
-            let file = result.picked().file.path.as_str();
+            let file = result.picked.file.path.as_str();
             Item::Run(Case::NotRun { file, id, reason })
         };
-        let item = match result {
-            Result::Compared(picked, comparison, Some(traces)) => {
+        let item = match &result.came {
+            Came::Compared(comparison, Some(traces)) => {
                 let [first, second] = &**traces;
                 let (Some(first), Some(second)) = (RunTrace::new(first), RunTrace::new(second))
                 else {
                     continue;
                 };
-                let agree = comparison.differences.is_empty() && !too_few(picked, comparison);
                 Item::Pair {
                     first,
                     second,
                     comparison,
-                    agree,
-                    source: Some(&picked.file.text),
+                    agree: result.agrees(),
+                    source: Some(&result.picked.file.text),
                 }
             }
-            Result::Compared(..) => continue,
-            Result::NoVerdict(_, reason) => not_run(reason.as_str()),
-            Result::NotRun(_, why) => not_run(why.reason.as_str()),
+            Came::Compared(..) => continue,
+            Came::NoVerdict(reason) => not_run(reason.as_str()),
+            Came::NotRun(why) => not_run(why.reason.as_str()),
         };
         items.push((!matches!(item, Item::Pair { agree: false, .. }), item));
     }
@@ -279,17 +419,14 @@ fn without_verdict(first: &[Record], second: &[Record]) -> Option<String> {
     }
 }
 
-fn told(result: &Result<'_>, sides: [&str; 2], args: &Args) -> String {
-    let (picked, comparison) = match result {
-        Result::NotRun(picked, why) => {
-            return format!("not run    {}: {}\n", picked.scenario.id(), why.reason);
-        }
-        Result::NoVerdict(picked, reason) => {
-            return format!("no verdict {}\n  {reason}\n", picked.scenario.id());
-        }
-        Result::Compared(picked, comparison, _) => (picked, comparison),
-    };
+fn told(result: &Result<'_>, sides: Sides<'_>, args: &Args) -> String {
+    let picked = result.picked;
     let id = picked.scenario.id();
+    let comparison = match &result.came {
+        Came::NotRun(why) => return format!("not run    {id}: {}\n", why.reason),
+        Came::NoVerdict(reason) => return format!("no verdict {id}\n  {reason}\n"),
+        Came::Compared(comparison, _) => comparison,
+    };
     let numbers = format!(
         "{} compared, {} could not be",
         comparison.compared(),
@@ -313,7 +450,9 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args) -> String {
     }
     let shown = if args.verbose { usize::MAX } else { SHOWN_MAX };
     for difference in comparison.differences.iter().take(shown) {
-        text.push_str(&one(difference, sides));
+        for line in compared::difference(difference, sides.names).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
     }
     if comparison.differences.len() > shown {
         text.push_str(&format!(
@@ -321,40 +460,9 @@ fn told(result: &Result<'_>, sides: [&str; 2], args: &Args) -> String {
             comparison.differences.len() - shown
         ));
     }
-    text
-}
-
-fn one(difference: &Difference, sides: [&str; 2]) -> String {
-    let width = sides.iter().map(|side| side.len()).max().unwrap_or(0);
-    let mut text = format!(
-        "  step {} ({}): {} {} {}\n",
-        difference.step,
-        difference.step_text,
-        difference.kind,
-        difference.subject,
-        difference.aspect
-    );
-    let lines = (difference.first.lines().count()).max(difference.second.lines().count());
-    if lines > 1 {
-        // Of long texts only the lines that differ.
-        let (first, second): (Vec<_>, Vec<_>) = (
-            difference.first.lines().collect(),
-            difference.second.lines().collect(),
-        );
-        for line in first.iter().filter(|line| !second.contains(line)) {
-            text.push_str(&format!("    {:width$} {line}\n", sides[0]));
-        }
-        for line in second.iter().filter(|line| !first.contains(line)) {
-            text.push_str(&format!("    {:width$} {line}\n", sides[1]));
-        }
-        if first.iter().all(|line| second.contains(line))
-            && second.iter().all(|line| first.contains(line))
-        {
-            text.push_str("    the same lines in another order or number\n");
-        }
-    } else {
-        text.push_str(&format!("    {:width$} {}\n", sides[0], difference.first));
-        text.push_str(&format!("    {:width$} {}\n", sides[1], difference.second));
+    if let Some(header) = result.header.as_deref().filter(|_| !result.agrees()) {
+        let replay = compared::replay_command(header, sides);
+        text.push_str(&format!("  replay: {replay}\n"));
     }
     text
 }
@@ -376,17 +484,17 @@ fn summary(results: &[Result<'_>], sides: [&str; 2]) -> String {
     let mut differences = 0;
     let (mut agree, mut differ, mut not_run, mut without) = (0, 0, 0, 0);
     for result in results {
-        match result {
-            Result::NotRun(..) => not_run += 1,
-            Result::NoVerdict(..) => without += 1,
-            Result::Compared(picked, comparison, _) => {
+        match &result.came {
+            Came::NotRun(_) => not_run += 1,
+            Came::NoVerdict(_) => without += 1,
+            Came::Compared(comparison, _) => {
                 for (kind, count) in &comparison.kinds {
                     let sum = total.entry(kind.clone()).or_default();
                     sum.compared += count.compared;
                     sum.not_compared += count.not_compared;
                 }
                 differences += comparison.differences.len();
-                if comparison.differences.is_empty() && !too_few(picked, comparison) {
+                if result.agrees() {
                     agree += 1;
                 } else {
                     differ += 1;
@@ -409,24 +517,18 @@ fn summary(results: &[Result<'_>], sides: [&str; 2]) -> String {
     text
 }
 
-fn too_few(picked: &Picked<'_>, comparison: &Comparison) -> bool {
+fn too_few(picked: Picked<'_>, comparison: &Comparison) -> bool {
     comparison.compared() < picked.scenario.compared_min
 }
 
 fn exit(results: &[Result<'_>], sides: [BackendArg; 2]) -> Exit {
-    let diverged = results.iter().any(|result| {
-        matches!(result, Result::Compared(picked, comparison, _)
-            if !comparison.differences.is_empty() || too_few(picked, comparison))
-    });
-    let broken = results
+    let any = |wanted: fn(&Came) -> bool| results.iter().any(|result| wanted(&result.came));
+    let compared = any(|came| matches!(came, Came::Compared(..)));
+    let diverged = results
         .iter()
-        .any(|result| matches!(result, Result::NoVerdict(..)));
-    let missing = results
-        .iter()
-        .any(|result| matches!(result, Result::NotRun(_, why) if why.missing));
-    let compared = results
-        .iter()
-        .any(|result| matches!(result, Result::Compared(..)));
+        .any(|result| matches!(result.came, Came::Compared(..)) && !result.agrees());
+    let broken = any(|came| matches!(came, Came::NoVerdict(_)));
+    let missing = any(|came| matches!(came, Came::NotRun(why) if why.missing));
     let demanded = missing && sides.iter().any(|side| stage::required(side.backend()));
     if diverged {
         Exit::Diverged

@@ -22,21 +22,29 @@ pub fn replay_command(header: &Header) -> String {
         "sim" => String::new(),
         other => format!(" --backend {other}"),
     };
+    format!(
+        "certdrill run {}{backend}{}",
+        quoted(&header.file),
+        selected(header)
+    )
+}
+
+/// The options that select this run and no other, with its seed.
+pub(super) fn selected(header: &Header) -> String {
     let set: String = header
         .set
         .iter()
         .map(|(key, value)| format!(" --set {}", quoted(&format!("{key}={value}"))))
         .collect();
     format!(
-        "certdrill run {}{backend}{set} --seed {} --include {}",
-        quoted(&header.file),
+        "{set} --seed {} --include {}",
         header.seed,
         quoted(&crate::scenario::run_id(&header.scenario, &header.variant)),
     )
 }
 
 /// Quoted for a shell if it must be.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

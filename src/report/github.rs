@@ -8,18 +8,24 @@ const ANNOTATIONS_MAX: usize = 10;
 /// A step's summary may be one MiB; this leaves room for others.
 const SUMMARY_BYTES_MAX: usize = 768 << 10;
 
-/// A finding: file, line, column, title, message.
-struct Finding {
-    file: String,
-    place: Option<(u32, u32)>,
-    title: String,
-    message: String,
+/// What an annotation says, and where it stands.
+pub(super) struct Finding {
+    pub(super) file: String,
+    /// Line and column, from 1.
+    pub(super) place: Option<(u32, u32)>,
+    pub(super) title: String,
+    pub(super) message: String,
 }
 
 /// Workflow commands for at most ten findings, and a notice that says how many more there are.
 #[must_use]
 pub fn annotations(cases: &[Case<'_>]) -> String {
     let found: Vec<Finding> = summary(cases).runs.iter().flat_map(findings).collect();
+    commands(&found)
+}
+
+/// The workflow commands of at most ten findings.
+pub(super) fn commands(found: &[Finding]) -> String {
     // The last one is kept for the notice.
     let shown = if found.len() > ANNOTATIONS_MAX {
         ANNOTATIONS_MAX - 1
@@ -52,21 +58,27 @@ pub fn annotations(cases: &[Case<'_>]) -> String {
 pub fn step_summary(cases: &[Case<'_>]) -> String {
     let summary = summary(cases);
     let counts = summary.counts;
-    let mut text = format!("### certdrill: {} passed", counts.passed);
-    for (count, what) in [
+    let counts = [
+        (counts.passed, "passed"),
         (counts.failed, "failed"),
         (counts.diverged, "diverged"),
         (counts.infrastructure, "without verdict"),
         (counts.not_run, "not run"),
-    ] {
-        if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
-        }
-    }
-    text.push_str("\n\n");
+    ];
+    bounded(&counts, summary.runs.iter().map(block))
+}
+
+/// The headline and as many blocks as there is room for.
+pub(super) fn bounded(counts: &[(u32, &str)], blocks: impl IntoIterator<Item = String>) -> String {
+    let told: Vec<String> = counts
+        .iter()
+        .enumerate()
+        .filter(|(index, (count, _))| *index == 0 || *count > 0)
+        .map(|(_, (count, what))| format!("{count} {what}"))
+        .collect();
+    let mut text = format!("### certdrill: {}\n\n", told.join(", "));
     let mut left_out = 0;
-    for run in &summary.runs {
-        let block = block(run);
+    for block in blocks {
         if text.len() + block.len() > SUMMARY_BYTES_MAX {
             left_out += usize::from(!block.is_empty());
         } else {
@@ -83,14 +95,23 @@ fn block(run: &RunSummary) -> String {
     let found = findings(run);
     if found.is_empty() {
         return match (&run.reason, run.outcome) {
-            (Some(reason), Ending::NotRun) => {
-                let reason = reason.lines().next().unwrap_or_default();
-                format!("- not run: `{}`: {}\n", run.id, markdown(reason))
-            }
+            (Some(reason), Ending::NotRun) => not_run(&run.id, reason),
             _ => String::new(),
         };
     }
-    let mut text = format!("\n#### {}\n\n", markdown(&run.id));
+    let replay = run.played.as_ref().map(|played| played.replay.as_str());
+    section(&run.id, &found, replay)
+}
+
+/// One line of Markdown for what was not played.
+pub(super) fn not_run(id: &str, reason: &str) -> String {
+    let reason = reason.lines().next().unwrap_or_default();
+    format!("- not run: `{id}`: {}\n", markdown(reason))
+}
+
+/// The Markdown of one run with findings.
+pub(super) fn section(id: &str, found: &[Finding], replay: Option<&str>) -> String {
+    let mut text = format!("\n#### {}\n\n", markdown(id));
     for one in found {
         let line = one
             .place
@@ -101,8 +122,8 @@ fn block(run: &RunSummary) -> String {
             one.file
         ));
     }
-    if let Some(played) = &run.played {
-        text.push_str(&format!("```sh\n{}\n```\n", played.replay));
+    if let Some(replay) = replay {
+        text.push_str(&format!("```sh\n{replay}\n```\n"));
     }
     text
 }

@@ -10,35 +10,44 @@ use super::{Case, RunTrace, Style, replay_command};
 use crate::run::trace::{Header, Verdict};
 
 /// Text about one run beyond this is cut.
-const TEXT_BYTES_MAX: usize = 64 << 10;
+pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// The report: one suite for each scenario file, one case for each run.
 ///
 /// # Errors
 /// When the XML cannot be written, which a string never causes.
 pub fn report(cases: &[Case<'_>]) -> Result<String, quick_junit::SerializeError> {
-    let mut report = Report::new("certdrill");
-    let mut suites: Vec<TestSuite> = Vec::new();
-    for case in cases {
-        let same = suites
-            .iter()
-            .position(|suite| suite.name.as_str() == case.file());
-        let index = same.unwrap_or_else(|| {
-            suites.push(TestSuite::new(case.file()));
-            suites.len() - 1
-        });
-        suites[index].add_test_case(test_case(case));
-    }
-    for suite in &mut suites {
-        let of: Vec<RunTrace<'_>> = cases
-            .iter()
-            .filter(|case| case.file() == suite.name.as_str())
+    let tested = cases.iter().map(|case| (case.file(), test_case(case)));
+    document(tested, |file| {
+        let of = cases.iter().filter(|case| case.file() == file);
+        let headers: Vec<&Header> = of
             .filter_map(|case| match case {
-                Case::Played { trace, .. } => Some(*trace),
+                Case::Played { trace, .. } => Some(trace.header()),
                 Case::NotRun { .. } => None,
             })
             .collect();
-        suite.add_properties(properties(&of));
+        properties(&headers, "backend", |header| header.backend.clone())
+    })
+}
+
+/// One suite for each file, with the properties it has.
+pub(super) fn document<'c>(
+    cases: impl IntoIterator<Item = (&'c str, TestCase)>,
+    properties: impl Fn(&str) -> Vec<Property>,
+) -> Result<String, quick_junit::SerializeError> {
+    let mut report = Report::new("certdrill");
+    let mut suites: Vec<TestSuite> = Vec::new();
+    for (file, case) in cases {
+        let same = suites.iter().position(|suite| suite.name.as_str() == file);
+        let index = same.unwrap_or_else(|| {
+            suites.push(TestSuite::new(file));
+            suites.len() - 1
+        });
+        suites[index].add_test_case(case);
+    }
+    for suite in &mut suites {
+        let told = properties(suite.name.as_str());
+        suite.add_properties(told);
     }
     report.add_test_suites(suites);
     report
@@ -46,26 +55,35 @@ pub fn report(cases: &[Case<'_>]) -> Result<String, quick_junit::SerializeError>
         .map(|xml| without_skipped_at_the_top(&xml))
 }
 
-/// What the runs of a suite were played with; several values with commas between.
-fn properties(traces: &[RunTrace<'_>]) -> Vec<Property> {
-    type Field = (&'static str, fn(&Header) -> String);
-    let fields: [Field; 4] = [
-        ("seed", |header| header.seed.to_string()),
-        ("version", |header| header.version.clone()),
-        ("backend", |header| header.backend.clone()),
-        ("certdrill", |header| header.certdrill.clone()),
+/// What the runs of a suite were played with, and where.
+pub(super) fn properties(
+    headers: &[&Header],
+    place: &str,
+    value: impl Fn(&Header) -> String,
+) -> Vec<Property> {
+    let told = [
+        property("seed", headers, |header| header.seed.to_string()),
+        property("version", headers, |header| header.version.clone()),
+        property(place, headers, value),
+        property("certdrill", headers, |header| header.certdrill.clone()),
     ];
-    let told = fields.into_iter().filter_map(|(name, value)| {
-        let mut values: Vec<String> = Vec::new();
-        for trace in traces {
-            let value = value(trace.header());
-            if !values.contains(&value) {
-                values.push(value);
-            }
+    told.into_iter().flatten().collect()
+}
+
+/// One of them; several values with commas between.
+fn property(
+    name: &str,
+    headers: &[&Header],
+    value: impl Fn(&Header) -> String,
+) -> Option<Property> {
+    let mut values: Vec<String> = Vec::new();
+    for header in headers {
+        let value = value(header);
+        if !values.contains(&value) {
+            values.push(value);
         }
-        (!values.is_empty()).then(|| Property::new(name, values.join(",")))
-    });
-    told.collect()
+    }
+    (!values.is_empty()).then(|| Property::new(name, values.join(",")))
 }
 
 /// The first element counts skipped tests in an attribute that is no part of the usual schema.
@@ -92,7 +110,7 @@ fn test_case(case: &Case<'_>) -> TestCase {
     }
 }
 
-fn named(id: &str, status: TestCaseStatus) -> TestCase {
+pub(super) fn named(id: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(id, status);
     case.set_classname(id.split('/').next().unwrap_or(id));
     case

@@ -1,6 +1,7 @@
 //! Reports: consumers of the trace. They read it and nothing else; the text of the scenario is given to
 //! them only to show the line a failure is about.
 
+pub mod compared;
 mod failure;
 pub mod github;
 pub mod html;

@@ -71,6 +71,8 @@ pub struct Count {
 pub struct Difference {
     /// Number of the step, 0 for what is before the first.
     pub step: u32,
+    /// Line of the step in the scenario; `None` before the first.
+    pub line: Option<u32>,
     /// The step in words.
     pub step_text: String,
     /// Kind of the observation.
@@ -109,6 +111,7 @@ struct Told<'a> {
 
 struct Step<'a> {
     text: &'a str,
+    line: Option<u32>,
     /// When its last observation was made.
     at: Timestamp,
     index: u32,
@@ -135,10 +138,13 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
             (Some(a), Some(b)) => (a, b),
             (a, b) => {
                 // One side stopped early: that is a difference by itself, and nothing more can be said.
-                let (step, text) = a.or(b).map_or((0, ""), |step| (step.index, step.text));
+                let (step, line, text) = a
+                    .or(b)
+                    .map_or((0, None, ""), |step| (step.index, step.line, step.text));
                 let word = |there: bool| if there { "played" } else { "not played" }.to_owned();
                 comparison.differences.push(Difference {
                     step,
+                    line,
                     step_text: text.to_owned(),
                     kind: "step".to_owned(),
                     subject: "scenario".to_owned(),
@@ -173,6 +179,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
                     count.compared += 1;
                     comparison.differences.push(Difference {
                         step: a.index,
+                        line: a.line,
                         step_text: a.text.to_owned(),
                         kind: key.0.clone(),
                         subject: key.1.clone(),
@@ -194,6 +201,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
         };
         comparison.differences.push(Difference {
             step: first.steps.last().map_or(0, |step| step.index),
+            line: first.steps.last().and_then(|step| step.line),
             step_text: "the end".to_owned(),
             kind: "verdict".to_owned(),
             subject: "scenario".to_owned(),
@@ -208,6 +216,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
 fn told(records: &[Record]) -> Told<'_> {
     let mut steps = vec![Step {
         text: "before the first step",
+        line: None,
         at: Timestamp::UNIX_EPOCH,
         index: 0,
         state: BTreeMap::new(),
@@ -221,6 +230,7 @@ fn told(records: &[Record]) -> Told<'_> {
                 let state = steps.last().map(|last| last.state.clone());
                 steps.push(Step {
                     text: &step.text,
+                    line: Some(step.line),
                     at: record.at,
                     index: step.index,
                     state: state.unwrap_or_default(),

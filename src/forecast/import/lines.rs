@@ -1,6 +1,6 @@
 //! Tables of `kubeadm certs check-expiration` and `kubectl get csr`, between prompts and logs.
 
-use super::{Paste, Row, UNKNOWN_MAX};
+use super::{Paste, Row, UNKNOWN_MAX, requests};
 use crate::kubeadm::Version;
 use crate::kubeadm::certlist::{CA_NAMES, RENEWED};
 use crate::time::Timestamp;
@@ -23,9 +23,10 @@ pub(super) fn read(text: &str, paste: &mut Paste) {
             continue;
         }
         let understood = header(&line, paste)
+            || requests::header(&line, paste)
             || row(&words, paste)
             || missing(&words, paste)
-            || request(&words, paste)
+            || requests::row(&words, paste)
             || said(&line, paste);
         if !understood && paste.unknown.len() < UNKNOWN_MAX {
             paste.unknown.push(line);
@@ -62,7 +63,7 @@ fn header(line: &str, paste: &mut Paste) -> bool {
     if table && line.starts_with("CERTIFICATE ") && !line.starts_with("CERTIFICATE AUTHORITY") {
         paste.ca_column |= line.contains("CERTIFICATE AUTHORITY");
     }
-    table || line.contains("REQUESTOR") && line.contains("CONDITION")
+    table
 }
 
 /// `apiserver   Dec 30, 2020 23:36 UTC   364d   ca   no`, with anything before it.
@@ -134,32 +135,6 @@ fn missing(words: &[&str], paste: &mut Paste) -> bool {
     true
 }
 
-/// `csr-8vx2k   3m   kubernetes.io/kubelet-serving   system:node:w1   <none>   Pending`.
-fn request(words: &[&str], paste: &mut Paste) -> bool {
-    const CONDITIONS: [&str; 5] = ["Pending", "Approved", "Denied", "Failed", "Issued"];
-    let condition = words
-        .last()
-        .is_some_and(|last| last.split(',').all(|word| CONDITIONS.contains(&word)));
-    if words.len() < 4 || !condition {
-        return false;
-    }
-    let Some(requestor) = words
-        .iter()
-        .find(|word| word.starts_with("system:") && word.len() > "system:".len())
-    else {
-        return false;
-    };
-    if let Some(node) = requestor.strip_prefix("system:node:")
-        && !paste.nodes.iter().any(|known| known == node)
-    {
-        paste.nodes.push(node.to_owned());
-    }
-    if paste.requests.len() < UNKNOWN_MAX {
-        paste.requests.push(words.join("  "));
-    }
-    true
-}
-
 /// Commands and messages that say something without being a row.
 fn said(line: &str, paste: &mut Paste) -> bool {
     if let Some(version) = line.split(['"', ' ', ',', ':', '=']).find_map(|word| {
@@ -171,8 +146,16 @@ fn said(line: &str, paste: &mut Paste) -> bool {
     if line.contains("kubeadm alpha certs") {
         paste.alpha = true;
     }
-    // What kubeadm says before its tables.
-    line.contains("check-expiration")
+    // What is typed, and what kubeadm says before its tables.
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let requests = words.windows(2).any(|pair| {
+        pair[0] == "get" && (pair[1] == "csr" || pair[1].starts_with("certificatesigningrequest"))
+    });
+    // A prompt at which nothing was typed.
+    let idle = words.len() <= 3 && line.ends_with(['$', '#']);
+    requests
+        || idle
+        || line.contains("check-expiration")
         || line.starts_with("[check-expiration]")
         || line.contains("FYI: You can look at this config file")
 }

@@ -1,13 +1,20 @@
 //! Import: a scenario from what people paste into an issue.
 //!
-//! `read` understands lines, `clock` finds the instant at which they are all true, `write` makes a scenario of them.
-//! What is not understood is kept as a comment, and what had to be assumed is said.
+//! `lines` understands lines, `clock` finds the instant at which they are all true, `requested` what brings requests about, `write` makes
+//! a scenario of them, and `trial` plays it: what does not come out as it was pasted is kept as a comment.
+//! What is not understood is kept as a comment, too, and what had to be assumed is said.
 
 mod clock;
 mod lines;
 mod openssl;
+mod requested;
+mod requests;
 mod structured;
+mod trial;
 mod write;
+
+use requests::{Columns, Request};
+use trial::Trial;
 
 use crate::kubeadm::Version;
 use crate::time::Timestamp;
@@ -67,8 +74,12 @@ pub(super) struct Row {
 pub(super) struct Paste {
     /// Certificates and CAs.
     pub rows: Vec<Row>,
-    /// Requests of `kubectl get csr`: the line.
-    pub requests: Vec<String>,
+    /// Requests of `kubectl get csr`.
+    pub requests: Vec<Request>,
+    /// How many more there were.
+    pub requests_left_out: usize,
+    /// Columns of that table, where its heading was pasted.
+    pub request_columns: Option<Columns>,
     /// Nodes that requests name.
     pub nodes: Vec<String>,
     /// Lines that mean nothing here.
@@ -107,7 +118,14 @@ pub fn import(text: &str, hints: &Hints) -> Result<String, ImportError> {
     if paste.rows.is_empty() && paste.requests.is_empty() {
         return Err(ImportError::Nothing);
     }
-    write::scenario(&paste, hints)
+    let mut trial = Trial::default();
+    loop {
+        let yaml = write::scenario(&paste, hints, &trial)?;
+        // Dates need no trial: the instant was chosen so that they agree.
+        if paste.requests.is_empty() || !trial.learns_from(&yaml) {
+            return Ok(yaml);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -202,18 +202,177 @@ Certificate:
     );
 }
 
+/// What is expected of requests.
+fn expected(yaml: &str) -> Vec<&str> {
+    yaml.lines()
+        .map(str::trim)
+        .filter_map(|line| line.strip_prefix("- { csr: "))
+        .collect()
+}
+
 #[test]
-fn requests_are_kept_as_comments() {
+fn a_node_that_has_joined_waits_for_its_serving_certificate() {
     let text = "\
+[jane@laptop ~]$ kubectl get csr
 NAME        AGE   SIGNERNAME                                    REQUESTOR                 REQUESTEDDURATION   CONDITION
-csr-9wvgt   19s   kubernetes.io/kubelet-serving                 system:node:worker-1      <none>              Pending
+csr-9wvgt   3m    kubernetes.io/kubelet-serving                 system:node:worker-1      <none>              Pending
 csr-lz97v   4m    kubernetes.io/kube-apiserver-client-kubelet   system:bootstrap:ab12cd   <none>              Approved,Issued
+[jane@laptop ~]$
+";
+    let yaml = works(text, &Hints::default());
+    for line in [
+        "    serverTLSBootstrap: true",
+        "    joinLater: \"@w1\"",
+        "    - join: \"@w1\"",
+        "#   csr-9wvgt  3m  kubernetes.io/kubelet-serving  system:node:worker-1  <none>  Pending",
+    ] {
+        assert!(yaml.lines().any(|one| one == line), "{line}\n{yaml}");
+    }
+    assert!(yaml.contains("worker-1 is w1"), "{yaml}");
+    assert_eq!(
+        expected(&yaml),
+        [
+            "{ of: \"@w1\", signer: kubernetes.io/kube-apiserver-client-kubelet, pending: 0, issued: 1 } }",
+            "{ of: \"@w1\", signer: kubernetes.io/kubelet-serving, pending: 1 } }"
+        ],
+        "{yaml}"
+    );
+    assert!(!yaml.contains("Not so in this cluster"), "{yaml}");
+}
+
+#[test]
+fn kubelets_that_nobody_approves_ask_again_and_again() {
+    // kubernetes#73356: one request every quarter of an hour.
+    let text = "\
+NAME        AGE     REQUESTOR            CONDITION
+csr-24ffn   31m     system:node:master   Pending
+csr-2kkbd   16m     system:node:master   Pending
+csr-58k2w   68s     system:node:master   Pending
+csr-6bpg5   20m     system:node:node-1   Pending
+csr-7wzbt   5m12s   system:node:node-1   Pending
+";
+    let yaml = works(text, &Hints::default());
+    assert!(yaml.contains("version: v1.17.17"), "{yaml}");
+    assert!(yaml.contains("names no signer"), "{yaml}");
+    assert_eq!(
+        expected(&yaml),
+        [
+            "{ of: \"@cp1\", signer: kubernetes.io/kubelet-serving, pending: 3 } }",
+            "{ of: \"@w1\", signer: kubernetes.io/kubelet-serving, pending: 2 } }"
+        ],
+        "{yaml}"
+    );
+}
+
+#[test]
+fn users_and_their_requests_in_every_state() {
+    let text = "\
+$ kubectl get csr -o wide --show-labels
+NAME   AGE   SIGNERNAME                            REQUESTOR          REQUESTEDDURATION   CONDITION         LABELS
+old    45m   kubernetes.io/kube-apiserver-client   jane               24h                 Approved,Issued   team=a
+bad    30m   kubernetes.io/kube-apiserver-client   kubernetes-admin   <none>              Approved,Failed   <none>
+no     20m   kubernetes.io/kube-apiserver-client   kubernetes-admin   <none>              Denied            <none>
+open   55m   kubernetes.io/kube-apiserver-client   oidc:Jane Doe      60m                 Pending           <none>
+mine   10m   example.com/mine                      kubernetes-admin   <none>              Approved          <none>
+";
+    let yaml = works(text, &Hints::default());
+    assert_eq!(
+        expected(&yaml),
+        [
+            "{ signer: example.com/mine, pending: 0, approved: 1 } }",
+            "{ signer: kubernetes.io/kube-apiserver-client, pending: 1, denied: 1, failed: 1, issued: 1 } }"
+        ],
+        "{yaml}"
+    );
+    assert!(yaml.contains("expirationSeconds: 86400"), "{yaml}");
+    assert!(
+        yaml.contains("by kubernetes-admin, under the common name"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn kubelets_whose_rotation_nobody_approves() {
+    let text = "\
+NAME        AGE   SIGNERNAME                                    REQUESTOR         CONDITION
+csr-9wvgt   12m   kubernetes.io/kube-apiserver-client-kubelet   system:node:w1    Pending
+csr-abcde   12m   kubernetes.io/kube-apiserver-client-kubelet   system:node:w2    Pending
+";
+    let yaml = works(text, &Hints::default());
+    assert!(yaml.contains("version: v1.20.15"), "{yaml}");
+    assert_eq!(
+        yaml.matches("kubectl: delete clusterrolebinding").count(),
+        1
+    );
+    assert_eq!(
+        expected(&yaml),
+        [
+            "{ of: \"@w1\", signer: kubernetes.io/kube-apiserver-client-kubelet, pending: 1 } }",
+            "{ of: \"@w2\", signer: kubernetes.io/kube-apiserver-client-kubelet, pending: 1 } }"
+        ],
+        "{yaml}"
+    );
+}
+
+#[test]
+fn requests_that_no_cluster_has_are_told() {
+    let text = "\
+NAME   AGE   SIGNERNAME                      REQUESTOR         REQUESTEDDURATION   CONDITION
+odd    45m   kubernetes.io/kubelet-serving   jane              <none>              Approved,Issued
+mine   10m   example.com/mine                kubernetes-admin  <none>              Approved,Issued
 ";
     let yaml = works(text, &Hints::default());
     assert!(
-        yaml.contains("csr-9wvgt  19s") && yaml.contains("Approved,Issued"),
+        yaml.contains("(not played: such certificates are for nodes"),
         "{yaml}"
     );
+    // Nobody plays that signer here.
+    assert!(
+        yaml.contains("# Not so in this cluster, which has"),
+        "{yaml}"
+    );
+    assert!(
+        yaml.contains("#   { csr: { signer: example.com/mine, pending: 0, issued: 1 } }"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn a_table_of_dates_and_a_table_of_requests_in_one_paste() {
+    let text = format!(
+        "{TABLE}\nroot@master:~# kubectl get csr\nNAME   AGE   REQUESTOR   CONDITION\n\
+         csr-24ffn   31m   system:node:master   Pending\n"
+    );
+    let yaml = works(&text, &Hints::default());
+    assert!(
+        yaml.contains("apiserver: { notAfter: 2020-12-30T23:36:00Z }"),
+        "{yaml}"
+    );
+    assert!(yaml.contains("          apiserver: 364d\n"), "{yaml}");
+    assert!(yaml.contains("serverTLSBootstrap: true"), "{yaml}");
+    assert!(!yaml.contains("mean nothing"), "{yaml}");
+}
+
+#[test]
+fn what_the_model_prints_comes_back() {
+    use crate::cluster::{Spec, World};
+    use crate::time::SignedDuration;
+    for version in ["v1.17.17", "v1.20.15", "v1.36.3"] {
+        let mut world = World::new(Spec {
+            server_tls_bootstrap: true,
+            ..Spec::of(version.parse().unwrap())
+        });
+        world.create_cluster().unwrap();
+        world.walk(SignedDuration::from_mins(100));
+        let printed = world.request_table(0, &[]);
+        let pending = printed.matches("Pending").count();
+        let yaml = works(&printed, &Hints::default());
+        let wanted = format!("pending: {pending} }} }}");
+        assert!(
+            expected(&yaml).iter().any(|one| one.ends_with(&wanted)),
+            "{version}\n{printed}\n{yaml}"
+        );
+    }
 }
 
 #[test]

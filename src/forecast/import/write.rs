@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use super::clock::{self, Instant};
+use super::requested::{self, Requested};
+use super::trial::Trial;
 use super::{Hints, ImportError, Paste, Row};
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::{Version, human_duration, short_human_duration};
@@ -10,22 +12,33 @@ use crate::time::{SignedDuration, Timestamp, shift};
 
 /// From the cluster's start to the instant of the paste: everything has come up, or failed, by then.
 const SETTLES_IN: SignedDuration = SignedDuration::from_mins(10);
+const UNPLAYABLE: &str = "this cluster does not come to such a list";
 /// Lines of the paste are cut here.
 const COMMENT_MAX: usize = 160;
 
 /// Makes a scenario of what was understood.
-pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportError> {
+pub(super) fn scenario(paste: &Paste, hints: &Hints, trial: &Trial) -> Result<String, ImportError> {
     let (version, why) = version(paste, hints);
     let long = Profile::of(version).long_durations;
-    let fallback = Instant {
-        at: hints
-            .at
-            .or_else(|| "2026-01-01T00:10:00Z".parse().ok())
-            .unwrap_or(Timestamp::UNIX_EPOCH),
+    let mut requested = requested::plan(paste);
+    if trial.without_requests() {
+        let rows = paste.requests.iter();
+        requested = Requested {
+            nodes: requested.nodes,
+            left_out: rows.map(|row| (row.line.clone(), UNPLAYABLE)).collect(),
+            ..Requested::default()
+        };
+    }
+    let lead = requested.lead.max(SETTLES_IN);
+    let fallback = || Instant {
+        at: hints.at.unwrap_or_else(|| {
+            let start = "2026-01-01T00:00:00Z".parse();
+            shift(start.unwrap_or(Timestamp::UNIX_EPOCH), lead)
+        }),
         how: "nothing says it".to_owned(),
     };
-    let now = clock::find(&paste.rows, long, hints.at).unwrap_or(fallback);
-    let start = shift(now.at, -SETTLES_IN);
+    let now = clock::find(&paste.rows, long, hints.at).unwrap_or_else(fallback);
+    let start = shift(now.at, -lead);
     in_range(start, "the cluster's start")?;
     let mut rows: Vec<&Row> = Vec::new();
     for row in &paste.rows {
@@ -48,8 +61,15 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportErr
     let mut assumed = vec![
         format!("The version is {why}."),
         format!("The output was made at {}: {}.", now.at, now.how),
-        "One control plane; names, addresses, keys and signers are those of kubeadm init."
-            .to_owned(),
+        format!(
+            "{} control plane{}; names, addresses, keys and signers are those of kubeadm init.",
+            if requested.nodes.0 == 1 {
+                "One".to_owned()
+            } else {
+                requested.nodes.0.to_string()
+            },
+            if requested.nodes.0 == 1 { "" } else { "s" }
+        ),
         "Every process was restarted: what it holds in memory is what the files say.".to_owned(),
     ];
     if playable
@@ -67,6 +87,7 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportErr
     if paste.external {
         assumed.push("EXTERNALLY MANAGED says yes somewhere: remove the key of that CA with a `remove` step to play that.".to_owned());
     }
+    assumed.append(&mut requested.assumed);
     for row in &strange {
         assumed.push(format!(
             "kubeadm {version} has no {}: its row is left out.",
@@ -79,9 +100,18 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportErr
         let _ = writeln!(out, "#   - {}", comment(line));
     }
     if !paste.requests.is_empty() {
-        out += "# Requests that were pasted (the scenario does not have them yet):\n";
-        for line in &paste.requests {
-            let _ = writeln!(out, "#   {}", comment(line));
+        out += "# Requests that were pasted:\n";
+        for row in &paste.requests {
+            let left_out = requested
+                .left_out
+                .iter()
+                .find(|(line, _)| *line == row.line);
+            let why =
+                left_out.map_or_else(String::new, |(_, why)| format!("   (not played: {why})"));
+            let _ = writeln!(out, "#   {}{why}", comment(&row.line));
+        }
+        if paste.requests_left_out > 0 {
+            let _ = writeln!(out, "#   and {} more", paste.requests_left_out);
         }
     }
     if !paste.unknown.is_empty() {
@@ -95,11 +125,15 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints) -> Result<String, ImportErr
         out,
         "apiVersion: certdrill/v1\nkind: Scenario\nmetadata:\n  name: {name}\n  title: Imported from pasted output\n  \
          tags: [imported]\nspec:\n  backends: [sim, kubeadm]\n  cluster:\n    version: {version}\n    start: {start}\n    \
-         nodes: {{ controlPlane: 1, worker: {} }}\n",
-        paste.nodes.len().clamp(0, 20).saturating_sub(1)
+         nodes: {{ controlPlane: {}, worker: {} }}\n",
+        requested.nodes.0, requested.nodes.1
     );
+    for line in &requested.cluster {
+        let _ = writeln!(out, "    {line}");
+    }
     certificates(&playable, now.at, &mut out);
-    steps(&playable, &now, long, &mut out);
+    steps(&playable, &now, long, &requested, &mut out);
+    expected_requests(&requested, trial, &mut out);
     Ok(out)
 }
 
@@ -126,7 +160,7 @@ fn certificates(rows: &[&Row], now: Timestamp, out: &mut String) {
     }
 }
 
-fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
+fn steps(rows: &[&Row], now: &Instant, long: bool, requested: &Requested, out: &mut String) {
     *out += "  steps:\n";
     let missing: Vec<&str> = rows
         .iter()
@@ -143,6 +177,12 @@ fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
             "    - remove: {{ nodes: \"@cp1\", paths: [{}] }}",
             paths.join(", ")
         );
+    }
+    for event in &requested.events {
+        let _ = writeln!(out, "    - walk: until {}", shift(now.at, -event.before));
+        for step in &event.steps {
+            let _ = writeln!(out, "    - {step}");
+        }
     }
     let _ = writeln!(out, "    - walk: until {}", now.at);
     let print = if long {
@@ -174,6 +214,9 @@ fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
         );
     }
     if expected.is_empty() {
+        if !requested.expected.is_empty() {
+            return;
+        }
         *out += "    # Nothing that was pasted can be expected of a new cluster yet; say here what was seen.\n    - expect: { etcd: { quorum: true } }\n";
         return;
     }
@@ -182,6 +225,33 @@ fn steps(rows: &[&Row], now: &Instant, long: bool, out: &mut String) {
         let _ = writeln!(out, "          {name}: {printed}");
     }
     *out += "        nodes: \"@cp1\"\n    # Go on with what was done, and what was seen then.\n";
+}
+
+/// The table of requests as it was pasted, as far as this cluster shows the same.
+fn expected_requests(requested: &Requested, trial: &Trial, out: &mut String) {
+    if requested.expected.is_empty() {
+        return;
+    }
+    *out += "    # The requests as they were pasted.\n    - expect:\n";
+    let mut held = 0;
+    for line in &requested.expected {
+        match trial.refuted(line) {
+            None => {
+                held += 1;
+                let _ = writeln!(out, "        - {line}");
+            }
+            Some(seen) => {
+                let _ = writeln!(
+                    out,
+                    "        # Not so in this cluster, which has {}:\n        #   {line}",
+                    comment(seen)
+                );
+            }
+        }
+    }
+    if held == 0 {
+        *out += "        - { etcd: { quorum: true } }\n";
+    }
 }
 
 /// A version that prints this.
@@ -198,6 +268,8 @@ fn version(paste: &Paste, hints: &Hints) -> (Version, String) {
             .as_ref()
             .is_some_and(|residual| residual.chars().filter(char::is_ascii_alphabetic).count() == 2)
     });
+    let columns = paste.request_columns;
+    let duration = paste.requests.iter().any(|row| row.duration.is_some());
     let (version, why) = if has("super-admin.conf") {
         (
             Version::new(36, 3),
@@ -218,6 +290,17 @@ fn version(paste: &Paste, hints: &Hints) -> (Version, String) {
         (
             Version::new(16, 15),
             "it is one of those whose table does not name the CA (before 1.17)",
+        )
+    } else if paste.rows.is_empty() && columns.is_some_and(|columns| !columns.signer) {
+        (
+            Version::new(17, 17),
+            "it is one of those whose kubectl names no signer (before 1.18)",
+        )
+    } else if paste.rows.is_empty() && columns.is_some_and(|columns| !columns.duration) && !duration
+    {
+        (
+            Version::new(20, 15),
+            "it is one of those whose kubectl shows no requested duration (before 1.22)",
         )
     } else {
         (

@@ -1,8 +1,13 @@
-//! The part of a trace that the page's script draws, written small: each text once, instants as milliseconds from
-//! the start of the cluster.
+//! The part of a trace that the page's script draws, written small: each text once on a page, instants as milliseconds
+//! since the one before, all of it compressed. The script has the other half of this (`unpack` and `read`).
 
 use std::collections::HashMap;
+use std::io::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
 use crate::report::RunTrace;
@@ -13,57 +18,104 @@ use crate::time::Timestamp;
 /// Output of a command or a log beyond this is cut: it stands whole in the trace.
 const DETAIL_BYTES_MAX: usize = 6 << 10;
 
-/// The data of one run, as JSON that may stand in a `<script>`.
-pub(super) fn json(trace: RunTrace<'_>) -> String {
-    let mut writer = Writer {
-        start: trace.header().start,
-        ..Writer::default()
-    };
-    let mut records = Vec::new();
-    for record in trace.records() {
-        let Some(entry) = writer.entry(&record.entry) else {
-            continue;
-        };
-        records.push(json!([
-            writer.millis(record.at),
-            record.seq,
-            entry.0,
-            entry.1
-        ]));
-    }
-    let data = json!({
-        "start": writer.start.as_millisecond(),
-        "backend": trace.header().backend,
-        "nodes": trace.header().nodes,
-        "strings": writer.strings,
-        "certificates": writer.certificates,
-        "records": records,
-    });
-    // Nothing in it may end the element it stands in.
-    data.to_string().replace('<', "\\u003c")
+/// JSON that stands in an element of the page.
+pub(super) struct Packed {
+    /// Deflated (RFC 1951), in Base64: nothing in it can end the element it stands in.
+    pub(super) text: String,
+    /// Its length in bytes when it is unpacked.
+    pub(super) bytes: usize,
 }
 
+fn packed(data: &Value) -> Packed {
+    let json = data.to_string();
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let deflated = encoder
+        .write_all(json.as_bytes())
+        .and_then(|()| encoder.finish())
+        .unwrap_or_default();
+    Packed {
+        text: STANDARD.encode(deflated),
+        bytes: json.len(),
+    }
+}
+
+/// The texts of a page: its runs have most of them in common.
 #[derive(Default)]
-struct Writer {
-    start: Timestamp,
+pub(super) struct Texts {
     strings: Vec<String>,
     known: HashMap<String, usize>,
+}
+
+impl Texts {
+    /// The data of one run, which names texts by their number.
+    pub(super) fn run(&mut self, trace: RunTrace<'_>) -> Packed {
+        let mut writer = Writer {
+            texts: self,
+            start: trace.header().start,
+            strings: Vec::new(),
+            own: HashMap::new(),
+            certificates: Vec::new(),
+            known_certificates: HashMap::new(),
+        };
+        let mut records = Vec::new();
+        let (mut at, mut seq) = (0, 0);
+        for record in trace.records() {
+            let Some(entry) = writer.entry(&record.entry) else {
+                continue;
+            };
+            let now = writer.millis(record.at);
+            records.push(json!([now - at, record.seq - seq, entry.0, entry.1]));
+            (at, seq) = (now, record.seq);
+        }
+        packed(&json!({
+            "start": writer.start.as_millisecond(),
+            "backend": trace.header().backend,
+            "nodes": trace.header().nodes,
+            "strings": writer.strings,
+            "certificates": writer.certificates,
+            "records": records,
+        }))
+    }
+
+    /// The texts themselves.
+    pub(super) fn packed(&self) -> Packed {
+        packed(&json!(self.strings))
+    }
+
+    fn number(&mut self, text: &str) -> usize {
+        if let Some(&number) = self.known.get(text) {
+            return number;
+        }
+        let number = self.strings.len();
+        self.strings.push(text.to_owned());
+        self.known.insert(text.to_owned(), number);
+        number
+    }
+}
+
+struct Writer<'t> {
+    texts: &'t mut Texts,
+    start: Timestamp,
+    /// Numbers of the texts that this run has.
+    strings: Vec<usize>,
+    own: HashMap<usize, usize>,
     certificates: Vec<Value>,
     known_certificates: HashMap<String, usize>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn millis(&self, at: Timestamp) -> i64 {
         at.as_millisecond() - self.start.as_millisecond()
     }
 
     fn text(&mut self, text: &str) -> usize {
-        if let Some(&index) = self.known.get(text) {
-            return index;
+        let number = self.texts.number(text);
+        let next = self.strings.len();
+        let index = *self.own.entry(number).or_insert(next);
+        if index == next {
+            self.strings.push(number);
         }
-        let index = self.strings.len();
-        self.strings.push(text.to_owned());
-        self.known.insert(text.to_owned(), index);
         index
     }
 
@@ -268,7 +320,48 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn unpacked(packed: &Packed) -> Value {
+        let bytes = STANDARD.decode(&packed.text).unwrap();
+        let mut json = String::new();
+        flate2::read::DeflateDecoder::new(bytes.as_slice())
+            .read_to_string(&mut json)
+            .unwrap();
+        assert_eq!(json.len(), packed.bytes);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn runs_of_a_page_have_their_texts_in_common() {
+        let text = "apiVersion: certdrill/v1\nkind: Scenario\nmetadata: { name: x, title: X }\nspec:\n  cluster: { version: \
+                    v1.36.3, keyAlgorithm: ECDSA-P256 }\n  steps:\n    - walk: 1d\n";
+        let scenario = crate::scenario::load("x.yaml", text).unwrap().remove(0);
+        let run = crate::run::play(&scenario, &crate::run::PlayOptions { seed: 0 });
+        let trace = RunTrace::new(&run.records).unwrap();
+        let mut texts = Texts::default();
+        let first = unpacked(&texts.run(trace));
+        let count = texts.strings.len();
+        let second = unpacked(&texts.run(trace));
+        assert_eq!(first, second);
+        assert_eq!(texts.strings.len(), count);
+        assert_eq!(unpacked(&texts.packed()).as_array().unwrap().len(), count);
+        // Every number is that of a text, and instants add up.
+        let numbers = first["strings"].as_array().unwrap();
+        assert!(
+            numbers
+                .iter()
+                .all(|number| number.as_u64() < Some(count as u64))
+        );
+        let records = first["records"].as_array().unwrap();
+        let seqs: u64 = records
+            .iter()
+            .map(|record| record[1].as_u64().unwrap())
+            .sum();
+        assert_eq!(seqs, run.records.last().unwrap().seq);
+    }
 
     #[test]
     fn long_texts_are_cut_between_characters() {

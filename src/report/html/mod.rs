@@ -16,6 +16,7 @@ use crate::run::trace::{Header, Judgement, Record, Verdict};
 use crate::time::{SignedDuration, span};
 
 const STYLE: &str = include_str!("report.css");
+const INFLATE: &str = include_str!("inflate.js");
 const SCRIPT: &str = include_str!("report.js");
 /// Nothing is loaded from anywhere, whatever a trace says.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; \
@@ -90,6 +91,8 @@ pub fn page(items: &[Item<'_>]) -> String {
     let title = format!("certdrill: {}", summary.join(", "));
     // What went wrong is open; so is a page of one run.
     let open = |state: &State| items.len() == 1 || state.0 == "bad" || state.0 == "unsure";
+    let mut texts = data::Texts::default();
+    let bodies: Vec<Markup> = items.iter().map(|item| body(item, &mut texts)).collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -122,13 +125,13 @@ pub fn page(items: &[Item<'_>]) -> String {
                     }
                 }
                 main {
-                    @for (index, (item, state)) in items.iter().zip(&states).enumerate() {
+                    @for (index, ((item, state), body)) in items.iter().zip(&states).zip(&bodies).enumerate() {
                         details.run id=(format!("run-{index}")) open[open(state)] {
                             summary {
                                 span.badge.(state.0) { (state.2) " " (state.1) } " "
                                 h2 { (item.id()) }
                             }
-                            (body(item))
+                            (body)
                         }
                     }
                 }
@@ -137,6 +140,8 @@ pub fn page(items: &[Item<'_>]) -> String {
                     p { "certdrill " (env!("CARGO_PKG_VERSION")) ". Time is virtual, UTC. "
                         "Tables of check-expiration are those of the model at that instant." }
                 }
+                (block(Some("texts"), &texts.packed()))
+                script { (PreEscaped(INFLATE)) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -144,14 +149,21 @@ pub fn page(items: &[Item<'_>]) -> String {
     .into_string()
 }
 
-fn body(item: &Item<'_>) -> Markup {
+/// Data for the script.
+fn block(id: Option<&str>, data: &data::Packed) -> Markup {
+    html! {
+        script type="text/plain" id=[id] data-bytes=(data.bytes) { (PreEscaped(&data.text)) }
+    }
+}
+
+fn body(item: &Item<'_>, texts: &mut data::Texts) -> Markup {
     match item {
         Item::Run(Case::NotRun { reason, .. }) => html! { p.reason { (reason) } },
         Item::Run(Case::Played { trace, source }) => html! {
             (facts(trace.header()))
             (outcome(*trace))
             (failures(*trace, *source))
-            (timeline(&[*trace]))
+            (timeline(&[*trace], texts))
         },
         Item::Pair {
             first,
@@ -169,7 +181,7 @@ fn body(item: &Item<'_>) -> Markup {
                     (failures(*trace, *source))
                 }
             }
-            (timeline(&[*first, *second]))
+            (timeline(&[*first, *second], texts))
         },
     }
 }
@@ -278,20 +290,20 @@ fn differences(comparison: &Comparison, sides: [&Header; 2]) -> Markup {
         }
         @if count > 0 {
             div.wide {
-                table {
+                table.cards {
                     thead { tr {
                         th { "step" } th { "value" }
                         @for side in sides { th { (side.backend) } }
                     } }
                     tbody {
-                        @for Difference { step, step_text, kind, subject, aspect, first, second }
+                        @for Difference { step, step_text, kind, subject, aspect, first, second, .. }
                             in comparison.differences.iter().take(DIFFERENCES_MAX)
                         {
                             tr {
-                                td { (step) " " (step_text) }
-                                td { (kind) " " (subject) " " (aspect) }
-                                td { pre { (first) } }
-                                td { pre { (second) } }
+                                td data-label="step" { (step) " " (step_text) }
+                                td data-label="value" { (kind) " " (subject) " " (aspect) }
+                                td data-label=(sides[0].backend) { pre { (first) } }
+                                td data-label=(sides[1].backend) { pre { (second) } }
                             }
                         }
                     }
@@ -303,12 +315,10 @@ fn differences(comparison: &Comparison, sides: [&Header; 2]) -> Markup {
 }
 
 /// The place of a timeline, and the data of the runs it shows side by side.
-fn timeline(runs: &[RunTrace<'_>]) -> Markup {
+fn timeline(runs: &[RunTrace<'_>], texts: &mut data::Texts) -> Markup {
     html! {
         div.view {
-            @for trace in runs {
-                script type="application/json" { (PreEscaped(data::json(*trace))) }
-            }
+            @for trace in runs { (block(None, &texts.run(*trace))) }
         }
     }
 }

@@ -91,6 +91,10 @@ const certdrill = (() => {
     return lines.join('\n');
   }
 
+  // ---- data: JSON, deflated, in Base64; texts are common to all runs ----
+  const unpack = node => JSON.parse(new TextDecoder().decode(inflate(Uint8Array.from(atob(node.textContent), c => c.charCodeAt(0)), Number(node.dataset.bytes))));
+  let texts = null;
+
   // ---- from records to lanes ----
   class Strip {
     constructor(name) { this.name = name; this.segments = []; }
@@ -109,7 +113,8 @@ const certdrill = (() => {
   }
 
   function read(data) {
-    const S = index => index === null || index === undefined ? null : data.strings[index];
+    texts = texts || unpack(document.getElementById('texts'));
+    const S = index => index === null || index === undefined ? null : texts[data.strings[index]];
     const certificates = data.certificates.map(([serial, subject, issuer, nb, na], id) =>
       ({ id, serial, subject: S(subject), issuer: S(issuer), nb, na }));
     const run = { start: data.start, backend: data.backend, nodes: data.nodes, epochs: [], deltas: [], log: [], groups: new Map(), bySeq: new Map() };
@@ -130,7 +135,9 @@ const certdrill = (() => {
     for (const node of data.nodes) run.groups.set(node, { name: node, lanes: [], open: true });
     let p = 0, previous = null, epoch = null, stepNumber = 0;
     const ahead = new Map(), generation = new Map();
-    for (const [at, seq, kind, row] of data.records) {
+    let at = 0, seq = 0;
+    for (const [later, further, kind, row] of data.records) {
+      at += later; seq += further;
       if (previous === null) { epoch = { p0: 0, shift: at }; run.epochs.push(epoch); }
       else if (at >= previous) p += at - previous;
       else { epoch = { p0: p, shift: at - p }; run.epochs.push(epoch); }
@@ -278,7 +285,7 @@ const certdrill = (() => {
   const tip = element('div', { class: 'tip', role: 'tooltip', hidden: '' });
 
   function open(place) {
-    const runs = [...place.querySelectorAll('script')].map(one => read(JSON.parse(one.textContent)));
+    const runs = [...place.querySelectorAll('script')].map(one => read(unpack(one)));
     const end = Math.max(...runs.map(run => run.end));
     // Where it went wrong is what one wants to see first.
     const wrong = Math.min(...runs.flatMap(run => run.log.filter(one => one.what === '✗').map(one => one.p)));
@@ -415,6 +422,11 @@ const certdrill = (() => {
         for (const one of tabs.querySelectorAll('[data-tab]')) one.setAttribute('aria-selected', one.dataset.tab === view.tab);
         node.hidden = view.tab !== 'check-expiration';
         content.innerHTML = panels[view.tab](run, world, p, at, node.value);
+        // On a phone a row is a card, and each fact has its name.
+        for (const one of content.querySelectorAll('table')) {
+          const names = [...one.querySelectorAll('th')].map(cell => cell.textContent);
+          for (const row of one.tBodies[0].rows) for (const cell of row.cells) cell.dataset.label = names[cell.cellIndex];
+        }
         const current = content.querySelector('tr.current');
         if (current) content.scrollTop = current.offsetTop - content.clientHeight / 2;
         const row = rows[selected];
@@ -509,7 +521,7 @@ const certdrill = (() => {
     return ticks;
   }
 
-  const table = (head, rows) => rows.length ? `<table><thead><tr>${head.map(one => `<th scope="col">${one}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>` : '<p class="facts">&nbsp;nothing at this instant</p>';
+  const table = (head, rows) => rows.length ? `<table class="cards"><thead><tr>${head.map(one => `<th scope="col">${one}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>` : '<p class="facts">&nbsp;nothing at this instant</p>';
   const cell = (text, cls = '') => `<td${cls ? ` class="${cls}"` : ''}>${esc(text)}</td>`;
   const panels = {
     Certificates(run, world, p, at) {
