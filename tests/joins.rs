@@ -9,7 +9,7 @@ use certdrill::cluster::{Spec, World};
 use certdrill::fs::Tree as _;
 use certdrill::kubeadm::Version;
 use certdrill::pki::KeyAlgorithm;
-use certdrill::scenario::Component;
+use certdrill::scenario::{CertificateKey, Component};
 use certdrill::time::SignedDuration;
 
 const GONE: &str = "Secret \"kubeadm-certs\" was not found";
@@ -31,7 +31,11 @@ fn world_of(version: Version) -> World {
 }
 
 fn joins(world: &mut World) -> (i32, String) {
-    let output = world.join_by_token(1, true);
+    joins_with(world, &CertificateKey::Last)
+}
+
+fn joins_with(world: &mut World, key: &CertificateKey) -> (i32, String) {
+    let output = world.join_by_token(1, key);
     (output.exit_code, output.stderr)
 }
 
@@ -115,4 +119,44 @@ fn a_day_later_the_token_is_gone_too() {
         assert_eq!(world.kubeadm(0, &args).exit_code, 0, "{line}");
     }
     assert_eq!(joins(&mut world), (0, String::new()));
+}
+
+#[test]
+fn the_key_of_an_older_upload_opens_nothing() {
+    let mut world = world();
+    let upload = "init phase upload-certs --upload-certs";
+    let args: Vec<String> = upload.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(world.kubeadm(0, &args).exit_code, 0);
+    let wrong = "error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: cipher: message authentication failed";
+    for key in [
+        CertificateKey::First,
+        CertificateKey::Literal("0f".repeat(32)),
+    ] {
+        let (exit_code, stderr) = joins_with(&mut world, &key);
+        assert_eq!(exit_code, 1);
+        assert_eq!(stderr.lines().next(), Some(wrong));
+        assert!(!world.nodes[1].tree.exists("/etc/kubernetes/pki/ca.key"));
+    }
+    assert_eq!(joins(&mut world), (0, String::new()));
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_before_or_after_the_download() {
+    let short = CertificateKey::Literal("abcd".to_owned());
+    let mut new = world();
+    let output = new.join_by_token(1, &short);
+    assert_eq!((output.exit_code, output.stdout.as_str()), (1, ""));
+    assert!(
+        output.stderr.starts_with(
+            "controlPlane.certificateKey: Invalid value: \"abcd\": invalid certificate key size 2"
+        ),
+        "{}",
+        output.stderr
+    );
+    let mut old = world_of(Version::new(28, 15));
+    let (_, stderr) = joins_with(&mut old, &short);
+    assert!(
+        stderr.starts_with("error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: crypto/aes: invalid key size 2\n"),
+        "{stderr}"
+    );
 }

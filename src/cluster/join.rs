@@ -1,237 +1,47 @@
-//! `kubeadm join`: by hand-copied certificates, or by those that `--upload-certs` keeps in a Secret for two hours.
+//! `kubeadm join`: with certificates that were copied by hand, or with those that `--upload-certs` keeps in a Secret.
 //!
-//! After `K/phases/copycerts/copycerts.go`, `K/discovery/token/token.go` and `K/cmd/join.go`. The bootstrap token of init
-//! lives for a day. What is uploaded is deleted with a token of its own, by kube-controller-manager's tokencleaner, whose
-//! timers do not notice steps of the clock; a controller-manager that begins to lead looks at the clock.
-
-use std::collections::BTreeMap;
+//! After `K/discovery/token/token.go` and `K/cmd/join.go`. A machine that was reset joins as one that never did, once its
+//! Node is NotReady.
 
 use super::bootstrap::{CONFIG, ClusterError};
 use super::edge::Check;
 use super::node::{BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT};
-use super::rbac::Permission;
+use super::shared_certs::check_certificate_key;
 use super::topology::API_PORT;
-use super::world::{Timer, World};
+use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::CommandOutput;
 use crate::kubeadm::profile::Profile;
+use crate::kubeadm::profile::joining::ETCD_MAJORITY;
 use crate::kubeadm::profile::upgrade::{KUBELET_LOCAL, TOKEN_GONE};
 use crate::pki::Usage;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
-use crate::scenario::Component;
-use crate::time::{SignedDuration, Timestamp, shift};
+use crate::scenario::{CertificateKey, Component};
+use crate::time::SignedDuration;
 
 /// The bootstrap token of the simulated clusters.
-const TOKEN: &str = "abcdef.0123456789abcdef";
-/// `DefaultTokenDuration`.
-const TOKEN_LIVES: SignedDuration = SignedDuration::from_hours(24);
-/// `DefaultCertTokenDuration`.
-const UPLOAD_LIVES: SignedDuration = SignedDuration::from_hours(2);
+pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// `timeouts.discovery`.
 const DISCOVERY: SignedDuration = SignedDuration::from_mins(5);
 const HINT: &str = "To see the stack trace of this error execute with --v=5 or higher";
 
-/// Bootstrap tokens and what hangs on them, in etcd.
-#[derive(Debug, Default)]
-pub(super) struct Tokens {
-    /// The token that nodes join with.
-    bootstrap: Option<Lifetime>,
-    /// The Secret `kubeadm-certs`.
-    uploaded: Option<(Lifetime, Uploaded)>,
-}
-
-/// When something ends: for clocks, and for timers.
-#[derive(Debug, Clone, Copy)]
-struct Lifetime {
-    until: Timestamp,
-    ticks: Timestamp,
-}
-
-/// Contents of files by their names in the Secret; `None` where there was no such file.
-type Uploaded = BTreeMap<String, Option<Vec<u8>>>;
-/// A file that control planes share: its name in the Secret, its path.
-type Shared = (String, String);
-
 impl World {
-    /// What `kubeadm init` leaves for those who join; nobody asks for it where nobody does.
-    pub(super) fn make_tokens_of_init(&mut self) {
-        if self.spec.upload_certs || !self.spec.join_later.is_empty() {
-            self.tokens.bootstrap = Some(self.lifetime(0, TOKEN_LIVES));
-        }
-        if self.spec.upload_certs {
-            let external = !self.external_etcd_endpoints().is_empty();
-            let files = self.shared_files(0, &self.nodes[0].certificates_dir, external);
-            self.upload(0, &files);
-        }
-    }
-
-    fn lifetime(&mut self, node: usize, span: SignedDuration) -> Lifetime {
-        self.after(span, Timer::TokenEnds);
-        Lifetime {
-            until: shift(self.wall(node), span),
-            ticks: shift(self.clock.ticks(), span),
-        }
-    }
-
-    /// The tokencleaner's timer: it deletes what is over, if it runs.
-    pub(super) fn clean_tokens(&mut self) {
-        if self.working_leader(Component::ControllerManager).is_none() {
-            return;
-        }
-        let now = self.clock.ticks();
-        self.delete_tokens(|life| life.ticks <= now);
-    }
-
-    /// A controller-manager that begins to lead lists the tokens and deletes what is over by its clock.
-    pub(super) fn forget_tokens(&mut self) {
-        let now = self
-            .leaders
-            .get(&Component::ControllerManager)
-            .map_or_else(|| self.now(), |&(node, _)| self.wall(node));
-        self.delete_tokens(|life| life.until <= now);
-    }
-
-    fn delete_tokens(&mut self, over: impl Fn(&Lifetime) -> bool) {
-        if self.tokens.bootstrap.as_ref().is_some_and(&over) {
-            self.tokens.bootstrap = None;
-        }
-        if let Some((life, _)) = &self.tokens.uploaded
-            && over(life)
-        {
-            self.tokens.uploaded = None;
-        }
-    }
-
-    /// What control planes share, as `certsToTransfer` lists it.
-    fn shared_files(&self, node: usize, dir: &str, external_etcd: bool) -> Vec<Shared> {
-        let mut names = vec![
-            "ca.crt",
-            "ca.key",
-            "front-proxy-ca.crt",
-            "front-proxy-ca.key",
-            "sa.pub",
-            "sa.key",
-        ];
-        if !external_etcd {
-            names.extend(["etcd/ca.crt", "etcd/ca.key"]);
-        }
-        let mut files: Vec<Shared> = names
-            .into_iter()
-            .map(|name| (name.replace('/', "-"), format!("{dir}/{name}")))
-            .collect();
-        if external_etcd {
-            let machine = &self.nodes[node];
-            for (name, file) in [
-                ("external-etcd-ca.crt", "etcd/ca.crt"),
-                ("external-etcd.crt", "apiserver-etcd-client.crt"),
-                ("external-etcd.key", "apiserver-etcd-client.key"),
-            ] {
-                files.push((name.to_owned(), machine.pki(file)));
-            }
-        }
-        files
-    }
-
-    fn upload(&mut self, node: usize, files: &[Shared]) {
-        let tree = &self.nodes[node].tree;
-        let data = files
-            .iter()
-            .map(|(name, path)| (name.clone(), tree.read(path).ok()))
-            .collect();
-        let life = self.lifetime(node, UPLOAD_LIVES);
-        self.tokens.uploaded = Some((life, data));
-    }
-
-    /// Commands that write to the cluster and to nothing else: the world's part, whatever the engine is.
-    pub(super) fn token_command(&mut self, node: usize, args: &[String]) -> Option<CommandOutput> {
-        let words: Vec<&str> = args.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["init", "phase", "upload-certs", flags @ ..] => Some(self.upload_certs(node, flags)),
-            ["token", "create", ..] => Some(self.create_token(node)),
-            _ => None,
-        }
-    }
-
-    fn upload_certs(&mut self, node: usize, flags: &[&str]) -> CommandOutput {
-        if !flags.contains(&"--upload-certs") {
-            return said("[upload-certs] Skipping phase. Please see --upload-certs\n".to_owned());
-        }
-        let mut stdout =
-            "[upload-certs] Storing the certificates in Secret \"kubeadm-certs\" in the \"kube-system\" Namespace\n"
-                .to_owned();
-        if let Err(error) = self.administers(node) {
-            return CommandOutput {
-                stdout,
-                ..failed(&format!(
-                    "error execution phase upload-certs: error uploading certs: error creating token: {error}"
-                ))
-            };
-        }
-        // Without --config it takes kubeadm's defaults, in which etcd is local.
-        let config = flags
-            .iter()
-            .position(|flag| *flag == "--config")
-            .and_then(|at| flags.get(at + 1))
-            .and_then(|path| self.nodes[node].tree.read(path).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default();
-        let lines = || config.lines().map(str::trim);
-        let external = lines().any(|line| line == "external:");
-        let dir = lines()
-            .find_map(|line| line.strip_prefix("certificatesDir: "))
-            .unwrap_or(super::node::PKI)
-            .to_owned();
-        let files = self.shared_files(node, &dir, external);
-        self.upload(node, &files);
-        let key: String = (0..8)
-            .map(|_| {
-                let drawn = self.random.between("certificate-key", 0, 0xffff_ffff);
-                format!("{:08x}", drawn.as_millis())
-            })
-            .collect();
-        stdout += &format!("[upload-certs] Using certificate key:\n{key}\n");
-        said(stdout)
-    }
-
-    fn create_token(&mut self, node: usize) -> CommandOutput {
-        if let Err(error) = self.administers(node) {
-            return failed(&error);
-        }
-        self.tokens.bootstrap = Some(self.lifetime(node, TOKEN_LIVES));
-        said(format!("{TOKEN}\n"))
-    }
-
-    /// Whether admin.conf of a node may write to the cluster now.
-    fn administers(&self, node: usize) -> Result<(), String> {
-        let client = self
-            .api_client(Component::Admin, node)
-            .map_err(|failure| failure.text)?
-            .ok_or_else(|| "failed to load admin kubeconfig".to_owned())?;
-        let who = self
-            .authenticated(&client)
-            .map_err(|failure| failure.text)?;
-        if self.allows(&who, Permission::Everything) {
-            return Ok(());
-        }
-        Err(super::texts::kubectl_forbidden(
-            &who.username,
-            "create",
-            "secrets",
-            "",
-            "in the namespace \"kube-system\"",
-        ))
-    }
-
-    /// `kubeadm join` on a node, with the token of init (or of `token create`) and, for a control plane, with the last
+    /// `kubeadm join` on a node, with the token of init (or of `token create`) and, for a control plane, with a
     /// certificate key or with files that were put there by hand. Time passes.
-    pub fn join_by_token(&mut self, node: usize, certificate_key: bool) -> CommandOutput {
+    pub fn join_by_token(&mut self, node: usize, key: &CertificateKey) -> CommandOutput {
         let control_plane = self.nodes[node].control_plane;
         let mut line = format!("join {} --token {TOKEN}", self.endpoint());
         if control_plane {
             line += " --control-plane";
-            if certificate_key {
-                line += " --certificate-key <key>";
+            line += match key {
+                CertificateKey::None => "",
+                CertificateKey::Last => " --certificate-key <key>",
+                CertificateKey::First => " --certificate-key <first key>",
+                CertificateKey::Literal(_) => " --certificate-key ",
+            };
+            if let CertificateKey::Literal(text) = key {
+                line += text;
             }
         }
         self.nodes[node].last_output = None;
@@ -247,7 +57,12 @@ impl World {
                 None,
             );
         }
-        let result = self.join_steps(node, control_plane && certificate_key);
+        let key = self.certificate_key(key).filter(|_| control_plane);
+        let checked = key.as_deref().map_or(Ok(()), |key| {
+            check_certificate_key(key, self.nodes[node].version)
+        });
+        let began = checked.is_ok();
+        let result = checked.and_then(|()| self.join_steps(node, key.as_deref()));
         let so_far = self.nodes[node].last_output.take().unwrap_or_default();
         let mut output = match result {
             Ok(()) => said(if control_plane {
@@ -258,10 +73,12 @@ impl World {
             }),
             Err(error) => failed(&error),
         };
-        output.stdout = format!(
-            "[preflight] Running pre-flight checks\n{}{}",
-            so_far.stdout, output.stdout
-        );
+        if began {
+            output.stdout = format!(
+                "[preflight] Running pre-flight checks\n{}{}",
+                so_far.stdout, output.stdout
+            );
+        }
         let subject = format!("kubeadm@{}", self.nodes[node].name);
         let weight = if output.exit_code == 0 {
             Weight::Normal
@@ -287,21 +104,21 @@ impl World {
         output
     }
 
-    fn join_steps(&mut self, node: usize, download: bool) -> Result<(), String> {
+    fn join_steps(&mut self, node: usize, key: Option<&str>) -> Result<(), String> {
         let control_plane = self.nodes[node].control_plane;
         self.wait(DISCOVERY, |world| world.discover(node).is_ok());
         self.discover(node).map_err(|error| {
             format!("error execution phase preflight: couldn't validate the identity of the API Server: {error}")
         })?;
         let now = self.now();
-        if self.tokens.bootstrap.is_some_and(|life| life.until <= now) {
+        if self.tokens.has_ended(now) {
             return Err("error execution phase preflight: unable to fetch the kubeadm-config ConfigMap: failed to get config map: Unauthorized".to_owned());
         }
-        if control_plane && !download {
+        if control_plane && key.is_none() {
             self.shared_files_are_there(node)?;
         }
-        if download {
-            self.download(node).map_err(|error| {
+        if let Some(key) = key {
+            self.download(node, key).map_err(|error| {
                 format!("error execution phase control-plane-prepare/download-certs: error downloading certs: {error}")
             })?;
         }
@@ -331,7 +148,7 @@ impl World {
             )
         };
         let mut reached = Err(request(&super::texts::refused(&endpoint, true)));
-        let first = &self.nodes[0];
+        let first = &self.nodes[self.has_shared_files()];
         let roots = self.files.roots(&first.tree, &first.pki("ca.crt"))?;
         for backend in self.backends(host, node) {
             let Some(shown) =
@@ -367,7 +184,7 @@ impl World {
             }
         }
         reached?;
-        if self.tokens.bootstrap.is_none() {
+        if !self.tokens.is_vouched_for() {
             let id = TOKEN.split('.').next().unwrap_or_default();
             let text = TOKEN_GONE.at(self.nodes[node].version);
             return Err(text.replace("{}", id));
@@ -407,30 +224,15 @@ impl World {
         ))
     }
 
-    /// `DownloadCerts`.
-    fn download(&mut self, node: usize) -> Result<(), String> {
-        let output = self.nodes[node].last_output.get_or_insert_default();
-        output.stdout += "[download-certs] Downloading the certificates in Secret \"kubeadm-certs\" in the \"kube-system\" Namespace\n";
-        let Some((_, data)) = self.tokens.uploaded.clone() else {
-            return Err("error downloading the secret: Secret \"kubeadm-certs\" was not found in the \"kube-system\" Namespace. This Secret might have expired. Please, run `kubeadm init phase upload-certs --upload-certs` on a control plane to generate a new one".to_owned());
-        };
-        let dir = self.nodes[node].certificates_dir.clone();
-        for (name, path) in self.shared_files(node, &dir, !self.nodes[node].etcd) {
-            let Some(content) = data.get(&name) else {
-                return Err(format!(
-                    "the Secret does not include the required certificate or key - name: {name}, path: {path}"
-                ));
-            };
-            // What was not on the disk that it was uploaded from is left out: the key of an external CA.
-            let Some(content) = content else { continue };
-            let mode = if name.ends_with(".key") { 0o600 } else { 0o644 };
-            self.put(node, &path, &String::from_utf8_lossy(content), mode)
-                .map_err(|error| error.to_string())?;
-        }
-        Ok(())
+    /// The first control plane that was not reset.
+    pub(super) fn has_shared_files(&self) -> usize {
+        self.nodes
+            .iter()
+            .position(|node| node.control_plane && !node.reset)
+            .unwrap_or(0)
     }
 
-    /// Copies by hand what a node shares with the first control plane.
+    /// Copies by hand what a node shares with a control plane.
     pub(super) fn take_shared_files(&mut self, node: usize) -> Result<(), ClusterError> {
         let control_plane = self.nodes[node].control_plane;
         let mut shared = vec!["ca.crt"];
@@ -450,13 +252,14 @@ impl World {
                 &["apiserver-etcd-client.crt", "apiserver-etcd-client.key"]
             });
         }
+        let from = self.has_shared_files();
         for name in shared {
-            let path = self.nodes[0].pki(name);
+            let path = self.nodes[from].pki(name);
             // The key of an external CA is nowhere in the cluster.
-            if name.ends_with("ca.key") && !self.nodes[0].tree.exists(&path) {
+            if name.ends_with("ca.key") && !self.nodes[from].tree.exists(&path) {
                 continue;
             }
-            self.copy_file(0, &path, node, &path)?;
+            self.copy_file(from, &path, node, &path)?;
         }
         Ok(())
     }
@@ -464,6 +267,9 @@ impl World {
     /// `kubeadm join` once everything that is shared is there.
     pub(super) fn join(&mut self, node: usize) -> Result<(), ClusterError> {
         let control_plane = self.nodes[node].control_plane;
+        let later = self.joins_a_running_cluster(node);
+        // From here on files are written: whatever comes of it, only another reset makes a third attempt.
+        self.nodes[node].reset = false;
         let config = self.configuration(node)?;
         self.put(node, CONFIG, &config, 0o644)?;
         if control_plane {
@@ -475,6 +281,10 @@ impl World {
                 )?;
             }
         }
+        if control_plane && later {
+            self.check_etcd(node)?;
+        }
+        self.check_existing_node(node)?;
         self.bootstrap_kubelet(node)?;
         self.list_api_servers();
         self.write_instance_config(node)?;
@@ -484,7 +294,7 @@ impl World {
         if control_plane {
             self.write_manifests(node)?;
         }
-        let late = self.joins_etcd_late(node);
+        let late = later && self.joins_etcd_late(node);
         let etcd = Self::manifest_path(Component::Etcd);
         if late {
             self.nodes[node]
@@ -517,14 +327,72 @@ impl World {
         Ok(())
     }
 
+    /// Whether a machine joins while others work already, and not as part of making the cluster.
+    fn joins_a_running_cluster(&self, node: usize) -> bool {
+        let machine = &self.nodes[node];
+        machine.reset || self.spec.join_later.contains(&machine.name)
+    }
+
+    /// A Node of that name must not be Ready (`K/cmd/phases/join/kubelet.go`).
+    fn check_existing_node(&self, node: usize) -> Result<(), ClusterError> {
+        if self.nodes[node].ready != Some(true) {
+            return Ok(());
+        }
+        let name = &self.nodes[node].name;
+        Err(self.join_fails(node, &format!(
+            "error execution phase kubelet-start: a Node with name {name:?} and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node"
+        )))
+    }
+
+    /// Whether a join of a machine would end because members of etcd are silent.
+    #[must_use]
+    pub fn stops_at_etcd(&self, node: usize) -> bool {
+        self.check_etcd(node).is_err()
+    }
+
+    /// Every member of etcd must answer (`CheckClusterHealth`), in newer versions most of them.
+    fn check_etcd(&self, node: usize) -> Result<(), ClusterError> {
+        let members: Vec<usize> = (0..self.nodes.len())
+            .filter(|&other| self.nodes[other].etcd_member && !self.nodes[other].only_etcd())
+            .collect();
+        let silent: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|&other| self.nodes[other].process(Component::Etcd).is_none())
+            .collect();
+        let enough = if *ETCD_MAJORITY.at(self.nodes[node].version) {
+            silent.len() * 2 < members.len()
+        } else {
+            silent.is_empty()
+        };
+        match silent.first() {
+            Some(&one) if !enough => Err(self.join_fails(node, &format!(
+                "error execution phase check-etcd: etcd cluster is not healthy: {}failed to dial endpoint https://{}:2379 with maintenance client: context deadline exceeded",
+                if *ETCD_MAJORITY.at(self.nodes[node].version) {
+                    format!("the status of member https://{}:2379 is not available: ", self.nodes[one].address)
+                } else {
+                    String::new()
+                },
+                self.nodes[one].address
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn join_fails(&self, node: usize, stderr: &str) -> ClusterError {
+        ClusterError::Command {
+            args: "join".to_owned(),
+            node: self.nodes[node].name.clone(),
+            exit_code: 1,
+            stderr: format!("{stderr}\n"),
+        }
+    }
+
     /// A new member of etcd is added when the kubelet has its certificate, so that until then nothing works on a new
     /// control plane. With `ControlPlaneKubeletLocalMode` it is added before (`K/cmd/join.go`).
     fn joins_etcd_late(&self, node: usize) -> bool {
         let machine = &self.nodes[node];
-        machine.control_plane
-            && machine.etcd
-            && self.spec.join_later.contains(&machine.name)
-            && !*KUBELET_LOCAL.at(machine.version)
+        machine.control_plane && machine.etcd && !*KUBELET_LOCAL.at(machine.version)
     }
 
     /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
@@ -561,7 +429,7 @@ impl World {
     }
 }
 
-fn said(stdout: String) -> CommandOutput {
+pub(super) fn said(stdout: String) -> CommandOutput {
     CommandOutput {
         exit_code: 0,
         stdout,
@@ -569,7 +437,7 @@ fn said(stdout: String) -> CommandOutput {
     }
 }
 
-fn failed(error: &str) -> CommandOutput {
+pub(super) fn failed(error: &str) -> CommandOutput {
     CommandOutput {
         exit_code: 1,
         stdout: String::new(),

@@ -1,12 +1,9 @@
 //! Leader election of controller-manager and scheduler, and what a leader's absence hides.
 
-use std::sync::Arc;
-
 use super::edge::EdgeId;
-use super::node::{KubeletState, Loaded, PodState};
-use super::world::{Timer, World};
-use crate::kubeadm::profile::components::Slot;
-use crate::kubeadm::profile::signing::START_FAILURE;
+use super::events::Timer;
+use super::node::KubeletState;
+use super::world::World;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::SignedDuration;
@@ -103,43 +100,9 @@ impl World {
         );
     }
 
-    /// A controller-manager that leads starts its controllers. One that cannot be started ends it
-    /// (`controllermanager.go`), and the lease has to run out. Says whether they run.
-    fn start_controllers(&mut self, node: usize, process: u64) -> bool {
-        let component = Component::ControllerManager;
-        let Some(running) = self.nodes[node].process(component) else {
-            return false;
-        };
-        let (flags, version) = (Arc::clone(&running.flags), running.version);
-        match self.read_signer(node, &flags, version) {
-            Ok(signer) => {
-                self.leading_since = Some(self.clock.ticks());
-                self.forget_tokens();
-                if let Some(pod) = self.nodes[node].pods.get_mut(&component)
-                    && let PodState::Running(running) | PodState::Stopping(running) = &mut pod.state
-                    && let Some(signer) = signer
-                {
-                    running.loaded.insert(Slot::Signer, Loaded::Pair(signer));
-                }
-                true
-            }
-            Err(error) => {
-                let failure = START_FAILURE.at(version);
-                let error = format!("{}: {error}", failure.prefix);
-                let line = match failure.message {
-                    Some(message) => format!("{message:?} err={error:?}"),
-                    None => format!("error starting controllers: {error}"),
-                };
-                debug_assert_eq!(self.nodes[node].process_id(component), Some(process));
-                self.leader_fails(node, component, &line);
-                false
-            }
-        }
-    }
-
-    /// A Node becomes NotReady only when a controller-manager is there to mark it.
+    /// A Node becomes NotReady only when a controller-manager is there to mark it, and runs the controller for it.
     pub(super) fn follow_conditions(&mut self) {
-        let marker = self.working_leader(Component::ControllerManager).is_some();
+        let marker = self.nodes_are_marked();
         for node in 0..self.nodes.len() {
             let Some(shown) = self.nodes[node].ready else {
                 continue;
@@ -218,13 +181,13 @@ impl World {
 
     fn first_candidate(&self, component: Component) -> Option<(usize, u64)> {
         (0..self.nodes.len()).find_map(|node| {
-            let process = self.nodes[node].process_id(component)?;
-            self.candidate_works(component, node, process)
-                .then_some((node, process))
+            let process = self.nodes[node].process(component)?;
+            (process.flags.leader_elect && self.candidate_works(component, node, process.id))
+                .then_some((node, process.id))
         })
     }
 
-    fn candidate_works(&self, component: Component, node: usize, process: u64) -> bool {
+    pub(super) fn candidate_works(&self, component: Component, node: usize, process: u64) -> bool {
         self.nodes[node].process_id(component) == Some(process)
             && self.edge_works(EdgeId {
                 client: component,

@@ -41,7 +41,7 @@ impl World {
             // /healthz asks etcd, too.
             HealthCheck::HttpsUnverified => self.behind(node, Component::Admin).is_ok(),
             HealthCheck::HttpsVerified => {
-                let first = &self.nodes[0];
+                let first = &self.nodes[self.has_shared_files()];
                 let roots = self.files.roots(&first.tree, &first.pki("ca.crt"));
                 let (Ok(roots), Some(shown)) = (roots, process.pair(Slot::Serving)) else {
                     return false;

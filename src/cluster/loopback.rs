@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::edge::{ClientSide, Failure, ServerSide, connect};
+use super::events::Timer;
 use super::files::{Credential, KeyText, Roots};
 use super::node::{Loaded, Process};
-use super::world::{Timer, World};
+use super::world::World;
 use crate::kubeadm::profile::components::{LOOPBACK_DAYS, LOOPBACK_LIVENESS, Slot};
 use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue};
 use crate::run::trace::{EventKind, Weight};

@@ -78,6 +78,8 @@ mechanisms! {
     IdentityFromCertificate, "identity-from-certificate", ["D16"];
     /// The signer keeps to its flags: how long, with which file, whether at all.
     SignerFlags, "signer-flags", ["D18"];
+    /// A controller-manager runs the controllers that its `--controllers` names, and no others.
+    ControllerList, "controller-list", ["D3"];
     /// Nobody approves serving certificates unless someone installs an approver.
     ServingApproval, "serving-approval", ["D20", "D22"];
     /// A kubelet reads its own node's configuration file, not the ConfigMap.

@@ -17,6 +17,8 @@ use crate::time::{SignedDuration, Timestamp};
 pub const PKI: &str = "/etc/kubernetes/pki";
 /// The directory the kubelet reads static Pods from.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// The kubelet's directory.
+pub const KUBELET_DIR: &str = "/var/lib/kubelet";
 /// The kubelet's certificate directory.
 pub const KUBELET_PKI: &str = "/var/lib/kubelet/pki";
 /// The symlink to the kubelet's client certificate.
@@ -70,6 +72,8 @@ pub struct Node {
     pub ready: Option<bool>,
     /// Its etcd has joined the others.
     pub etcd_member: bool,
+    /// `kubeadm reset` was run, and no join since.
+    pub reset: bool,
     /// Generation of the tree that was last looked at.
     pub seen: Option<u64>,
     /// Certificates on disk: path, end of validity, whether the end was reported.
@@ -241,6 +245,33 @@ pub enum Rotation {
     },
 }
 
+impl Kubelet {
+    /// One that never ran.
+    #[must_use]
+    pub const fn stopped() -> Self {
+        Self {
+            state: KubeletState::Stopped,
+            id: 0,
+            config: None,
+            client_ca: None,
+            current: None,
+            deadline: None,
+            rotation: Rotation::Idle,
+            rotations: 0,
+            serving: Serving {
+                bootstrap: false,
+                current: None,
+                deadline: None,
+                rotation: Rotation::Idle,
+                rotations: 0,
+            },
+            server_healthy: false,
+            stranded: Stranded::No,
+            bootstrapping: false,
+        }
+    }
+}
+
 impl Node {
     /// A bare machine; the etcd of a control plane is beside it unless said otherwise.
     #[must_use]
@@ -255,29 +286,11 @@ impl Node {
             offset: SignedDuration::ZERO,
             powered: true,
             version,
-            kubelet: Kubelet {
-                state: KubeletState::Stopped,
-                id: 0,
-                config: None,
-                client_ca: None,
-                current: None,
-                deadline: None,
-                rotation: Rotation::Idle,
-                rotations: 0,
-                serving: Serving {
-                    bootstrap: false,
-                    current: None,
-                    deadline: None,
-                    rotation: Rotation::Idle,
-                    rotations: 0,
-                },
-                server_healthy: false,
-                stranded: Stranded::No,
-                bootstrapping: false,
-            },
+            kubelet: Kubelet::stopped(),
             pods: BTreeMap::new(),
             ready: None,
             etcd_member: false,
+            reset: false,
             seen: None,
             on_disk: BTreeMap::new(),
             last_output: None,

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use super::csr::flags::Flags;
+use super::events::Timer;
 use super::mechanism::Mechanism;
 use super::node::{
     FileSource, KubeletState, Loaded, MANIFESTS, PodState, Process, STATIC_PODS, etcd_servers,
     files_of,
 };
-use super::world::{Timer, World};
+use super::world::World;
 use crate::kubeadm::profile::components::Slot;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -414,7 +415,11 @@ impl World {
                 if !self.has(Mechanism::SignerFlags) {
                     return Ok(Flags::of_kubeadm());
                 }
-                Flags::read(manifest, self.manifest_version(node, component))
+                let mut flags = Flags::read(manifest, self.manifest_version(node, component))?;
+                if !self.has(Mechanism::ControllerList) {
+                    flags.controllers = Flags::controllers_of_kubeadm();
+                }
+                Ok(flags)
             }
             _ => Ok(Flags::default()),
         }
@@ -423,12 +428,15 @@ impl World {
     /// A controller-manager whose signer cannot start ends when it begins to lead. Until then, behind another
     /// leader, it waits and runs.
     fn may_lead_or_wait(&self, node: usize, component: Component) -> bool {
-        if component != Component::ControllerManager || self.leaders.contains_key(&component) {
+        if component != Component::ControllerManager {
             return true;
         }
         let Ok(flags) = self.flags(node, component) else {
             return false;
         };
+        if flags.leader_elect && self.leaders.contains_key(&component) {
+            return true;
+        }
         let version = self.manifest_version(node, component);
         self.read_signer(node, &flags, version).is_ok()
     }

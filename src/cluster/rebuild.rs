@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::engine::Engine;
 use super::node::Node;
-use super::world::{Spec, World};
+use super::spec::Spec;
+use super::world::World;
 use crate::fs::MemoryTree;
 use crate::kubeadm::Version;
 use crate::run::trace::{EventKind, Weight};

@@ -39,6 +39,7 @@ impl World {
             changed |= self.judge_edges();
             changed |= self.judge_quorum();
             self.follow_leases();
+            self.follow_unelected();
             self.follow_requests();
             self.follow_kubelets();
             self.follow_pods();

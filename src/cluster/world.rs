@@ -1,4 +1,4 @@
-//! The world: its state, its clock, its events.
+//! The world: its state, its clocks, its power, and what is written down of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,84 +6,18 @@ use super::clock::Clock;
 use super::csr::Request;
 use super::edge::{Edge, Verifications};
 use super::engine::{Engine, EngineError, Model};
+use super::events::{Probe, Timer, Watcher};
 use super::files::FileCache;
-use super::join::Tokens;
-use super::kubelet::Due;
 use super::ledger::Ledger;
 use super::node::{Node, PodState};
 use super::random::Streams;
 use super::rbac::RoleBinding;
-use crate::kubeadm::Version;
-use crate::pki::{KeyAlgorithm, PoolKeys};
+use super::shared_certs::Tokens;
+use super::spec::Spec;
+use crate::pki::{Certificate, PoolKeys, PrivateKey};
 use crate::run::trace::{Entry, Event, EventKind, Record, Weight};
-use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
+use crate::scenario::{ApproverPolicy, Component};
 use crate::time::{Queue, SignedDuration, Timestamp, shift};
-
-/// What a world starts from.
-#[derive(Debug, Clone)]
-pub struct Spec {
-    /// Version of every component.
-    pub version: Version,
-    /// Instant of `kubeadm init`.
-    pub start: Timestamp,
-    /// Number of control planes.
-    pub control_planes: u32,
-    /// Number of workers.
-    pub workers: u32,
-    /// Number of machines of an external etcd; 0: each control plane has its own member.
-    pub etcd: u32,
-    /// The load balancer in front of several control planes.
-    pub load_balancer: LoadBalancer,
-    /// Names of nodes that are not joined at the start.
-    pub join_later: Vec<String>,
-    /// `kubeadm init --upload-certs`.
-    pub upload_certs: bool,
-    /// `encryptionAlgorithm`, where it is set.
-    pub key_algorithm: Option<KeyAlgorithm>,
-    /// `certificateValidityPeriod`, where it is set.
-    pub certificate_validity: Option<SignedDuration>,
-    /// `caCertificateValidityPeriod`, where it is set.
-    pub ca_validity: Option<SignedDuration>,
-    /// `certificatesDir`, where it is set.
-    pub certificates_dir: Option<String>,
-    /// `controllerManager.extraArgs` of the configuration, in the order given.
-    pub controller_manager_args: Vec<(String, String)>,
-    /// `serverTLSBootstrap` of the kubelets' configuration.
-    pub server_tls_bootstrap: bool,
-    /// A metrics-server runs; whether it verifies kubelets (no `--kubelet-insecure-tls`).
-    pub metrics_server: Option<bool>,
-    /// The approver of serving certificates that is installed from the start.
-    pub serving_approver: Option<ApproverPolicy>,
-    /// Seed of every random stream.
-    pub seed: u64,
-}
-
-impl Spec {
-    /// One control plane of a version, with kubeadm's defaults, from 2026-01-01T00:00:00Z on.
-    #[must_use]
-    pub fn of(version: Version) -> Self {
-        Self {
-            version,
-            // 2026-01-01T00:00:00Z.
-            start: Timestamp::constant(1_767_225_600, 0),
-            control_planes: 1,
-            workers: 0,
-            etcd: 0,
-            load_balancer: LoadBalancer::default(),
-            join_later: Vec::new(),
-            upload_certs: false,
-            key_algorithm: None,
-            certificate_validity: None,
-            ca_validity: None,
-            certificates_dir: None,
-            controller_manager_args: Vec::new(),
-            server_tls_bootstrap: false,
-            metrics_server: None,
-            serving_approver: None,
-            seed: 0,
-        }
-    }
-}
 
 /// A simulated cluster.
 #[derive(Debug)]
@@ -104,6 +38,8 @@ pub struct World {
     pub shared_hosts: BTreeSet<String>,
     /// ClusterRoleBindings by name, kept in etcd.
     pub role_bindings: BTreeMap<String, RoleBinding>,
+    /// CAs and their keys, for whoever signs on machines that are not here.
+    pub authorities_elsewhere: Vec<(Certificate, PrivateKey)>,
     /// Who leads, by component: node and process.
     pub leaders: BTreeMap<Component, (usize, u64)>,
     /// Whether etcd can elect a leader; `None` before there is an etcd.
@@ -136,93 +72,23 @@ pub struct World {
     pub(super) serving_approver: Option<ApproverPolicy>,
     /// When the leading controller-manager began to lead, on the axis of timers.
     pub(super) leading_since: Option<Timestamp>,
+    /// Controller-managers that work without an election: by node, the process and since when, on the axis of timers.
+    pub(super) unelected: BTreeMap<usize, (u64, Timestamp)>,
     /// The cleaner's last look that was played.
     pub(super) cleaned_at: Option<Timestamp>,
     /// Bootstrap tokens and what is uploaded for control planes that join.
     pub(super) tokens: Tokens,
-    watcher: Option<Watcher>,
+    pub(super) watcher: Option<Watcher>,
     /// Somebody wants to look while time passes, not only afterwards: a real walk makes stops then.
     pub(super) watched: bool,
     /// What reports were told of the state.
     pub(super) ledger: Ledger,
-    probe: Option<Probe>,
+    pub(super) probe: Option<Probe>,
     /// The real cluster behind this world, and what is known of it.
     pub(super) reality: Option<Box<dyn super::reality::Reality>>,
     pub(super) known: super::picture::Known,
     /// While a cluster is set up, what happens is of interest to few.
     pub(super) setting_up: bool,
-}
-
-/// Looks at the world once, at an instant.
-struct Probe {
-    at: Timestamp,
-    look: Box<dyn FnOnce(&World)>,
-}
-
-impl std::fmt::Debug for Probe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Probe({})", self.at)
-    }
-}
-
-/// Looks at the world after every event.
-struct Watcher(Box<dyn FnMut(&mut World)>);
-
-impl std::fmt::Debug for Watcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watcher")
-    }
-}
-
-/// Something that comes due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timer {
-    /// systemd starts a kubelet.
-    KubeletStart { node: usize, id: u64 },
-    /// A certificate manager's deadline or next attempt.
-    Rotate(Due),
-    /// A kubelet has been without certificate for five minutes.
-    KubeletStranded { node: usize, id: u64 },
-    /// The controller-manager approves a request.
-    Approve { request: usize },
-    /// An installed approver decides about a request.
-    Decide { request: usize },
-    /// The controller-manager signs a request.
-    Issue { request: usize },
-    /// A kubelet receives its certificate.
-    Deliver { request: usize },
-    /// A static Pod's new process serves.
-    PodUp {
-        node: usize,
-        component: Component,
-        epoch: u64,
-    },
-    /// A static Pod's old process is gone.
-    PodGone {
-        node: usize,
-        component: Component,
-        epoch: u64,
-    },
-    /// The kubelet starts a crashed container again.
-    PodRetry {
-        node: usize,
-        component: Component,
-        epoch: u64,
-    },
-    /// kube-apiserver's health check finds its loopback certificate at its end.
-    LoopbackEnds { node: usize, process: u64 },
-    /// A leader could not renew its lease for its renew deadline.
-    LeaseLost { component: Component, process: u64 },
-    /// A bootstrap token is over, or the one that what is uploaded hangs on.
-    TokenEnds,
-    /// A lease has run out: another candidate may take it.
-    Elect { component: Component },
-    /// A node's heartbeats were missing (or came back) for long enough.
-    Condition {
-        node: usize,
-        epoch: u64,
-        ready: bool,
-    },
 }
 
 impl World {
@@ -277,10 +143,12 @@ impl World {
             open_requests: Vec::new(),
             serving_approver: spec.serving_approver,
             leading_since: None,
+            unelected: BTreeMap::new(),
             cleaned_at: None,
             config_maps: BTreeMap::new(),
             shared_hosts: [super::topology::LOAD_BALANCER.to_owned()].into(),
             role_bindings: BTreeMap::new(),
+            authorities_elsewhere: Vec::new(),
             leaders: BTreeMap::new(),
             quorum: None,
             etcd_apart: BTreeSet::new(),
@@ -319,37 +187,6 @@ impl World {
         }
     }
 
-    /// Has something look at the world after every event from now on.
-    pub fn watch(&mut self, watcher: impl FnMut(&mut World) + 'static) {
-        self.watcher = Some(Watcher(Box::new(watcher)));
-    }
-
-    /// Has a real walk make stops at which the world is looked at.
-    pub fn stop_for_looks(&mut self, wanted: bool) {
-        self.watched = wanted;
-    }
-
-    /// Has something look at the world once, when true time reaches an instant.
-    pub fn probe(&mut self, at: Timestamp, look: impl FnOnce(&World) + 'static) {
-        self.probe = Some(Probe {
-            at,
-            look: Box::new(look),
-        });
-    }
-
-    fn probe_if_reached(&mut self, ticks: Timestamp) {
-        let due = self
-            .probe
-            .as_ref()
-            .is_some_and(|probe| self.clock.ticks_at(probe.at) <= ticks);
-        if due && let Some(probe) = self.probe.take() {
-            let at = self.clock.ticks_at(probe.at).max(self.clock.ticks());
-            self.clock.run_to(at);
-            self.settle();
-            (probe.look)(self);
-        }
-    }
-
     /// True virtual time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -369,25 +206,6 @@ impl World {
             .iter()
             .position(|node| node.name == name)
             .or_else(|| self.place_of(name))
-    }
-
-    /// Lets time pass for everything that runs: the movement `walk`.
-    pub fn walk(&mut self, span: SignedDuration) {
-        let target = shift(self.clock.ticks(), span);
-        if self.is_real() {
-            self.live_until(target, |_| false, false);
-            return;
-        }
-        self.run_until(target, |_| false);
-    }
-
-    /// Lets time pass until something is so, at most for `limit`. Says whether it became so.
-    pub fn wait(&mut self, limit: SignedDuration, done: impl FnMut(&World) -> bool) -> bool {
-        let target = shift(self.clock.ticks(), limit);
-        if self.is_real() {
-            return self.live_until(target, done, true);
-        }
-        self.run_until(target, done)
     }
 
     /// Steps every wall clock; timers do not notice: the movements `jump` and `stepBack`.
@@ -525,87 +343,5 @@ impl World {
     pub(super) fn process_number(&mut self) -> u64 {
         self.next_process += 1;
         self.next_process
-    }
-
-    /// Schedules a timer after a length of time.
-    pub(super) fn after(&mut self, span: SignedDuration, timer: Timer) {
-        self.queue.push(shift(self.clock.ticks(), span), timer);
-    }
-
-    fn run_until(&mut self, target: Timestamp, mut done: impl FnMut(&World) -> bool) -> bool {
-        self.settle();
-        loop {
-            if done(self) {
-                return true;
-            }
-            let boundary = self.next_boundary();
-            let timer = self.queue.next_at();
-            let next = match (boundary, timer) {
-                (Some(a), Some(b)) => a.min(b),
-                (Some(a), None) | (None, Some(a)) => a,
-                (None, None) => break,
-            };
-            if next > target {
-                break;
-            }
-            // What comes at that very instant has come.
-            self.probe_if_reached(shift(next, SignedDuration::from_nanos(-1)));
-            self.clock.run_to(next.max(self.clock.ticks()));
-            self.events += 1;
-            self.cause = None;
-            if let Some((_, timer)) = self.queue.pop_until(next) {
-                self.handle(timer);
-            }
-            self.settle();
-            self.look();
-        }
-        self.cause = None;
-        self.probe_if_reached(target);
-        self.clock.run_to(target);
-        self.settle();
-        done(self)
-    }
-
-    pub(super) fn look(&mut self) {
-        if let Some(mut watcher) = self.watcher.take() {
-            (watcher.0)(self);
-            self.watcher = Some(watcher);
-        }
-    }
-
-    fn handle(&mut self, timer: Timer) {
-        match timer {
-            Timer::KubeletStart { node, id } => {
-                if self.nodes[node].kubelet.id == id && self.nodes[node].powered {
-                    self.start_kubelet(node);
-                }
-            }
-            Timer::Rotate(due) => self.rotate(due),
-            Timer::KubeletStranded { node, id } => self.kubelet_stranded(node, id),
-            Timer::Approve { request } => self.approve_automatically(request),
-            Timer::Decide { request } => self.decide(request),
-            Timer::Issue { request } => self.issue(request),
-            Timer::Deliver { request } => self.deliver(request),
-            Timer::PodUp {
-                node,
-                component,
-                epoch,
-            } => self.pod_up(node, component, epoch),
-            Timer::PodGone {
-                node,
-                component,
-                epoch,
-            } => self.pod_gone(node, component, epoch),
-            Timer::PodRetry {
-                node,
-                component,
-                epoch,
-            } => self.pod_retry(node, component, epoch),
-            Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
-            Timer::LeaseLost { component, process } => self.lease_lost(component, process),
-            Timer::TokenEnds => self.clean_tokens(),
-            Timer::Elect { component } => self.elect(component),
-            Timer::Condition { node, epoch, ready } => self.set_condition(node, epoch, ready),
-        }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::capture::Node;
+use super::etcd_machines;
 use super::plan::{Act, Occasion, Plan, PlanError};
 use super::play::{Break, Future, play};
 use super::rebuild::{RebuildError, Rebuilt, rebuild, version_of};
@@ -266,9 +267,10 @@ impl Stage<'_> {
         if let Some(first) = future.breaks.iter().map(|found| found.at).min() {
             let copies = copies_after(course);
             let mut renewals = renewals_from(first, outlook.from, self.until);
+            let with_etcd = with_etcd(&renewals, &etcd_machines::orders(self.nodes));
             renewals.extend(copies_after(&renewals));
             // The lesser remedy first: where the course itself renews, copies of admin.conf may be all that is left.
-            for tried in [copies, renewals] {
+            for tried in [copies, renewals, with_etcd] {
                 if tried.is_empty() || future.breaks.is_empty() {
                     continue;
                 }
@@ -339,7 +341,10 @@ fn now_orders(findings: &[Finding], names: &[String]) -> Vec<Order> {
         .flat_map(|finding| finding.orders.iter().cloned())
         .collect();
     let place = |node: &str| names.iter().position(|name| name == node);
-    orders.sort_by(|a, b| (place(&a.node), &a.command).cmp(&(place(&b.node), &b.command)));
+    let later = |order: &Order| !matches!(order.command, Command::Etcd(_));
+    orders.sort_by(|a, b| {
+        (later(a), place(&a.node), &a.command).cmp(&(later(b), place(&b.node), &b.command))
+    });
     orders.dedup();
     orders
 }
@@ -362,20 +367,55 @@ fn renewals_from(first: Timestamp, from: Timestamp, until: Timestamp) -> Vec<Occ
     out
 }
 
-fn remedies(orders: &[Order], in_time: &[Occasion], cluster: &Cluster<'_>) -> Vec<Remedy> {
+/// The same renewals, each after one of the external etcd.
+fn with_etcd(renewals: &[Occasion], orders: &[Order]) -> Vec<Occasion> {
+    if orders.is_empty() {
+        return Vec::new();
+    }
+    // Control planes restart with the renewal that follows.
+    let orders: Vec<Order> = orders
+        .iter()
+        .filter(|order| matches!(order.command, Command::Etcd(_)))
+        .cloned()
+        .collect();
+    let mut out: Vec<Occasion> = renewals
+        .iter()
+        .flat_map(|renewal| {
+            let etcd = Occasion {
+                at: renewal.at,
+                act: Act::RenewEtcd(orders.clone()),
+            };
+            [etcd, renewal.clone()]
+        })
+        .collect();
+    out.extend(copies_after(renewals));
+    out
+}
+
+/// Orders as remedies: what follows on one node is one.
+fn on_nodes(by: Option<Timestamp>, orders: &[Order], cluster: &Cluster<'_>) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     for order in orders {
         let commands = order.shell(cluster.version, cluster.certificates_dir(&order.node));
         match out.last_mut() {
             Some(last) if last.node == order.node => last.commands.extend(commands),
             _ => out.push(Remedy {
-                by: None,
+                by,
                 node: order.node.clone(),
                 commands,
             }),
         }
     }
+    out
+}
+
+fn remedies(orders: &[Order], in_time: &[Occasion], cluster: &Cluster<'_>) -> Vec<Remedy> {
+    let mut out = on_nodes(None, orders, cluster);
     for (index, occasion) in in_time.iter().enumerate() {
+        if let Act::RenewEtcd(orders) = &occasion.act {
+            out.extend(on_nodes(Some(occasion.at), orders, cluster));
+            continue;
+        }
         let copied = in_time[index..]
             .iter()
             .any(|other| other.act == Act::CopyAdminConf);

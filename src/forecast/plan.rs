@@ -154,6 +154,8 @@ pub enum Act {
     },
     /// New copies of admin.conf for users, where they have one. No plan has this: it is a remedy.
     CopyAdminConf,
+    /// What renews an external etcd. No plan has this: it is a remedy.
+    RenewEtcd(Vec<super::remedy::Order>),
 }
 
 impl Plan {
@@ -293,7 +295,7 @@ impl Act {
             Act::Upgrade { nodes, .. } | Act::Renew { nodes, .. } | Act::Restart { nodes, .. } => {
                 nodes
             }
-            Act::CopyAdminConf => &[],
+            Act::CopyAdminConf | Act::RenewEtcd(_) => &[],
         }
     }
 
@@ -333,6 +335,7 @@ impl Act {
                 }
             ),
             Act::CopyAdminConf => "copy admin.conf for users".to_owned(),
+            Act::RenewEtcd(_) => "renew the external etcd".to_owned(),
         }
     }
 
@@ -400,6 +403,16 @@ impl Act {
                     if *restart {
                         restart_control_plane(world, node);
                     }
+                }
+            }
+            Act::RenewEtcd(orders) => {
+                for order in orders {
+                    failed.extend(
+                        order
+                            .apply(world)
+                            .err()
+                            .map(|error| format!("renewing etcd fails on {}: {error}", order.node)),
+                    );
                 }
             }
             Act::CopyAdminConf => {

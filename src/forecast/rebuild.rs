@@ -182,10 +182,9 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
         seed: 0,
     };
     let config_maps = config_maps(ordered[0], cluster_version, &spec);
-    Ok(Rebuilt {
-        world: World::rebuilt(spec, engine, machines, shared, config_maps),
-        assumptions,
-    })
+    let mut world = World::rebuilt(spec, engine, machines, shared, config_maps);
+    world.authorities_elsewhere = ring.authorities();
+    Ok(Rebuilt { world, assumptions })
 }
 
 /// The version of a node.

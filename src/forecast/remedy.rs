@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::etcd_machines::EtcdCommand;
 use super::plan::{first_line, restart_control_plane, restart_kubelet};
 use crate::cluster::{USER_CONF, World};
 use crate::fs::Tree;
@@ -19,6 +20,8 @@ const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Command {
+    /// Something for an external etcd: before anything else, because nothing works without etcd.
+    Etcd(EtcdCommand),
     /// Something that no command of certdrill's can do.
     ByHand(String),
     /// Fetch a file from another control plane.
@@ -91,6 +94,7 @@ impl Order {
     pub fn shell(&self, version: Version, certificates_dir: &str) -> Vec<String> {
         let node = &self.node;
         match &self.command {
+            Command::Etcd(command) => command.shell(certificates_dir),
             Command::ByHand(what) => vec![format!("# {what}")],
             Command::Fetch { from, path } => vec![format!("scp {from}:{path} {path}")],
             Command::Mode { path, mode } => vec![format!("chmod {mode} {path}")],
@@ -149,6 +153,7 @@ impl Order {
         };
         match &self.command {
             Command::ByHand(_) => {}
+            Command::Etcd(command) => command.apply(world, node)?,
             Command::Fetch { from, path } => {
                 let source = world
                     .node_named(from)
@@ -244,7 +249,7 @@ pub(super) fn copy_admin_conf(world: &mut World, node: usize) -> Result<(), Stri
     Ok(())
 }
 
-fn said(error: impl std::fmt::Display) -> String {
+pub(super) fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -276,7 +281,7 @@ fn user_command(version: Version) -> &'static str {
     }
 }
 
-fn kubeadm(world: &mut World, node: usize, line: &str) -> Result<String, String> {
+pub(super) fn kubeadm(world: &mut World, node: usize, line: &str) -> Result<String, String> {
     let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let output = world.kubeadm(node, &args);
     if output.exit_code == 0 {

@@ -164,6 +164,19 @@ impl Ring {
         .to_pem()
     }
 
+    /// Every captured CA with what stands for its key, wherever that is.
+    pub fn authorities(&mut self) -> Vec<(Certificate, PrivateKey)> {
+        let captured = self.captured.clone();
+        captured
+            .iter()
+            .filter(|certificate| certificate.is_ca())
+            .filter_map(|certificate| {
+                let key = self.key(certificate.spki_der());
+                Some((self.certificate(certificate)?, key))
+            })
+            .collect()
+    }
+
     /// Every file of a node.
     pub fn tree(
         &mut self,

@@ -1,4 +1,4 @@
-use super::{DirEntry, Errno, FileType, FsError, Metadata, Tree};
+use super::{DirEntry, Errno, Faults, FileType, FsError, Metadata, Tree};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,21 +15,6 @@ pub struct MemoryTree {
     pub faults: Faults,
     /// Counts writes, so that a watcher can tell whether anything changed.
     generation: u64,
-}
-
-/// What is wrong with the disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Bytes that can still be written before `ENOSPC`; `None` for a disk without end. What an overwritten file
-    /// gives back is not counted: whoever sets this knows the blocks of the disk.
-    pub bytes_left: Option<u64>,
-    /// The whole tree refuses writes with `EROFS`.
-    pub read_only: bool,
-    /// Paths whose opening for writing fails (an immutable file gives `EPERM`).
-    pub unwritable: BTreeMap<String, Errno>,
-    /// Number of further writes that succeed before the writing process is killed; a killed process
-    /// writes nothing more.
-    pub writes_until_kill: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -202,16 +187,6 @@ impl MemoryTree {
         })
     }
 
-    fn writable(&self, op: &'static str, path: &str) -> Result<(), FsError> {
-        if self.faults.writes_until_kill == Some(0) || self.faults.read_only {
-            return Err(FsError::new(op, path, Errno::ReadOnly));
-        }
-        if let Some(&errno) = self.faults.unwritable.get(path) {
-            return Err(FsError::new(op, path, errno));
-        }
-        Ok(())
-    }
-
     fn entries_mut(&mut self, dir: usize) -> &mut BTreeMap<String, usize> {
         match &mut self.inodes[dir].node {
             Node::Dir(entries) => entries,
@@ -230,18 +205,6 @@ impl MemoryTree {
         self.entries_mut(parent).insert(name, inode);
         self.generation += 1;
         inode
-    }
-
-    /// How many of `wanted` bytes still fit.
-    fn take_space(&mut self, wanted: usize) -> usize {
-        match &mut self.faults.bytes_left {
-            None => wanted,
-            Some(left) => {
-                let taken = (*left).min(wanted as u64);
-                *left -= taken;
-                taken as usize
-            }
-        }
     }
 
     fn describe(&self, inode: usize) -> Metadata {
@@ -283,7 +246,7 @@ impl Tree for MemoryTree {
         if place.inode.is_none() && path.ends_with('/') {
             return Err(FsError::new("open", path, Errno::IsDirectory));
         }
-        self.writable("open", path)?;
+        self.faults.refuse("open", path)?;
         if let Some(left) = &mut self.faults.writes_until_kill {
             *left -= 1;
         }
@@ -296,7 +259,7 @@ impl Tree for MemoryTree {
                 mode & 0o7777,
             ),
         };
-        let fits = self.take_space(content.len());
+        let fits = self.faults.take_space(content.len());
         self.inodes[inode].node = Node::File(Arc::from(&content[..fits]));
         self.generation += 1;
         if fits < content.len() {
@@ -360,7 +323,7 @@ impl Tree for MemoryTree {
             if place.inode.is_some() {
                 return Err(FsError::new("mkdir", &prefix, Errno::Exists));
             }
-            self.writable("mkdir", &prefix)?;
+            self.faults.refuse("mkdir", &prefix)?;
             self.add(
                 place.parent,
                 place.name,
@@ -384,7 +347,7 @@ impl Tree for MemoryTree {
         {
             return Err(FsError::new("remove", path, Errno::NotEmpty));
         }
-        self.writable("remove", path)?;
+        self.faults.refuse("remove", path)?;
         self.entries_mut(place.parent).remove(&place.name);
         self.generation += 1;
         Ok(())
@@ -400,7 +363,7 @@ impl Tree for MemoryTree {
             None => Ok(()),
             Some(ROOT) => Err(FsError::new("unlinkat", path, Errno::Invalid)),
             Some(_) => {
-                self.writable("unlinkat", path)?;
+                self.faults.refuse("unlinkat", path)?;
                 self.entries_mut(place.parent).remove(&place.name);
                 self.generation += 1;
                 Ok(())
@@ -436,7 +399,7 @@ impl Tree for MemoryTree {
                 _ => {}
             }
         }
-        self.writable("rename", from)?;
+        self.faults.refuse("rename", from)?;
         self.entries_mut(source.parent).remove(&source.name);
         self.entries_mut(target.parent).insert(target.name, inode);
         self.generation += 1;
@@ -448,7 +411,7 @@ impl Tree for MemoryTree {
         if place.inode.is_some() {
             return Err(FsError::new("symlink", path, Errno::Exists));
         }
-        self.writable("symlink", path)?;
+        self.faults.refuse("symlink", path)?;
         self.add(
             place.parent,
             place.name,
@@ -470,7 +433,7 @@ impl Tree for MemoryTree {
         if place.inode.is_some() {
             return Err(FsError::new("link", path, Errno::Exists));
         }
-        self.writable("link", path)?;
+        self.faults.refuse("link", path)?;
         self.entries_mut(place.parent).insert(place.name, inode);
         self.generation += 1;
         Ok(())
@@ -478,7 +441,7 @@ impl Tree for MemoryTree {
 
     fn set_mode(&mut self, path: &str, mode: u32) -> Result<(), FsError> {
         let inode = self.lookup("chmod", path)?;
-        self.writable("chmod", path)?;
+        self.faults.refuse("chmod", path)?;
         self.inodes[inode].mode = mode & 0o7777;
         self.generation += 1;
         Ok(())
@@ -486,7 +449,7 @@ impl Tree for MemoryTree {
 
     fn set_owner(&mut self, path: &str, uid: u32, gid: u32) -> Result<(), FsError> {
         let inode = self.lookup("chown", path)?;
-        self.writable("chown", path)?;
+        self.faults.refuse("chown", path)?;
         self.inodes[inode].uid = uid;
         self.inodes[inode].gid = gid;
         self.generation += 1;

@@ -5,11 +5,13 @@
 //! as Go displays a `*PathError`, because kubeadm prints them.
 
 mod error;
+mod faults;
 mod memory;
 mod mirror;
 
 pub use error::{Errno, FsError};
-pub use memory::{Faults, MemoryTree};
+pub use faults::Faults;
+pub use memory::MemoryTree;
 pub use mirror::mirror;
 
 /// What kind of thing a path names.

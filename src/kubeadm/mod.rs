@@ -31,6 +31,7 @@ mod version;
 pub use api::{ApiError, ClusterReader, CommandOutput, Machine};
 pub use cmd::run;
 pub use config::ClusterConfiguration;
+pub use process::klog_warning;
 pub use profile::uncertainties;
 pub use text::{human_duration, short_human_duration};
 pub use version::{Version, VersionError};

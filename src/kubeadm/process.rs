@@ -8,6 +8,23 @@ use crate::fs::Tree;
 use crate::pki::{Certificate, KeyAlgorithm, PrivateKey, x509_time};
 use crate::time::Timestamp;
 
+/// A klog warning from a source file, with its header.
+#[must_use]
+pub fn klog_warning(now: Timestamp, source: &str, text: &str) -> String {
+    let t = x509_time::Civil::from_unix(now.as_second());
+    let micros = now.subsec_nanosecond() / 1000;
+    format!(
+        "W{:02}{:02} {:02}:{:02}:{:02}.{micros:06} {:>7} {source}] {}\n",
+        t.month,
+        t.day,
+        t.hour,
+        t.minute,
+        t.second,
+        1,
+        text.strip_suffix('\n').unwrap_or(text)
+    )
+}
+
 /// A running kubeadm.
 pub struct Process<'a, 'm> {
     /// What its version does.
@@ -58,18 +75,7 @@ impl<'a, 'm> Process<'a, 'm> {
 
     /// A klog warning from a source file.
     pub fn warn(&mut self, source: &str, text: &str) {
-        let t = x509_time::Civil::from_unix(self.now().as_second());
-        let micros = self.now().subsec_nanosecond() / 1000;
-        self.stderr.push_str(&format!(
-            "W{:02}{:02} {:02}:{:02}:{:02}.{micros:06} {:>7} {source}] {}\n",
-            t.month,
-            t.day,
-            t.hour,
-            t.minute,
-            t.second,
-            1,
-            text.strip_suffix('\n').unwrap_or(text)
-        ));
+        self.stderr += &klog_warning(self.now(), source, text);
     }
 
     /// Warns once per label when a certificate is outside its validity.

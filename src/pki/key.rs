@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -13,6 +12,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::der::{self, Reader, tag};
+use super::public_key::{PublicKey, bit_length, curve_algorithm, ec_spki, key_id, rsa_spki};
 use super::{oid, pem, signed};
 
 /// Kinds of keys.
@@ -56,7 +56,7 @@ impl KeyAlgorithm {
         !matches!(self, Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521)
     }
 
-    fn rsa(bits: u32) -> Self {
+    pub(super) fn rsa(bits: u32) -> Self {
         match bits {
             2048 => Self::Rsa2048,
             3072 => Self::Rsa3072,
@@ -422,128 +422,6 @@ impl PrivateKey {
     }
 }
 
-/// A public key, equal to another when the `SubjectPublicKeyInfo` is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PublicKey(Arc<[u8]>);
-
-impl PublicKey {
-    /// From `SubjectPublicKeyInfo`.
-    #[must_use]
-    pub fn from_spki(der: &[u8]) -> Self {
-        Self(Arc::from(der))
-    }
-
-    /// The keys of a PEM file (public, private or certificates), as client-go's
-    /// `keyutil.ParsePublicKeysPEM`.
-    ///
-    /// # Errors
-    /// [`KeyError::NoPublicKey`].
-    pub fn parse_pem(text: &[u8]) -> Result<Vec<Self>, KeyError> {
-        let keys: Vec<Self> = pem::blocks(text)
-            .filter_map(|block| Self::from_block(&block.bytes))
-            .collect();
-        if keys.is_empty() {
-            return Err(KeyError::NoPublicKey);
-        }
-        Ok(keys)
-    }
-
-    fn from_block(bytes: &[u8]) -> Option<Self> {
-        let private = PrivateKey::from_pkcs1(bytes)
-            .or_else(|| PrivateKey::from_pkcs8(bytes).and_then(Result::ok))
-            .or_else(|| PrivateKey::from_sec1(bytes, None));
-        if let Some(key) = private {
-            return Some(key.public_key());
-        }
-        let spki = match super::Certificate::from_der(bytes) {
-            Ok(certificate) => certificate.spki_der().to_vec(),
-            Err(_) => bytes.to_vec(),
-        };
-        spki_algorithm(&spki).map(|_| Self::from_spki(&spki))
-    }
-
-    /// The `SubjectPublicKeyInfo`.
-    #[must_use]
-    pub fn spki_der(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Short name, equal to the private key's.
-    #[must_use]
-    pub fn id(&self) -> String {
-        key_id(&self.0)
-    }
-
-    /// `PUBLIC KEY`, as kubeadm writes `sa.pub`.
-    #[must_use]
-    pub fn to_pem(&self) -> String {
-        pem::encode("PUBLIC KEY", &self.0)
-    }
-}
-
-/// Short name of a public key: `key-` and eight hexadecimal digits of a digest.
-#[must_use]
-pub fn key_id(spki: &[u8]) -> String {
-    let hash = digest(&SHA256, spki);
-    let hash = hash.as_ref();
-    format!(
-        "key-{:02x}{:02x}{:02x}{:02x}",
-        hash[0], hash[1], hash[2], hash[3]
-    )
-}
-
-/// Kind of key in a `SubjectPublicKeyInfo`; `None` when it is neither RSA nor ECDSA on a known curve.
-#[must_use]
-pub fn spki_algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
-    let mut outer = Reader(spki);
-    let mut body = outer.read(tag::SEQUENCE)?;
-    let mut algorithm = body.read(tag::SEQUENCE)?;
-    let kind = algorithm.oid()?;
-    let bits = body.bit_string()?;
-    if !outer.is_empty() {
-        return None;
-    }
-    match kind.as_slice() {
-        oid::RSA => {
-            let modulus = Reader(bits.bytes).read(tag::SEQUENCE)?.integer()?;
-            Some(KeyAlgorithm::rsa(bit_length(modulus)))
-        }
-        oid::ECDSA => curve_algorithm(&algorithm.oid()?),
-        _ => None,
-    }
-}
-
-fn curve_algorithm(curve: &[u32]) -> Option<KeyAlgorithm> {
-    match curve {
-        oid::P256 => Some(KeyAlgorithm::EcdsaP256),
-        oid::P384 => Some(KeyAlgorithm::EcdsaP384),
-        oid::P521 => Some(KeyAlgorithm::EcdsaP521),
-        _ => None,
-    }
-}
-
-fn bit_length(number: &[u8]) -> u32 {
-    let skip = number.iter().take_while(|&&byte| byte == 0).count();
-    match number.get(skip) {
-        Some(first) => (number.len() - skip) as u32 * 8 - first.leading_zeros(),
-        None => 0,
-    }
-}
-
-fn rsa_spki(pkcs1_public: &[u8]) -> Vec<u8> {
-    der::sequence(&[
-        der::sequence(&[der::oid(oid::RSA), der::element(tag::NULL, &[])]),
-        der::bit_string(pkcs1_public),
-    ])
-}
-
-fn ec_spki(curve: &[u32], point: &[u8]) -> Vec<u8> {
-    der::sequence(&[
-        der::sequence(&[der::oid(oid::ECDSA), der::oid(curve)]),
-        der::bit_string(point),
-    ])
-}
-
 fn sec1(size: usize, scalar: &[u8], curve: Option<&[u32]>, public: &[u8]) -> Vec<u8> {
     let mut padded = vec![0; size - scalar.len().min(size)];
     padded.extend_from_slice(scalar);
@@ -571,6 +449,7 @@ fn pkcs8_content(bytes: &[u8]) -> Option<(Reader<'_>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::spki_algorithm;
 
     #[test]
     fn keys_survive_every_form() {

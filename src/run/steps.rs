@@ -62,15 +62,14 @@ impl Player<'_> {
                 exit_code,
             } => {
                 for node in self.nodes(nodes)? {
-                    let machine = &self.world.nodes[node];
-                    if machine.ready.is_some() || machine.only_etcd() {
-                        return Err(format!(
-                            "{} is no machine that can join: name it in the cluster's joinLater",
-                            machine.name
-                        ));
-                    }
-                    self.world.join_by_token(node, *certificate_key);
+                    self.may_join(node)?;
+                    self.world.join_by_token(node, certificate_key);
                     self.expect_exit(&own, node, *exit_code);
+                }
+            }
+            Action::Reset(nodes) => {
+                for node in self.nodes(nodes)? {
+                    self.world.reset(node)?;
                 }
             }
             Action::Issue(issue) => {
@@ -529,6 +528,23 @@ impl Player<'_> {
         self.require(own, &name, format!("{name} runs again"), last, up);
     }
 
+    fn may_join(&self, node: usize) -> Result<(), String> {
+        let machine = &self.world.nodes[node];
+        if (machine.ready.is_some() && !machine.reset) || machine.only_etcd() {
+            return Err(format!(
+                "{} is no machine that can join: name it in the cluster's joinLater, or reset it first",
+                machine.name
+            ));
+        }
+        if machine.reset && machine.etcd_member && !self.world.stops_at_etcd(node) {
+            return Err(format!(
+                "etcd still counts {} as a member, because its reset could not remove it: certdrill does not know what etcd does with a member that comes back without its data",
+                machine.name
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn changed(&mut self, node: usize, path: &str, how: &str) {
         use super::trace::{EventKind, Weight};
         let text = format!("{path} {how}");
@@ -579,6 +595,7 @@ fn only_simulated(action: &Action) -> Option<&'static str> {
     match action {
         Action::ServingApprover(_) => Some("servingApprover"),
         Action::Join { .. } => Some("join"),
+        Action::Reset(_) => Some("reset"),
         _ => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Steps and expectations in a few words, for the timeline and for failures.
 
 use super::{
-    Action, CertificateSays, Change, Connection, EdgeExpectation, Edit, ImageSource, Issue,
-    Matcher, MoveManifests, Objects, Passage, ProcessState, Upgrade,
+    Action, CertificateKey, CertificateSays, Change, Connection, EdgeExpectation, Edit,
+    ImageSource, Issue, Matcher, MoveManifests, Objects, Passage, ProcessState, Upgrade,
 };
 use crate::time::span;
 
@@ -31,13 +31,15 @@ impl Action {
                 exit_code,
             } => format!(
                 "join {nodes}{}{}",
-                if *certificate_key {
-                    ""
-                } else {
-                    " without certificate key"
+                match certificate_key {
+                    CertificateKey::Last => "",
+                    CertificateKey::First => " with the first certificate key",
+                    CertificateKey::Literal(_) => " with a certificate key of its own",
+                    CertificateKey::None => " without certificate key",
                 },
                 exits(*exit_code)
             ),
+            Self::Reset(nodes) => format!("reset {nodes}"),
             Self::Issue(issue) => issue.describe(),
             Self::Renew {
                 nodes,

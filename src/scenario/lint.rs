@@ -180,6 +180,7 @@ impl Linter<'_> {
             | Action::Image { nodes, .. }
             | Action::Kubectl { nodes, .. }
             | Action::Reboot(nodes)
+            | Action::Reset(nodes)
             | Action::Remove { nodes, .. } => self.nodes(at, nodes),
             Action::Upgrade(upgrade) => self.nodes(at, &upgrade.nodes),
             Action::Join { nodes, .. } => self.nodes(at, nodes),

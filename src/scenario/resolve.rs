@@ -7,8 +7,8 @@ use super::problem::Problem;
 use super::raw::{self, ActionRaw, OneOrMany, Short};
 use super::scalar::{At, CERTIFICATES};
 use super::{
-    Action, Backend, Change, Edit, Embed, Eventually, Expectation, MoveManifests, Nodes, Position,
-    Scenario, Step, Upgrade,
+    Action, Backend, CertificateKey, Change, Edit, Embed, Eventually, Expectation, MoveManifests,
+    Nodes, Position, Scenario, Step, Upgrade,
 };
 use crate::kubeadm::Version;
 use crate::time::SignedDuration;
@@ -205,12 +205,15 @@ fn action(written: ActionRaw, problems: &mut Problems) -> Option<Action> {
         },
         ActionRaw::Join(Short::Short(nodes)) => Action::Join {
             nodes: nodes.value,
-            certificate_key: true,
+            certificate_key: CertificateKey::Last,
             exit_code: 0,
         },
+        ActionRaw::Reset(nodes) => Action::Reset(nodes.value),
         ActionRaw::Join(Short::Long(join)) => Action::Join {
             nodes: join.nodes.value,
-            certificate_key: join.certificate_key.is_none_or(|given| given.value),
+            certificate_key: join
+                .certificate_key
+                .map_or(CertificateKey::Last, |key| key.value),
             exit_code: join.exit_code.map_or(0, |code| code.value),
         },
         ActionRaw::Issue(issue) => Action::Issue(issue::issue(*issue, problems)?),

@@ -4,8 +4,8 @@
 //! clock: the last one before an event is made up for when the event comes.
 
 use super::{ConditionKind, Request};
+use crate::cluster::managers::CSR_CLEANER;
 use crate::cluster::world::World;
-use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// How often it looks.
@@ -34,10 +34,7 @@ pub fn is_over(request: &Request, now: Timestamp) -> bool {
 impl World {
     /// The cleaner's last look before now, on the axis of timers, if it works.
     pub(in crate::cluster) fn last_look(&self) -> Option<Timestamp> {
-        let node = self.controller("csrcleaner", "certificatesigningrequest-cleaner-controller")?;
-        let leader = self.leaders.get(&Component::ControllerManager)?;
-        debug_assert_eq!(leader.0, node, "the leader is the one that works");
-        let since = self.leading_since?;
+        let since = self.controller(CSR_CLEANER)?.since?;
         let passed = self.clock.ticks().duration_since(since);
         let looks = passed.as_secs() / EVERY.as_secs();
         Some(shift(

@@ -1,4 +1,4 @@
-//! Flags of kube-controller-manager that its signing depends on, read from its manifest.
+//! Flags of kube-controller-manager that say what it does and what it signs with, read from its manifest.
 
 use crate::kubeadm::Version;
 use crate::kubeadm::config::go_duration;
@@ -11,6 +11,8 @@ use crate::time::SignedDuration;
 
 /// `--cluster-signing-duration` where it is not given.
 const YEAR: SignedDuration = SignedDuration::from_hours(8760);
+/// Controllers that `*` does not mean (`IsDisabledByDefault`), of those that play a part here.
+const OFF_BY_DEFAULT: [&str; 2] = ["bootstrapsigner", "tokencleaner"];
 
 /// What a controller-manager was told on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Flags {
     pub duration: SignedDuration,
     /// `--controllers`.
     pub controllers: Vec<String>,
+    /// `--leader-elect`: its controllers wait until it leads.
+    pub leader_elect: bool,
 }
 
 impl Default for Flags {
@@ -33,6 +37,7 @@ impl Default for Flags {
             key_file: String::new(),
             duration: YEAR,
             controllers: vec!["*".to_owned()],
+            leader_elect: true,
         }
     }
 }
@@ -44,8 +49,17 @@ impl Flags {
         Self {
             cert_file: "/etc/kubernetes/pki/ca.crt".to_owned(),
             key_file: "/etc/kubernetes/pki/ca.key".to_owned(),
+            controllers: Self::controllers_of_kubeadm(),
             ..Self::default()
         }
+    }
+
+    /// `--controllers` as kubeadm writes it.
+    #[must_use]
+    pub fn controllers_of_kubeadm() -> Vec<String> {
+        ["*", "bootstrapsigner", "tokencleaner"]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     /// Reads the flags of a manifest.
@@ -80,6 +94,7 @@ impl Flags {
                 "controllers" => {
                     flags.controllers = value.split(',').map(str::to_owned).collect();
                 }
+                "leader-elect" => flags.leader_elect = value != "false",
                 _ => {}
             }
         }
@@ -112,7 +127,7 @@ impl Flags {
                 _ => {}
             }
         }
-        self.controllers.iter().any(|entry| entry == "*")
+        !OFF_BY_DEFAULT.contains(&short) && self.controllers.iter().any(|entry| entry == "*")
     }
 }
 
@@ -157,6 +172,9 @@ mod tests {
         assert!(flags.signs());
         assert_eq!(flags.duration, SignedDuration::from_hours(24));
         assert!(flags.runs("csrapproving", "x"));
+        assert!(flags.leader_elect);
+        let alone = Flags::read(&manifest(&["--leader-elect=false"]), Version::new(36, 3)).unwrap();
+        assert!(!alone.leader_elect);
         assert_eq!(
             Flags::read(b"", Version::new(36, 3)).unwrap().duration,
             YEAR
@@ -175,6 +193,11 @@ mod tests {
         let one = flags("csrsigning").unwrap();
         assert!(one.runs("csrsigning", "long"));
         assert!(!one.runs("csrapproving", "long"));
+        // Two are not among all of them.
+        let all = flags("*").unwrap();
+        assert!(all.runs("nodelifecycle", "node-lifecycle-controller"));
+        assert!(!all.runs("tokencleaner", "token-cleaner-controller"));
+        assert!(Flags::of_kubeadm().runs("tokencleaner", "token-cleaner-controller"));
         let long = flags("*,-certificatesigningrequest-cleaner-controller").unwrap();
         assert!(!long.runs("csrcleaner", "certificatesigningrequest-cleaner-controller"));
         assert_eq!(

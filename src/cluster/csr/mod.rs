@@ -16,14 +16,15 @@ pub mod sign;
 
 use std::sync::Arc;
 
+use super::events::Timer;
 use super::files::Credential;
 use super::kubelet::Manager;
+use super::managers::CSR_APPROVING;
 use super::rbac::Requestor;
-use super::world::{Timer, World};
+use super::world::World;
 use crate::kubeadm::profile::signing::SIGNER_NAMES;
 use crate::pki::{self, Certificate, PrivateKey};
 use crate::run::trace::{EventKind, Weight};
-use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp};
 
 /// Signs serving certificates of kubelets.
@@ -221,7 +222,8 @@ impl World {
             RequestState::Pending => {
                 if self.recognised(request).is_some() {
                     let known = self
-                        .leading_since
+                        .controller(CSR_APPROVING)
+                        .and_then(|running| running.since)
                         .is_some_and(|since| since <= self.requests[request].created_ticks);
                     let limit = self.retry_limit(request, known);
                     return Some((Timer::Approve { request }, 20, limit));
@@ -331,13 +333,6 @@ impl World {
         self.requests
             .iter()
             .position(|one| !one.deleted && one.name == name)
-    }
-
-    /// Whether a controller of the leading controller-manager runs; its node if so.
-    pub(super) fn controller(&self, short: &str, long: &str) -> Option<usize> {
-        let (node, _) = self.working_leader(Component::ControllerManager)?;
-        let process = self.nodes[node].process(Component::ControllerManager)?;
-        process.flags.runs(short, long).then_some(node)
     }
 
     pub(super) fn request_changed(&mut self, request: usize, what: &str, weight: Weight) {

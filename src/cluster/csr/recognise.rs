@@ -3,6 +3,7 @@
 //! After `pkg/controller/certificates/approver/sarapprove.go` and `pkg/apis/certificates/helpers.go`.
 
 use super::{ConditionKind, KUBELET_CLIENT, KUBELET_SERVING, Request};
+use crate::cluster::managers::CSR_APPROVING;
 use crate::cluster::rbac::{Permission, Requestor};
 use crate::cluster::world::World;
 use crate::pki;
@@ -124,10 +125,7 @@ pub fn approval(
 impl World {
     /// What the built-in approver would say to a request, if it works.
     pub(in crate::cluster) fn recognised(&self, request: usize) -> Option<&'static str> {
-        self.controller(
-            "csrapproving",
-            "certificatesigningrequest-approving-controller",
-        )?;
+        self.controller(CSR_APPROVING)?;
         approval(&self.requests[request], |who, permission| {
             self.allows(who, permission)
         })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::flags::Flags;
 use super::{ConditionKind, LEGACY_UNKNOWN, Origin, RequestState, SIGNERS, recognise};
 use crate::cluster::files::Credential;
+use crate::cluster::managers::{CSR_APPROVING, CSR_SIGNING};
 use crate::cluster::world::World;
 use crate::cluster::{Permission, Requestor};
 use crate::fs::Tree;
@@ -173,11 +174,13 @@ impl World {
         }
     }
 
-    /// The leading controller-manager's CA, and its node.
+    /// The CA of a controller-manager whose signer works, and its node. The signer does not start where it is given
+    /// no files, so that another one signs.
     fn signer(&self) -> Option<(usize, Arc<Credential>)> {
-        let node = self.controller("csrsigning", "certificatesigningrequest-signing-controller")?;
-        let process = self.nodes[node].process(Component::ControllerManager)?;
-        Some((node, Arc::clone(process.pair(Slot::Signer)?)))
+        self.controllers(CSR_SIGNING).find_map(|running| {
+            let process = self.nodes[running.node].process(Component::ControllerManager)?;
+            Some((running.node, Arc::clone(process.pair(Slot::Signer)?)))
+        })
     }
 
     /// Whether a kubelet that asks for a new client certificate would get one: an approver that recognises it and may,
@@ -189,12 +192,7 @@ impl World {
             username: format!("system:node:{}", self.nodes[node].name),
             groups: vec!["system:nodes".to_owned(), "system:authenticated".to_owned()],
         };
-        let approves = self
-            .controller(
-                "csrapproving",
-                "certificatesigningrequest-approving-controller",
-            )
-            .is_some()
+        let approves = self.controller(CSR_APPROVING).is_some()
             && self.allows(&who, Permission::SelfNodeClient);
         approves && self.signer().is_some_and(|(_, ca)| now <= ca.not_after())
     }

@@ -3,8 +3,9 @@
 use super::{EXIT_AFTER, Manager, RESTART_AFTER, responsive};
 use crate::cluster::csr::series::{BACKOFF_STEPS, POLL_S, WAIT, next_attempt};
 use crate::cluster::csr::{Origin, RequestState};
+use crate::cluster::events::Timer;
 use crate::cluster::node::{KubeletState, Rotation, Stranded};
-use crate::cluster::world::{Timer, World};
+use crate::cluster::world::World;
 use crate::time::SignedDuration;
 
 impl World {

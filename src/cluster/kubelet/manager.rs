@@ -6,13 +6,14 @@ use super::{kubelet_edge, responsive};
 use crate::cluster::csr::series::BACKOFF_STEPS;
 use crate::cluster::csr::{KUBELET_CLIENT, KUBELET_SERVING, Origin, Request};
 use crate::cluster::edge::{FailureClass, Outcome};
+use crate::cluster::events::Timer;
 use crate::cluster::files::{Credential, KeyText};
 use crate::cluster::mechanism::Mechanism;
 use crate::cluster::node::{
     KUBELET_CONF, KUBELET_CURRENT, Kubelet, KubeletState, Rotation, SERVING_CURRENT, Stranded,
 };
 use crate::cluster::rbac::Requestor;
-use crate::cluster::world::{Timer, World};
+use crate::cluster::world::World;
 use crate::kubeadm::profile::bindings::TOKEN_GROUP;
 use crate::kubeadm::profile::signing::NO_KEY_ENCIPHERMENT;
 use crate::pki::{self, Name};

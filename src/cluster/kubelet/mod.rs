@@ -14,12 +14,13 @@ use std::sync::Arc;
 pub use manager::{Due, Manager};
 
 use super::edge::{EdgeId, FailureClass};
+use super::events::Timer;
 use super::files::ClientConfig;
 use super::mechanism::Mechanism;
 use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded,
 };
-use super::world::{Timer, World};
+use super::world::World;
 use crate::kubeadm::profile::kubelet::{
     EXPIRED_BOOTSTRAP, ExpiredBootstrap, FATAL, Fatal, NO_CERTIFICATE,
 };

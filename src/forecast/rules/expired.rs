@@ -1,6 +1,7 @@
 //! What has ended already.
 
 use super::{Cluster, Finding, Rule, Severity, managed};
+use crate::forecast::etcd_machines::{self, asks_elsewhere, is_member};
 use crate::forecast::remedy::{Command, Order};
 
 pub(super) const RULE: Rule = Rule {
@@ -12,10 +13,28 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
+    let etcd = etcd_machines::orders(cluster.nodes);
+    for node in cluster.nodes.iter().filter(|node| is_member(node)) {
+        for (path, certificate) in etcd_machines::certificates(node) {
+            let end = certificate.not_after();
+            if end < cluster.at {
+                let what = format!("{path} has ended at {end}");
+                let found = Finding::new(&RULE, Severity::Error, node, what);
+                out.push(found.at(end).order(etcd.clone()));
+            }
+        }
+    }
     for node in cluster.control_planes() {
         for (path, certificate, _) in managed(node) {
             let end = certificate.not_after();
             if end < cluster.at {
+                // What an external etcd's CA signed, kubeadm does not renew here.
+                if asks_elsewhere(node) && path == node.pki("apiserver-etcd-client.crt") {
+                    let what = format!("{path} has ended at {end}");
+                    let found = Finding::new(&RULE, Severity::Error, node, what);
+                    out.push(found.at(end).order(etcd.clone()));
+                    continue;
+                }
                 out.push(
                     Finding::new(
                         &RULE,

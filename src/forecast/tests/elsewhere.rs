@@ -1,9 +1,10 @@
 //! Clusters whose etcd or whose certificates are elsewhere.
 
-use super::{Lab, Spec, World, days, look, shape, world_of};
+use super::{Lab, Outlook, PKI, Spec, World, days, look, shape, world_of};
 use crate::fs::Tree as _;
 use crate::kubeadm::Version;
 use crate::pki::KeyAlgorithm;
+use crate::time::shift;
 
 const CUSTOM: &str = "/etc/kubernetes/custom";
 
@@ -49,6 +50,83 @@ fn an_external_etcd_is_forecast_with_its_machines() {
         outlook.breaks
     );
     assert!(said("etcd@etcd1 -> etcd@etcd2"), "{:#?}", outlook.breaks);
+}
+
+/// What a forecast tells to do on a node, in order.
+fn commands(outlook: &Outlook, node: &str) -> Vec<String> {
+    outlook
+        .remedies
+        .iter()
+        .filter(|remedy| remedy.node == node)
+        .flat_map(|remedy| remedy.commands.iter().cloned())
+        .collect()
+}
+
+#[test]
+fn an_external_etcd_is_renewed_where_the_key_of_its_ca_is() {
+    let nodes = lab(|spec| spec.etcd = 3).captured();
+    let outlook = look(&nodes, 400, None);
+    assert!(!outlook.breaks.is_empty());
+    let keeper = commands(&outlook, "etcd1");
+    let place = |command: &str| keeper.iter().position(|line| line == command);
+    let made = "kubeadm init phase certs etcd-server --config /tmp/10.0.0.21/kubeadmcfg.yaml";
+    let copied = "scp /tmp/10.0.0.21/pki/etcd/* etcd2:/etc/kubernetes/pki/etcd/";
+    let client = "scp /tmp/apiserver/pki/apiserver-etcd-client.* cp2:/etc/kubernetes/pki/";
+    assert!(place(made).is_some(), "{keeper:#?}");
+    assert!(place(made) < place(copied) && place(copied) < place(client));
+    let member = commands(&outlook, "etcd2");
+    assert_eq!(member[0], "mv /etc/kubernetes/manifests/etcd.yaml /root/");
+    let replay = outlook.replay.unwrap();
+    assert!(replay.cured, "{replay:#?}");
+}
+
+#[test]
+fn an_external_etcd_that_has_ended_is_cured_at_once() {
+    let mut lab = lab(|spec| spec.etcd = 3);
+    let ended = lab.days(-1);
+    for node in ["etcd1", "etcd2", "etcd3"] {
+        lab.copy("etcd1", node, &format!("{PKI}/etcd/ca.key"));
+        for base in ["server", "peer", "healthcheck-client"] {
+            lab.issue(node, &format!("etcd/{base}"), "etcd/ca", |template| {
+                template.not_before = shift(ended, -days(365));
+                template.not_after = ended;
+            });
+        }
+    }
+    let nodes = lab.captured();
+    let outlook = look(&nodes, 60, None);
+    assert!(
+        outlook
+            .findings
+            .iter()
+            .any(|it| it.rule == "expired" && it.node == "etcd3"),
+        "{:#?}",
+        outlook.findings
+    );
+    assert!(outlook.breaks.iter().any(|found| found.already));
+    assert_eq!(outlook.remedies[0].node, "etcd1");
+    assert_eq!(outlook.remedies[0].by, None);
+    let replay = outlook.replay.unwrap();
+    assert!(replay.cured, "{replay:#?}");
+}
+
+#[test]
+fn an_external_etcd_of_a_foreign_ca_is_signed_again_elsewhere() {
+    let mut lab = lab(|spec| spec.etcd = 3);
+    lab.tree("etcd1")
+        .remove(&format!("{PKI}/etcd/ca.key"))
+        .unwrap();
+    let outlook = look(&lab.captured(), 400, None);
+    let member = commands(&outlook, "etcd3");
+    let base = "/etc/kubernetes/pki/etcd/peer";
+    assert!(
+        member.contains(&format!(
+            "openssl x509 -x509toreq -copy_extensions copyall -in {base}.crt -key {base}.key -out {base}.csr"
+        )),
+        "{member:#?}"
+    );
+    let replay = outlook.replay.unwrap();
+    assert!(replay.cured, "{replay:#?}");
 }
 
 #[test]

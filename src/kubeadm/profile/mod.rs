@@ -5,6 +5,7 @@
 pub mod bindings;
 pub mod components;
 pub mod etcd;
+pub mod joining;
 pub mod kubelet;
 pub mod signing;
 pub mod upgrade;

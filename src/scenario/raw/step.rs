@@ -11,7 +11,7 @@ use crate::scenario::decode::{Decode, Fields, Problems, record};
 use crate::scenario::node::{Key, Node, Value};
 use crate::scenario::problem::Problem;
 use crate::scenario::scalar::{Approver, At, Forward, Mode, NodePath, Pending, Place};
-use crate::scenario::{Component, Nodes, Passage, Position, Target};
+use crate::scenario::{CertificateKey, Component, Nodes, Passage, Position, Target};
 use crate::time::SignedDuration;
 
 /// A step and where it is written.
@@ -68,8 +68,10 @@ actions! {
     "dormant" Dormant(Short<At<Forward>, Dormant>),
     /// kubeadm init on the first control plane and join on the others; for a cluster that starts bare.
     "init" Init(Init),
-    /// kubeadm join of nodes that the cluster's joinLater names.
+    /// kubeadm join of nodes that the cluster's joinLater names, or that were reset.
     "join" Join(Short<At<Nodes>, Join>),
+    /// kubeadm reset --force, on nodes whose version is 1.28 or later.
+    "reset" Reset(At<Nodes>),
     /// Make a certificate without kubeadm: a CA of one's own, a leaf that it signs, a request that it signs.
     "issue" Issue(Box<Issue>),
     /// kubeadm certs renew, spelled as the node's version wants; on every control plane unless said otherwise.
@@ -238,9 +240,9 @@ record! {
     "join" pub(crate) struct Join {
         /// Which nodes, one after the other.
         "nodes" nodes: At<Nodes>,
-        /// Control planes are given the last `--certificate-key`; with false the shared certificates must be there
-        /// already. True unless said otherwise.
-        "certificateKey" certificate_key: Option<At<bool>>,
+        /// `--certificate-key` of control planes: true for the last one that was printed, first for the first one, or
+        /// hexadecimal digits; with false the shared certificates must be there already. True unless said otherwise.
+        "certificateKey" certificate_key: Option<At<CertificateKey>>,
         /// Expected exit code; 0 unless said otherwise.
         "exitCode" exit_code: Option<At<i32>>,
     }

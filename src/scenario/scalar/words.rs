@@ -6,8 +6,8 @@ use super::{Complaint, PLACEHOLDER, Scalar};
 use crate::pki::{ExtKeyUsage, KeyAlgorithm};
 use crate::scenario::problem::{listed, nearest};
 use crate::scenario::{
-    ApproverPolicy, Backend, Component, Connection, EdgeExpectation, HealthCheck, Invariant,
-    ProcessState,
+    ApproverPolicy, Backend, CertificateKey, Component, Connection, EdgeExpectation, HealthCheck,
+    Invariant, ProcessState,
 };
 
 /// Declares how the values of an enum are written.
@@ -146,5 +146,34 @@ words! {
         "kube-apiserver" => Self::ApiServer,
         "kube-controller-manager" => Self::ControllerManager,
         "kube-scheduler" => Self::Scheduler,
+    }
+}
+
+impl Scalar for CertificateKey {
+    const WHAT: &'static str = "true, false, first, or the hexadecimal digits of a key";
+
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        match text {
+            "first" => Ok(Self::First),
+            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                Ok(Self::Literal(text.to_owned()))
+            }
+            _ => match bool::parse(text) {
+                Ok(true) => Ok(Self::Last),
+                Ok(false) => Ok(Self::None),
+                Err(_) => Err(Complaint::new(format!(
+                    "expected {}, found `{text}`",
+                    Self::WHAT
+                ))),
+            },
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "boolean" },
+            { "type": "string", "pattern": "^(first|[0-9A-Fa-f]+)$" },
+            { "type": "string", "pattern": PLACEHOLDER },
+        ] })
     }
 }

@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// The `--certificate-key` of a control plane that joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateKey {
+    /// None: what control planes share must be there already.
+    None,
+    /// The last one that was printed.
+    Last,
+    /// The first one that was printed.
+    First,
+    /// These digits.
+    Literal(String),
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -30,12 +43,14 @@ pub enum Action {
         /// The expected exit code of the command that ends first with another than 0; 0 unless said otherwise.
         exit_code: i32,
     },
-    /// `kubeadm join` of nodes that joined nothing yet.
+    /// `kubeadm reset --force`.
+    Reset(Nodes),
+    /// `kubeadm join` of nodes that joined nothing yet, or were reset.
     Join {
         /// Which nodes, in order.
         nodes: Nodes,
-        /// Whether `--certificate-key` is given to control planes.
-        certificate_key: bool,
+        /// The `--certificate-key` that control planes are given.
+        certificate_key: CertificateKey,
         /// The expected exit code; 0 unless said otherwise.
         exit_code: i32,
     },
