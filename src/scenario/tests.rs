@@ -42,11 +42,11 @@ fn steps_of_real_clusters_say_what_they_do() {
     assert_eq!(
         steps(&loaded(&text)[0]),
         [
-            "exec ./own.sh on @cp1",
-            "load image own:1 into @all",
-            "load images of own.tar into @w*",
-            "apply own.txt on @cp1",
-            "apply a manifest on @cp2 (exit code 1)",
+            "exec ./own.sh on cp1",
+            "load image own:1 into all",
+            "load images of own.tar into w*",
+            "apply own.txt on cp1",
+            "apply a manifest on cp2, which exits 1",
         ]
     );
 }

@@ -458,7 +458,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:10:7
        |
     10 |     - exec: "true"
-       |       ^^^^
+       |       ^^^^^^^^^^^^
        |
        = help: name the backends that can: `backends: [kubeadm]` under `spec`
 
@@ -466,7 +466,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:11:7
        |
     11 |     - apply: approver.yaml
-       |       ^^^^^
+       |       ^^^^^^^^^^^^^^^^^^^^
        |
        = help: name the backends that can: `backends: [kind]` under `spec`
 
@@ -474,7 +474,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:12:7
        |
     12 |     - image: { name: a, archive: b }
-       |       ^^^^^
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: give one of `name` and `archive`
 
@@ -482,7 +482,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:13:7
        |
     13 |     - apply: { nodes: "@cp2" }
-       |       ^^^^^
+       |       ^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: give one of `file` and `manifest`
     "#);
@@ -493,7 +493,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:11:7
        |
     11 |     - image: a:1
-       |       ^^^^^
+       |       ^^^^^^^^^^
        |
        = help: name the backends that can: `backends: [kind]` under `spec`
     ");
