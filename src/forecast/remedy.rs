@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// `kubeadm certs renew all`.
     RenewAll,
+    /// The same with a configuration file: kubeadm that reaches no API server takes an external etcd for a local one.
+    RenewAllByFile,
     /// Take a new copy of admin.conf for the user.
     CopyAdminConf,
     /// Restart every static Pod.
@@ -110,6 +112,10 @@ impl Order {
                 "kubeadm {} renew all{}",
                 group(version),
                 cert_dir(certificates_dir)
+            )],
+            Command::RenewAllByFile => vec![format!(
+                "kubeadm {} renew all --config /path/to/kubeadm.yaml",
+                group(version)
             )],
             Command::CopyAdminConf => vec![format!("cp {ADMIN_CONF} {USER_CONF}")],
             Command::RestartControlPlane => vec![
@@ -193,6 +199,12 @@ impl Order {
             Command::RenewAll => {
                 let line = world.certs_command(node, &["renew", "all"]).join(" ")
                     + &cert_dir(&world.nodes[node].certificates_dir);
+                kubeadm(world, node, &line)?;
+            }
+            Command::RenewAllByFile => {
+                write_configuration(world, node)?;
+                let words = ["renew", "all", "--config", "/root/kubeadm.yaml"];
+                let line = world.certs_command(node, &words).join(" ");
                 kubeadm(world, node, &line)?;
             }
             Command::CopyAdminConf => copy_admin_conf(world, node)?,

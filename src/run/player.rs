@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::check::{Seen, invariants};
 use crate::cluster::{Engine, EngineError, Reality, Spec, World};
 use crate::kubeadm;
-use crate::scenario::{Action, Counts, Expectation, Scenario};
+use crate::scenario::{Action, Counts, Expectation, Scenario, Step};
 
 /// What a scenario is played on.
 pub(super) enum Stage {
@@ -297,6 +297,11 @@ impl<'a> Player<'a> {
         let scenario = self.scenario;
         let version = scenario.cluster.version;
         let mut warnings = kubeadm::uncertainties(version);
+        let comes_or_goes =
+            |step: &Step| matches!(step.action, Action::Join { .. } | Action::Reset(_));
+        if scenario.steps.iter().any(comes_or_goes) {
+            warnings.extend(kubeadm::profile::joining::uncertainties(version));
+        }
         warnings.sort();
         warnings.dedup();
         let nodes = self

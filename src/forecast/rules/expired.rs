@@ -25,6 +25,11 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         }
     }
     for node in cluster.control_planes() {
+        let renewal = if asks_elsewhere(node) {
+            Command::RenewAllByFile
+        } else {
+            Command::RenewAll
+        };
         for (path, certificate, _) in managed(node) {
             let end = certificate.not_after();
             if end < cluster.at {
@@ -44,7 +49,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
                     )
                     .at(end)
                     .order([
-                        Order::new(&node.name, Command::RenewAll),
+                        Order::new(&node.name, renewal.clone()),
                         Order::new(&node.name, Command::RestartControlPlane),
                     ]),
                 );

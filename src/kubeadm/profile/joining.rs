@@ -91,3 +91,16 @@ Please, check the contents of the $HOME/.kube/config file.
         },
     ],
 };
+
+/// What is not known of a version's joins and resets.
+#[must_use]
+pub fn uncertainties(version: Version) -> Vec<String> {
+    [
+        CERTIFICATE_KEY_CHECKED.uncertainty(version),
+        ETCD_MAJORITY.uncertainty(version),
+        RESET_LEAVES.uncertainty(version),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
