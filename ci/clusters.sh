@@ -11,6 +11,7 @@ mark() { printf -- '--- %s (%d s)\n' "$1" $((SECONDS - started)); }
 ci/cluster/docker.sh
 for version in v1.36.3 v1.37.2; do ci/cluster/components.sh "$version"; done
 ci/cluster/images.sh v1.36.3 v1.37.2
+ci/cluster/approver.sh
 mark 'engine, components and images are there'
 [[ ${1:-} != build ]] || exit 0
 
@@ -25,12 +26,16 @@ compare() {
 }
 compare scenarios/clusters/one-year.yaml
 compare scenarios/clusters/serving.yaml
+compare scenarios/docs \
+  --include 'slept-through-rotation/order=right,version=v1.36.3' \
+  --include 'external-ca/external=root,version=v1.36.3' \
+  --include 'generate-csr/signed=right,version=v1.36.3'
+# What nothing simulated stands beside.
+"$certdrill" run scenarios/clusters/approver.yaml --backend kind --jobs 1 --include 'approver/lookAt=everything'
+mark 'an approver and an attacker'
 if [[ ${1:-} == all ]]; then
+  "$certdrill" run scenarios/clusters/approver.yaml --backend kind --jobs 1 --include 'approver/lookAt=name'
   compare scenarios/clusters/ha.yaml
   compare scenarios/clusters/upgrade.yaml
-  compare scenarios/docs \
-    --include 'slept-through-rotation/order=right,version=v1.36.3' \
-    --include 'external-ca/external=root,version=v1.36.3' \
-    --include 'generate-csr/signed=right,version=v1.36.3'
 fi
 "$certdrill" clean

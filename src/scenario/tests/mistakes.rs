@@ -474,7 +474,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:12:7
        |
     12 |     - image: { name: a, archive: b }
-       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |       ^^^^^
        |
        = help: give one of `name` and `archive`
 
@@ -482,7 +482,7 @@ fn steps_for_real_clusters() {
       --> mistake.yaml:13:7
        |
     13 |     - apply: { nodes: "@cp2" }
-       |       ^^^^^^^^^^^^^^^^^^^^^^^
+       |       ^^^^^
        |
        = help: give one of `file` and `manifest`
     "#);
