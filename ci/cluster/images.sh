@@ -102,7 +102,9 @@ node_image() { # VERSION OTHERS...
   sed "s#@PAUSE@#$pause#" "$here/node/$config" >"$dir/etc/containerd/config.toml"
   echo "$version" >"$dir/kind/version"
   echo '# no CNI: the stub is part of the image' >"$dir/kind/manifests/default-cni.yaml"
-  echo '# no storage class' >"$dir/kind/manifests/default-storage.yaml"
+  # kind applies it, so it must hold an object.
+  printf 'apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata:\n  name: standard\nprovisioner: %s\n' \
+    kubernetes.io/no-provisioner >"$dir/kind/manifests/default-storage.yaml"
   ln -sf /dev/null "$dir/etc/systemd/system/console-getty.service"
   ln -sf /dev/null "$dir/etc/systemd/system/getty@tty1.service"
   ln -sf /dev/null "$dir/etc/systemd/system/systemd-logind.service"

@@ -41,7 +41,7 @@ done
 [ -z "$tasks" ]
 "#;
 
-const SAVE: &str = r#"mkdir -p /root/.kube
+const SAVE: &str = r#"mkdir -p /root/.kube /var/lib/etcd
 tar -C / --one-file-system --exclude=var/lib/kubelet/pods -cf /var/lib/certdrill/saved.tar \
   etc/kubernetes var/lib/kubelet var/lib/etcd root/.kube
 "#;
