@@ -15,4 +15,4 @@ if [[ ${#missing[@]} -gt 0 ]]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-xmllint --version 2>&1 | head -1
+xmllint --version 2>&1 | sed -n 1p
