@@ -69,9 +69,9 @@ pub const RULES: [(&str, &str); 12] = [
 ];
 
 /// Steps after which a real cluster comes to rest in its own time, by the first word of their text.
-const UNSETTLING: [&str; 11] = [
-    "copy", "edit", "remove", "reboot", "stop", "start", "restart", "move", "power", "upgrade",
-    "renew",
+const UNSETTLING: [&str; 12] = [
+    "init", "copy", "edit", "remove", "reboot", "stop", "start", "restart", "move", "power",
+    "upgrade", "renew",
 ];
 
 /// Whether what is compared after a step waits for the next one.
