@@ -17,7 +17,7 @@ pub fn clean(all: bool) -> Result<Vec<String>, EngineError> {
     let containers = engine.run(&["ps", "--all", "--filter", &filter, "--format", &format])?;
     let mut removed = Vec::new();
     for name in left(&containers, all) {
-        engine.run(&["rm", "--force", "--volumes", name])?;
+        engine.remove(name)?;
         removed.push(name.to_owned());
     }
     let format = format!("{{{{.Label \"{OWN_LABEL}\"}}}} {{{{.Name}}}}");
@@ -46,10 +46,8 @@ pub(in crate::real) fn remove_own() {
     let filter = format!("label={CLUSTER_LABEL}={cluster}");
     // What cannot be removed now is found by its label later.
     if let Ok(names) = engine.run(&["ps", "--all", "--quiet", "--filter", &filter]) {
-        let mut args = vec!["rm", "--force", "--volumes"];
-        args.extend(names.lines());
-        if args.len() > 3 {
-            let _ = engine.run(&args);
+        for name in names.lines() {
+            let _ = engine.remove(name);
         }
     }
     let _ = engine.run(&["network", "rm", &cluster]);

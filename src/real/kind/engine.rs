@@ -8,6 +8,10 @@ use std::process::{Command, Output, Stdio};
 
 use crate::cluster::EngineError;
 
+/// Nothing starts containers in the node any more, and what is starting one has done so.
+const CALM: &str = "timeout 5 systemctl stop kubelet
+for look in $(seq 30); do pgrep -x runc >/dev/null || break; sleep 0.1; done";
+
 /// A container engine.
 #[derive(Debug, Clone)]
 pub struct Containers {
@@ -89,6 +93,19 @@ impl Containers {
             }
             child.wait_with_output().map_err(cannot)
         })
+    }
+
+    /// Removes a container with its volumes.
+    ///
+    /// A node is calmed first: a runc that is killed while it holds a container of the node frozen leaves processes
+    /// that nobody can end (cgroup v1).
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), EngineError> {
+        // Where it does not run, or is no node, there is nothing to calm.
+        let _ = self.output(&["exec", name, "sh", "-c", CALM], None);
+        self.run(&["rm", "--force", "--volumes", name]).map(drop)
     }
 
     /// The error for a command that failed.

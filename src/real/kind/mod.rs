@@ -261,9 +261,7 @@ impl Kind {
         }
         for member in self.nodes.drain(..) {
             // What is left is found by its label: `certdrill clean`.
-            let _ = self
-                .engine
-                .run(&["rm", "--force", "--volumes", &member.container.name]);
+            let _ = self.engine.remove(&member.container.name);
         }
         if let Some(balancer) = self.balancer.take() {
             let _ = self
