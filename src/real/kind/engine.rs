@@ -8,9 +8,13 @@ use std::process::{Command, Output, Stdio};
 
 use crate::cluster::EngineError;
 
-/// Nothing starts containers in the node any more, and what is starting one has done so.
+/// Nothing starts containers in the node any more, what is starting one has done so, and what a runc left frozen that
+/// its caller had given up (a hop of the clocks is longer than any deadline) can be ended.
 const CALM: &str = "timeout 5 systemctl stop kubelet
-for look in $(seq 30); do pgrep -x runc >/dev/null || break; sleep 0.1; done";
+for look in $(seq 30); do pgrep -x runc >/dev/null || break; sleep 0.1; done
+[ ! -d /sys/fs/cgroup/freezer ] || find /sys/fs/cgroup/freezer -name freezer.state | while read -r state; do
+  grep -q THAWED $state || echo THAWED >$state
+done";
 
 /// A container engine.
 #[derive(Debug, Clone)]
