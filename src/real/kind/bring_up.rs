@@ -226,7 +226,8 @@ impl Kind {
                 .lines()
                 .filter(|line| line.split_whitespace().nth(1) == Some("Ready"))
                 .count();
-            if ready == count {
+            // A kubelet writes its lease some seconds after its Node.
+            if ready == count && self.node_leases()? >= count {
                 return Ok(());
             }
             last = format!("{}{}", output.stdout, output.stderr);
@@ -239,6 +240,14 @@ impl Kind {
             ),
             help: "look into a node: certdrill run --keep leaves them running".to_owned(),
         })
+    }
+
+    fn node_leases(&self) -> Result<usize, EngineError> {
+        let words = split(
+            "kubectl --kubeconfig /etc/kubernetes/admin.conf get leases -n kube-node-lease --no-headers",
+        );
+        let output = self.nodes[0].container.run(&words, &[])?;
+        Ok(output.stdout.lines().count())
     }
 }
 
