@@ -289,3 +289,34 @@ fn engines_are_kept_listed_and_found() {
         text(&refused)
     );
 }
+
+#[test]
+fn a_cluster_that_is_there_is_not_passed_over_in_silence() {
+    let scenario = "scenarios/clusters/one-year.yaml";
+    for (args, said) in [
+        (
+            vec!["run", scenario, "--kind-cluster", "mine"],
+            "this run would be simulated",
+        ),
+        (
+            vec![
+                "verify",
+                scenario,
+                "--between",
+                "sim,kind",
+                "--kind-cluster",
+                "mine",
+            ],
+            "verify makes its own clusters",
+        ),
+    ] {
+        let output = certdrill(&args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(said), "{}", text(&output));
+        assert!(
+            text(&output).contains("--kind-cluster"),
+            "{}",
+            text(&output)
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::Exit;
 use super::output::{self, Output};
+use super::stage::BackendArg;
 use crate::real::kind::{Options, agent, clean};
 
 /// How real clusters are made.
@@ -38,6 +39,24 @@ impl KindArgs {
             reuse: self.reuse,
             adopt: self.kind_cluster.clone(),
         }
+    }
+
+    /// Why `--kind-cluster` means nothing here: whoever gives it must not read a verdict about another cluster.
+    pub(super) fn misplaced(
+        &self,
+        compares: bool,
+        backend: Option<BackendArg>,
+    ) -> Option<&'static str> {
+        self.kind_cluster.as_ref()?;
+        if compares {
+            return Some(
+                "error: verify makes its own clusters: one that is there lives now, and the other side would not\n  \
+                 help: play the scenario with `run --backend kind --kind-cluster NAME`",
+            );
+        }
+        (backend != Some(BackendArg::Kind)).then_some(
+            "error: --kind-cluster is for real clusters, and this run would be simulated\n  help: add --backend kind",
+        )
     }
 
     /// The words of the command line that decide what is played.

@@ -93,6 +93,10 @@ const INTERRUPTED: &str = "it was interrupted";
 
 /// Plays what is selected.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Some(message) = args.kind.misplaced(false, args.backend) {
+        output::complain(message);
+        return Exit::Usage;
+    }
     let files = match args.selection.load() {
         Ok(files) => files,
         Err(exit) => return exit,

@@ -111,7 +111,7 @@ impl<'f> Result<'f> {
 
     fn agrees(&self) -> bool {
         matches!(&self.came, Came::Compared(comparison, _)
-            if comparison.differences.is_empty() && !too_few(self.picked, comparison))
+            if comparison.agrees(self.picked.scenario.compared_min))
     }
 
     /// As reports look at it.
@@ -148,6 +148,10 @@ struct NotRun {
 
 /// Plays and compares.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Some(message) = args.kind.misplaced(true, None) {
+        output::complain(message);
+        return Exit::Usage;
+    }
     let &[first, second] = args.between.as_slice() else {
         output::complain("error: --between takes two backends, for example sim,kubeadm");
         return Exit::Usage;
@@ -437,7 +441,7 @@ fn told(result: &Result<'_>, sides: Sides<'_>, args: &Args) -> String {
             "differ     {id}: {} of {numbers}\n",
             comparison.differences.len()
         )
-    } else if too_few(picked, comparison) {
+    } else if !result.agrees() {
         format!(
             "too few    {id}: {numbers}; the scenario wants at least {}\n",
             picked.scenario.compared_min
@@ -515,10 +519,6 @@ fn summary(results: &[Result<'_>], sides: [&str; 2]) -> String {
     }
     text.push_str(&format!("; {differences} differences"));
     text
-}
-
-fn too_few(picked: Picked<'_>, comparison: &Comparison) -> bool {
-    comparison.compared() < picked.scenario.compared_min
 }
 
 fn exit(results: &[Result<'_>], sides: [BackendArg; 2]) -> Exit {

@@ -61,6 +61,7 @@ impl Kind {
             ));
             taken.push(node);
         }
+        self.was_never_moved()?;
         let program = own_program()?;
         let clock = clock_file(self.ahead.offset());
         self.everywhere(|member| {
@@ -79,6 +80,23 @@ impl Kind {
         }
         self.wait_for_nodes()?;
         Ok(taken)
+    }
+
+    /// A cluster that was taken over before is at another time, and what it holds would be from the future.
+    fn was_never_moved(&self) -> Result<(), EngineError> {
+        let moved =
+            self.everywhere(|member| member.container.shell(&format!("test -e {CLOCK}")))?;
+        if moved.iter().all(|output| output.exit_code != 0) {
+            return Ok(());
+        }
+        Err(EngineError {
+            message: format!(
+                "the cluster {} was moved in time by a scenario before",
+                self.name
+            ),
+            help: "one scenario takes over a cluster: `kind delete cluster` it and create another"
+                .to_owned(),
+        })
     }
 
     /// Containers of a cluster and their roles: control planes first, each kind in kind's order.
