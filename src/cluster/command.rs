@@ -48,10 +48,7 @@ impl World {
 
     /// The script finds the scenario's directory at `/scenario`, as on the backend kubeadm.
     fn exec_really(&mut self, node: usize, script: &str, file: &str) -> CommandOutput {
-        let directory = PathBuf::from(file)
-            .canonicalize()
-            .ok()
-            .and_then(|file| file.parent().map(Path::to_owned));
+        let directory = directory_of(file);
         let command = ["sh", "-ec", script].map(str::to_owned);
         self.run_really(|reality| {
             if let Some(directory) = directory {
@@ -69,43 +66,37 @@ impl World {
         if !self.is_real() {
             return Err("objects are applied to real clusters only".to_owned());
         }
-        let command = [
-            "kubectl",
-            "--kubeconfig",
-            "/etc/kubernetes/admin.conf",
-            "apply",
-            "-f",
-            "-",
-        ]
-        .map(str::to_owned);
-        let output = self.run_really(|reality| reality.run(node, &command, objects));
+        let output = self.kubectl_really(node, &["apply", "-f", "-"], objects);
         self.command_ran(node, "kubectl", &format!("apply -f {label}"), &output);
         Ok(())
     }
 
-    /// Loads a container image into a node of a real cluster.
+    /// Loads a container image into nodes of a real cluster.
     ///
     /// # Errors
     /// With a sentence where there is no such image, or no real cluster.
-    pub fn load_image(&mut self, node: usize, image: &ImageSource) -> Result<(), String> {
+    pub fn load_image(&mut self, nodes: &[usize], image: &ImageSource) -> Result<(), String> {
         if !self.is_real() {
             return Err("images are loaded into real clusters only".to_owned());
         }
-        match self.really(|reality| reality.load_image(node, image)) {
+        match self.really(|reality| reality.load_image(nodes, image)) {
             Some(Err(why)) => return Err(why),
             // The world says what broke.
             None => return Ok(()),
             Some(Ok(())) => {}
         }
         let (ImageSource::Engine(name) | ImageSource::Archive(name)) = image;
-        self.record(
-            EventKind::Note,
-            Weight::Normal,
-            Some(node),
-            name,
-            format!("image {name} loaded"),
-            None,
-        );
+        for &node in nodes {
+            let text = format!("image {name} loaded");
+            self.record(
+                EventKind::Note,
+                Weight::Normal,
+                Some(node),
+                name,
+                text,
+                None,
+            );
+        }
         Ok(())
     }
 
@@ -238,6 +229,13 @@ impl World {
         let args = self.certs_command(node, &["check-expiration"]);
         self.kubeadm_quietly(node, &args)
     }
+}
+
+/// The directory that a scenario stands in, which scripts find at `/scenario`.
+#[must_use]
+pub fn directory_of(scenario: &str) -> Option<PathBuf> {
+    let file = PathBuf::from(scenario).canonicalize().ok()?;
+    file.parent().map(Path::to_owned)
 }
 
 /// What is left where the engine could not even try.

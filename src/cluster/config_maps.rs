@@ -5,13 +5,7 @@ use std::collections::BTreeMap;
 use super::world::World;
 use crate::kubeadm::CommandOutput;
 
-const KUBECTL: [&str; 5] = [
-    "kubectl",
-    "--kubeconfig",
-    "/etc/kubernetes/admin.conf",
-    "--namespace",
-    "kube-system",
-];
+const NAMESPACE: [&str; 2] = ["--namespace", "kube-system"];
 
 impl World {
     /// Reads every ConfigMap of a real cluster into the world. Nothing in a simulated one, where they are.
@@ -47,7 +41,10 @@ impl World {
         if !self.is_real() {
             return Ok(());
         }
-        let value = self.config_maps.get(name).and_then(|data| data.get(key));
+        // What is not there was not changed.
+        let Some(value) = self.config_maps.get(name).and_then(|data| data.get(key)) else {
+            return Ok(());
+        };
         let patch = serde_json::json!({ "data": { key: value } }).to_string();
         let args = [
             "patch",
@@ -68,11 +65,6 @@ impl World {
 
     /// kubectl on the first control plane, without an event.
     fn kubectl_quietly(&mut self, args: &[&str]) -> CommandOutput {
-        let words: Vec<String> = KUBECTL
-            .iter()
-            .chain(args)
-            .map(|&word| word.to_owned())
-            .collect();
-        self.run_really(|reality| reality.run(0, &words, &[]))
+        self.kubectl_really(0, &[&NAMESPACE, args].concat(), &[])
     }
 }

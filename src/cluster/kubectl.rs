@@ -39,6 +39,21 @@ impl World {
         output
     }
 
+    /// kubectl with `admin.conf` of a real node, and with something on its standard input.
+    pub(super) fn kubectl_really(
+        &mut self,
+        node: usize,
+        args: &[&str],
+        input: &[u8],
+    ) -> CommandOutput {
+        let words: Vec<String> = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
+            .iter()
+            .chain(args)
+            .map(|&word| word.to_owned())
+            .collect();
+        self.run_really(|reality| reality.run(node, &words, input))
+    }
+
     /// Who a client is to the API server it reaches.
     ///
     /// # Errors

@@ -49,6 +49,7 @@ mod world;
 
 pub use bootstrap::ClusterError;
 pub use clock::Clock;
+pub use command::directory_of;
 pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};

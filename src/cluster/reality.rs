@@ -118,13 +118,13 @@ pub trait Reality: Debug {
     /// When it cannot be read or copied.
     fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError>;
 
-    /// Loads a container image into a machine's runtime. The inner error is why there is no such image.
+    /// Loads a container image into the runtimes of machines. The inner error is why there is no such image.
     ///
     /// # Errors
     /// When it could not be tried at all.
     fn load_image(
         &mut self,
-        node: usize,
+        nodes: &[usize],
         image: &ImageSource,
     ) -> Result<Result<(), String>, EngineError>;
 

@@ -129,17 +129,8 @@ fn has_key(node: &Node) -> bool {
 }
 
 fn address(node: &Node) -> String {
-    let last = |path: &str| {
-        node.certificates(path)
-            .first()?
-            .ip_addresses()
-            .iter()
-            .rev()
-            .find(|address| !address.is_loopback())
-            .copied()
-    };
     node.address
-        .or_else(|| last(&node.pki("etcd/server.crt")))
+        .or_else(|| node.served_address(&node.pki("etcd/server.crt")))
         .map_or_else(|| node.name.clone(), |address| address.to_string())
 }
 

@@ -317,15 +317,7 @@ pub(super) fn component_of(name: &str) -> Option<Component> {
 
 /// The address of a node: as its manifests tell it, else the last one that its serving certificate is for.
 fn address_of(node: &Node) -> Option<IpAddr> {
-    let last = |path: &str| {
-        node.certificates(path)
-            .first()?
-            .ip_addresses()
-            .iter()
-            .rev()
-            .find(|address| !address.is_loopback())
-            .copied()
-    };
+    let last = |path: &str| node.served_address(path);
     node.address
         .or_else(|| last(&node.pki("apiserver.crt")))
         .or_else(|| last("/var/lib/kubelet/pki/kubelet-server-current.pem"))

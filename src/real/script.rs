@@ -20,7 +20,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::kubeadm::{Place, bare};
-use crate::cluster::EngineError;
+use crate::cluster::{EngineError, directory_of};
 
 /// What a script finds beside the node's own tree; never read back.
 pub(super) const MOUNTED: [&str; 20] = [
@@ -108,10 +108,7 @@ pub(super) fn start(
 }
 
 fn enter(root: &Path, programs: &Programs<'_>, file: &str) -> io::Result<()> {
-    let scenario = PathBuf::from(file)
-        .canonicalize()
-        .ok()
-        .and_then(|file| file.parent().map(Path::to_owned));
+    let scenario = directory_of(file);
     // The calling thread alone gets these mounts and this root.
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none = None::<&str>;

@@ -2,6 +2,7 @@
 //! them only to show the line a failure is about.
 
 pub mod compared;
+mod document;
 mod failure;
 pub mod github;
 pub mod html;

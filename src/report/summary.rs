@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
+use super::document;
 use super::failure::{self, Cause};
 use super::timeline::claim;
 use super::{Case, RunTrace, replay_command};
@@ -192,24 +192,13 @@ pub fn summary(cases: &[Case<'_>]) -> Summary {
 /// The document, as text.
 #[must_use]
 pub fn report(cases: &[Case<'_>]) -> String {
-    let mut text = serde_json::to_string_pretty(&summary(cases)).unwrap_or_default();
-    text.push('\n');
-    text
+    document::text(&summary(cases))
 }
 
 /// The schema as it is published in `docs/report.schema.json`.
 #[must_use]
 pub fn schema() -> String {
-    let generator = SchemaSettings::draft07().into_generator();
-    let mut schema = generator.into_root_schema_for::<Summary>();
-    schema.insert("title".to_owned(), "certdrill report".into());
-    schema.insert(
-        "$comment".to_owned(),
-        "Written by `certdrill schema report`; do not edit.".into(),
-    );
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
+    document::schema::<Summary>("certdrill report", "report")
 }
 
 fn run(case: &Case<'_>) -> RunSummary {

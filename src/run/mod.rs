@@ -1,5 +1,6 @@
 //! Plays a scenario on a backend, collects the trace, decides the verdict.
 
+mod brought;
 mod edits;
 pub mod observe;
 pub mod parity;

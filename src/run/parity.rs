@@ -94,6 +94,12 @@ impl Comparison {
         self.kinds.values().map(|count| count.compared).sum()
     }
 
+    /// Nothing differs, and as much was compared as a scenario wants.
+    #[must_use]
+    pub fn agrees(&self, compared_min: u32) -> bool {
+        self.differences.is_empty() && self.compared() >= compared_min
+    }
+
     /// How many could not be.
     #[must_use]
     pub fn not_compared(&self) -> u32 {

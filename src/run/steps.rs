@@ -1,14 +1,11 @@
 //! What each step does to the world.
 
-use std::path::{Path, PathBuf};
-
 use super::player::Player;
 use crate::check::{select, targets};
 use crate::cluster::{ClusterError, PodState, UpgradeOptions, World};
 use crate::fs::{FsError, Tree};
 use crate::scenario::{
-    Action, Component, Expectation, ImageSource, Matcher, MoveManifests, Nodes, Objects, Passage,
-    Step, Target, Upgrade,
+    Action, Component, Expectation, Matcher, MoveManifests, Nodes, Passage, Step, Target, Upgrade,
 };
 use crate::time::{SignedDuration, shift};
 
@@ -134,23 +131,9 @@ impl Player<'_> {
                 objects,
                 exit_code,
             } => {
-                let (label, text) = self.objects(objects)?;
-                for node in self.nodes(nodes)? {
-                    self.world.apply(node, &label, &text)?;
-                    self.expect_exit(&own, node, *exit_code);
-                }
+                self.apply(nodes, objects, *exit_code, &own)?;
             }
-            Action::Image { nodes, source } => {
-                let source = match source {
-                    ImageSource::Archive(file) => {
-                        ImageSource::Archive(self.beside(file).display().to_string())
-                    }
-                    ImageSource::Engine(_) => source.clone(),
-                };
-                for node in self.nodes(nodes)? {
-                    self.world.load_image(node, &source)?;
-                }
-            }
+            Action::Image { nodes, source } => self.load_image(nodes, source)?,
             Action::Kubectl {
                 nodes,
                 command,
@@ -557,32 +540,6 @@ impl Player<'_> {
             None,
         );
         self.world.touched();
-    }
-
-    /// Where a file lies that a scenario names: relative to its own.
-    fn beside(&self, file: &str) -> PathBuf {
-        Path::new(&self.scenario.file)
-            .parent()
-            .unwrap_or(Path::new(""))
-            .join(file)
-    }
-
-    /// What objects are called and their YAML.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a file beside the scenario is read when the step is taken"
-    )]
-    fn objects(&self, objects: &Objects) -> Result<(String, Vec<u8>), String> {
-        match objects {
-            Objects::Manifest(text) => Ok(("-".to_owned(), text.clone().into_bytes())),
-            Objects::File(file) => {
-                let path = self.beside(file);
-                match std::fs::read(&path) {
-                    Ok(bytes) => Ok((file.clone(), bytes)),
-                    Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-                }
-            }
-        }
     }
 
     pub(super) fn refused(&self, node: usize, error: &FsError) -> String {

@@ -352,6 +352,15 @@ impl Node {
             .unwrap_or_default()
     }
 
+    /// The last address that a serving certificate is for, but for those of the machine itself.
+    #[must_use]
+    pub fn served_address(&self, path: &str) -> Option<IpAddr> {
+        let certificates = self.certificates(path);
+        let addresses = certificates.first()?.ip_addresses();
+        let mut last = addresses.iter().rev();
+        last.find(|address| !address.is_loopback()).copied()
+    }
+
     /// The client certificate that a kubeconfig embeds.
     #[must_use]
     pub fn client_certificate(&self, path: &str) -> Option<Certificate> {

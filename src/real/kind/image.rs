@@ -5,10 +5,10 @@ use super::node::Container;
 use crate::cluster::EngineError;
 use crate::scenario::ImageSource;
 
-/// Loads an image into a node's containerd. The inner error says why there is no such image.
+/// Loads an image into the containerd of nodes. The inner error says why there is no such image.
 pub(super) fn load(
     engine: &Containers,
-    container: &Container,
+    containers: &[&Container],
     image: &ImageSource,
 ) -> Result<Result<(), String>, EngineError> {
     let archive = match image {
@@ -28,25 +28,26 @@ pub(super) fn load(
             Err(error) => return Ok(Err(format!("{path} cannot be read: {error}"))),
         },
     };
-    let name = &container.name;
-    let args = [
-        "exec",
-        "-i",
-        name,
-        "ctr",
-        "--namespace",
-        "k8s.io",
-        "images",
-        "import",
-        "-",
-    ];
-    let output = engine.output(&args, Some(&archive))?;
-    Ok(if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "containerd of {name} does not take the image: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))
-    })
+    for container in containers {
+        let name = &container.name;
+        let args = [
+            "exec",
+            "-i",
+            name,
+            "ctr",
+            "--namespace",
+            "k8s.io",
+            "images",
+            "import",
+            "-",
+        ];
+        let output = engine.output(&args, Some(&archive))?;
+        if !output.status.success() {
+            return Ok(Err(format!(
+                "containerd of {name} does not take the image: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )));
+        }
+    }
+    Ok(Ok(()))
 }

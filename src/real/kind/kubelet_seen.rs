@@ -37,11 +37,10 @@ impl KubeletSeen {
                 self.restarts = Some(now - (ENDS_AFTER - 1));
                 return true;
             }
-            // Somebody started it by hand: systemd counts anew.
-            (Some(before), Some(now)) if now < before => self.restarts = restarts,
-            (None, Some(_)) => self.restarts = restarts,
-            (_, Some(_)) if lives => self.restarts = restarts,
-            _ => {}
+            (_, None) => {}
+            (Some(before), Some(now)) if now >= before && !lives => {}
+            // It lives, is seen for the first time, or was started by hand: systemd counts anew.
+            _ => self.restarts = restarts,
         }
         match found {
             None => {

@@ -13,7 +13,7 @@
 //! | `adopt.rs` | taking over a cluster that kind made |
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
-//! | `agent.rs`, `handshake.rs` | what runs inside a node |
+//! | `agent.rs`, `agent_logs.rs`, `handshake.rs` | what runs inside a node |
 //! | `picture.rs` | from what agents report to what the world knows |
 //! | `image.rs` | images that a scenario brings |
 //! | `reuse.rs` | clusters that several scenarios share |
@@ -27,6 +27,7 @@
 
 mod adopt;
 pub mod agent;
+mod agent_logs;
 mod ask;
 mod balancer;
 mod bring_up;
@@ -464,10 +465,14 @@ impl Reality for Kind {
 
     fn load_image(
         &mut self,
-        node: usize,
+        nodes: &[usize],
         image: &ImageSource,
     ) -> Result<Result<(), String>, EngineError> {
-        image::load(&self.engine, &self.nodes[node].container, image)
+        let containers: Vec<&Container> = nodes
+            .iter()
+            .map(|&node| &self.nodes[node].container)
+            .collect();
+        image::load(&self.engine, &containers, image)
     }
 
     fn kubeadm(

@@ -12,11 +12,11 @@ mod text;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 pub use text::difference;
 
+use super::document;
 use super::failure::{quoted, selected};
 use crate::run::parity::{Comparison, Count, Difference};
 use crate::run::trace::Header;
@@ -219,7 +219,11 @@ pub struct DifferenceSummary {
 impl Outcome<'_> {
     fn ending(&self) -> Ending {
         match self {
-            Self::Compared { .. } if self.reason().is_none() => Ending::Agree,
+            Self::Compared {
+                comparison,
+                compared_min,
+                ..
+            } if comparison.agrees(*compared_min) => Ending::Agree,
             Self::Compared { .. } => Ending::Differ,
             Self::NoVerdict { .. } => Ending::NoVerdict,
             Self::NotRun { .. } => Ending::NotRun,
@@ -300,24 +304,13 @@ pub fn summary(cases: &[Case<'_>], sides: Sides<'_>) -> Summary {
 /// The document, as text.
 #[must_use]
 pub fn report(cases: &[Case<'_>], sides: Sides<'_>) -> String {
-    let mut text = serde_json::to_string_pretty(&summary(cases, sides)).unwrap_or_default();
-    text.push('\n');
-    text
+    document::text(&summary(cases, sides))
 }
 
 /// The schema as it is published in `docs/verify.schema.json`.
 #[must_use]
 pub fn schema() -> String {
-    let generator = SchemaSettings::draft07().into_generator();
-    let mut schema = generator.into_root_schema_for::<Summary>();
-    schema.insert("title".to_owned(), "certdrill comparison".into());
-    schema.insert(
-        "$comment".to_owned(),
-        "Written by `certdrill schema verify`; do not edit.".into(),
-    );
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
+    document::schema::<Summary>("certdrill comparison", "verify")
 }
 
 fn run(case: &Case<'_>, sides: Sides<'_>) -> RunSummary {
