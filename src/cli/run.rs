@@ -56,10 +56,13 @@ pub(super) struct Args {
     /// List the N runs that took longest.
     #[arg(long, value_name = "N", env = "CERTDRILL_SLOWEST", num_args = 0..=1, default_missing_value = "10")]
     slowest: Option<usize>,
-    /// One line for a run that passes, instead of its timeline.
+    /// One line for a run that passes, instead of its timeline; so it is where more than 24 are played, unless --verbose.
     #[arg(long, env = "CERTDRILL_FAILURES_ONLY")]
     failures_only: bool,
 }
+
+/// Where more runs are played nobody reads the timelines of those that pass.
+const TIMELINES_MAX: usize = 24;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -125,6 +128,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             Exit::NothingSelected
         };
     }
+    let many = planned.len() > TIMELINES_MAX;
     let interrupt = match stage::prepare_to_stop(planned.iter().map(|one| &one.stage)) {
         Ok(interrupt) => interrupt,
         Err(message) => {
@@ -150,7 +154,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             played,
             took,
         };
-        show(&outcome, args, output);
+        show(&outcome, many, args, output);
         outcomes.push(outcome);
     });
     summary(&outcomes, elsewhere.len(), took, args, output);
@@ -205,7 +209,7 @@ fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotP
     (planned, elsewhere)
 }
 
-fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
+fn show(outcome: &Outcome<'_>, many: bool, args: &Args, output: &mut Output) {
     let source = Some(outcome.picked.file.text.as_str());
     let (Played::Done(run) | Played::Unsteady(run, _)) = &outcome.played else {
         return;
@@ -232,7 +236,8 @@ fn show(outcome: &Outcome<'_>, args: &Args, output: &mut Output) {
                     width: output.width(),
                     verbose: args.verbose,
                 };
-                let brief = args.failures_only && run.verdict == Verdict::Passed;
+                let brief =
+                    run.verdict == Verdict::Passed && (args.failures_only || many && !args.verbose);
                 let text = if brief {
                     human::verdict(trace, source, &layout)
                 } else {

@@ -68,16 +68,20 @@ pub const RULES: [(&str, &str); 12] = [
     ),
 ];
 
-/// Steps after which a real cluster comes to rest in its own time, by the first word of their text.
-const UNSETTLING: [&str; 12] = [
-    "init", "copy", "edit", "remove", "reboot", "stop", "start", "restart", "move", "power",
-    "upgrade", "renew",
+/// Steps after which a real cluster comes to rest in its own time, by the first word of their text
+/// ([`Action::describe`](crate::scenario::Action::describe)).
+const UNSETTLING: [&str; 16] = [
+    "init", "renew", "upgrade", "copy", "remove", // An `edit` is told as one of these.
+    "write", "set", "replace", "append", "embed", // What runs.
+    "reboot", "stop", "start", "restart", "move", "power",
 ];
 
 /// Whether what is compared after a step waits for the next one.
 pub(super) fn waits(step_text: &str, kind: &str) -> bool {
-    let first = step_text.split_whitespace().next().unwrap_or_default();
-    UNSETTLING.contains(&first) && kind != "command"
+    let end = step_text
+        .find(|c: char| !c.is_alphabetic())
+        .unwrap_or(step_text.len());
+    UNSETTLING.contains(&&step_text[..end]) && kind != "command"
 }
 
 /// Whether a trace is of a real cluster.
@@ -348,6 +352,61 @@ mod tests {
         assert!(!close(ROW, &format!("{ROW}\n{ROW}")));
         assert!(close("2027-01-01T00:00:00Z", "2027-01-01T00:03:00Z"));
         assert!(!close("2027-01-01T00:00:00Z", "2027-01-02T00:03:00Z"));
+    }
+
+    #[test]
+    fn every_step_that_changes_a_file_or_stops_something_may_settle_and_no_other() {
+        use crate::scenario::{Action, load};
+        let mut told = std::collections::BTreeSet::new();
+        for entry in glob("scenarios") {
+            let text = std::fs::read_to_string(&entry).unwrap();
+            for scenario in load(&entry.display().to_string(), &text).unwrap() {
+                for step in &scenario.steps {
+                    let settles = match &step.action {
+                        Action::Init { .. }
+                        | Action::Renew { .. }
+                        | Action::Upgrade(_)
+                        | Action::Copy { .. }
+                        | Action::Remove { .. }
+                        | Action::Edit(_)
+                        | Action::Reboot(_)
+                        | Action::Stop(_)
+                        | Action::Start(_)
+                        | Action::Restart(_)
+                        | Action::MoveManifests(_)
+                        | Action::Dormant { .. }
+                        | Action::ServingApprover(None) => true,
+                        Action::Note(_) => continue,
+                        _ => false,
+                    };
+                    let text = step.action.describe();
+                    assert_eq!(waits(&text, "process"), settles, "{text}");
+                    told.extend(
+                        text.split([' ', ','])
+                            .next()
+                            .filter(|_| settles)
+                            .map(str::to_owned),
+                    );
+                }
+            }
+        }
+        let words: std::collections::BTreeSet<_> =
+            UNSETTLING.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(told, words, "a word that no scenario says");
+    }
+
+    /// Every scenario below a directory.
+    fn glob(directory: &str) -> Vec<std::path::PathBuf> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(glob(path.to_str().unwrap()));
+            } else if path.extension().is_some_and(|end| end == "yaml") {
+                found.push(path);
+            }
+        }
+        found
     }
 
     #[test]
