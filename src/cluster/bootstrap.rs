@@ -312,6 +312,8 @@ impl World {
                 super::topology::LOAD_BALANCER,
             )),
             certificates_dir: machine.certificates_dir.clone(),
+            joins_later: self.spec.join_later.contains(&machine.name),
+            upload_certs: self.spec.upload_certs,
             configuration: self.configuration(node)?,
         })
     }

@@ -156,7 +156,9 @@ impl World {
     pub(super) fn run_engine(&mut self, node: usize, args: &[String]) -> CommandOutput {
         if self.is_real() {
             let version = self.nodes[node].version;
-            return self.run_really(|reality| reality.kubeadm(node, version, args));
+            let output = self.run_really(|reality| reality.kubeadm(node, version, args));
+            self.learn_certificate_key(&output.stdout);
+            return output;
         }
         self.with_engine(node, |engine, call| engine.run(call, args))
             .unwrap_or_else(not_run)

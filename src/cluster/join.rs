@@ -45,7 +45,7 @@ impl World {
             }
         }
         self.nodes[node].last_output = None;
-        if self.backend() != "sim" {
+        if self.backend() != "sim" && !self.is_real() {
             let text = "join: tokens, the Secret and the manifests are the model's; certificates and kubeconfigs are made by the real kubeadm";
             let name = self.nodes[node].name.clone();
             self.record(
@@ -58,27 +58,11 @@ impl World {
             );
         }
         let key = self.certificate_key(key).filter(|_| control_plane);
-        let checked = key.as_deref().map_or(Ok(()), |key| {
-            check_certificate_key(key, self.nodes[node].version)
-        });
-        let began = checked.is_ok();
-        let result = checked.and_then(|()| self.join_steps(node, key.as_deref()));
-        let so_far = self.nodes[node].last_output.take().unwrap_or_default();
-        let mut output = match result {
-            Ok(()) => said(if control_plane {
-                "\nThis node has joined the cluster and a new control plane instance was created:\n"
-                    .to_owned()
-            } else {
-                "\nThis node has joined the cluster:\n".to_owned()
-            }),
-            Err(error) => failed(&error),
+        let output = if self.is_real() {
+            self.join_really(node, key.as_deref())
+        } else {
+            self.join_simulated(node, key.as_deref())
         };
-        if began {
-            output.stdout = format!(
-                "[preflight] Running pre-flight checks\n{}{}",
-                so_far.stdout, output.stdout
-            );
-        }
         let subject = format!("kubeadm@{}", self.nodes[node].name);
         let weight = if output.exit_code == 0 {
             Weight::Normal
@@ -101,6 +85,31 @@ impl World {
         }
         self.nodes[node].last_output = Some(output.clone());
         self.touched();
+        output
+    }
+
+    fn join_simulated(&mut self, node: usize, key: Option<&str>) -> CommandOutput {
+        let checked = key.map_or(Ok(()), |key| {
+            check_certificate_key(key, self.nodes[node].version)
+        });
+        let began = checked.is_ok();
+        let result = checked.and_then(|()| self.join_steps(node, key));
+        let so_far = self.nodes[node].last_output.take().unwrap_or_default();
+        let mut output = match result {
+            Ok(()) => said(if self.nodes[node].control_plane {
+                "\nThis node has joined the cluster and a new control plane instance was created:\n"
+                    .to_owned()
+            } else {
+                "\nThis node has joined the cluster:\n".to_owned()
+            }),
+            Err(error) => failed(&error),
+        };
+        if began {
+            output.stdout = format!(
+                "[preflight] Running pre-flight checks\n{}{}",
+                so_far.stdout, output.stdout
+            );
+        }
         output
     }
 

@@ -9,6 +9,7 @@ use super::node::{KubeletState, Loaded, PodState, Process, Rotation, STATIC_PODS
 use super::reality::{Answer, ApiPicture, Look, NodePicture, NodePlan, Reality, Seen, changes};
 use super::world::World;
 use crate::fs::{MemoryTree, Tree, mirror};
+use crate::kubeadm::CommandOutput;
 use crate::kubeadm::profile::components::Slot;
 use crate::pki::Certificate;
 use crate::run::trace::{EventKind, Weight};
@@ -19,6 +20,9 @@ use crate::time::{SignedDuration, Timestamp};
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 /// Longest stretch of a walk without a look where a scenario watches.
 const WATCHED_STRIDE: SignedDuration = SignedDuration::from_hours(24 * 20);
+
+/// A kubelet closes its connections when it has a new certificate; requests that were under way show the old one.
+const TAKEN_INTO_USE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the world knows of the reality behind it.
 #[derive(Debug, Default)]
@@ -33,6 +37,8 @@ pub(super) struct Known {
     requests: BTreeSet<String>,
     /// The API gave no answer at the last thorough look.
     api_silent: bool,
+    /// The certificate that a component showed an API server, as SHA-256.
+    showed: BTreeMap<(usize, Component), [u8; 32]>,
 }
 
 impl World {
@@ -61,6 +67,31 @@ impl World {
     #[must_use]
     pub fn api_is_silent(&self) -> bool {
         self.known.api_silent
+    }
+
+    /// Whether an API server has named the very client certificate that a component is believed to hold, so that it may be
+    /// said to be loaded. Always so in a simulated world.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn client_certificate_is_seen(
+        &self,
+        node: usize,
+        component: Component,
+    ) -> Result<(), &'static str> {
+        if !self.is_real() {
+            return Ok(());
+        }
+        let showed = self.known.showed.get(&(node, component));
+        let held = self.nodes[node]
+            .process(component)
+            .and_then(|process| process.config()?.credential.clone())
+            .map(|held| held.certificate.fingerprint());
+        match showed {
+            None => Err("no API server has named its certificate since it started"),
+            Some(showed) if held.as_ref() == Some(showed) => Ok(()),
+            Some(_) => Err("it shows a certificate that is in no file"),
+        }
     }
 
     /// Looks at everything, if something was done since the last time. Nothing in a simulated world.
@@ -135,10 +166,6 @@ impl World {
                 spec.load_balancer != Default::default(),
                 "options of the load balancer",
             ),
-            (
-                !spec.join_later.is_empty() || spec.upload_certs,
-                "nodes that join later",
-            ),
             (spec.metrics_server.is_some(), "a metrics-server"),
             (
                 spec.serving_approver.is_some(),
@@ -179,9 +206,15 @@ impl World {
                 });
             }
             // What made the cluster is the last command of the first machine, as it is in the simulation.
-            Some(Ok(init)) => self.nodes[0].last_output = Some(init),
+            Some(Ok(init)) => {
+                self.learn_certificate_key(&init.stdout);
+                self.nodes[0].last_output = Some(init);
+            }
         }
         for node in &mut self.nodes {
+            if self.spec.join_later.contains(&node.name) {
+                continue;
+            }
             node.ready = Some(false);
             node.etcd_member = node.control_plane;
         }
@@ -189,6 +222,35 @@ impl World {
         self.connect_nodes();
         self.look_at_reality(true);
         Ok(())
+    }
+
+    /// `kubeadm join` on a real machine.
+    pub(super) fn join_really(&mut self, node: usize, key: Option<&str>) -> CommandOutput {
+        let output = self.run_really(|reality| reality.join(node, key));
+        if output.exit_code == 0 {
+            let machine = &mut self.nodes[node];
+            machine.reset = false;
+            machine.ready = Some(false);
+            machine.etcd_member = machine.control_plane && machine.etcd;
+            self.connect_nodes();
+            self.look_at_reality(true);
+        }
+        output
+    }
+
+    /// `kubeadm reset --force` on a real machine.
+    pub(super) fn reset_really(&mut self, node: usize) -> CommandOutput {
+        let version = self.nodes[node].version;
+        let args = ["reset", "--force"].map(str::to_owned);
+        let output = self.run_really(|reality| reality.kubeadm(node, version, &args));
+        if output.exit_code == 0 {
+            let machine = &mut self.nodes[node];
+            machine.reset = true;
+            // Without the cluster's configuration it does not tell the other members.
+            machine.etcd_member &= output.stderr.contains("No kubeadm config");
+        }
+        self.command_ran(node, "kubeadm", "reset --force", &output);
+        output
     }
 
     /// Machines of a cluster that was there before take the places of those that were planned.
@@ -315,9 +377,14 @@ impl World {
         for (component, line) in seen.logs {
             self.log_line(node, component, &line);
         }
-        self.take_kubelet(node, seen.kubelet, seen.kubelet_shows);
+        self.take_kubelet(node, seen.kubelet, seen.kubelet_shows, seen.kubelet_showed);
         for component in STATIC_PODS {
-            self.take_process(node, component, seen.processes.get(&component));
+            let process = seen.processes.get(&component);
+            match process.and_then(|process| process.showed) {
+                Some(showed) => self.known.showed.insert((node, component), showed),
+                None => self.known.showed.remove(&(node, component)),
+            };
+            self.take_process(node, component, process);
         }
     }
 
@@ -326,6 +393,7 @@ impl World {
         node: usize,
         (state, id): (KubeletState, u64),
         shows: Option<Certificate>,
+        showed: Option<([u8; 32], Timestamp)>,
     ) {
         use super::node::{KUBELET_CONF, KUBELET_CURRENT};
         let tree = &self.nodes[node].tree;
@@ -338,6 +406,18 @@ impl World {
         });
         let before = (self.nodes[node].kubelet.state, self.nodes[node].kubelet.id);
         let serving = shows.and_then(|certificate| self.pair_on_disk(node, &certificate));
+        // A running kubelet writes the file when it takes a new one into use. Where an API server has seen another one
+        // since that file was written, somebody else has written it.
+        let stored = match showed {
+            Some((showed, at)) if self.is_stale(stored.as_deref(), &showed, at, node) => {
+                let before = self.nodes[node].kubelet.current.clone();
+                before
+                    .filter(|before| before.certificate.fingerprint() == showed)
+                    .or_else(|| self.client_pair_on_disk(node, &showed))
+                    .or(stored)
+            }
+            _ => stored,
+        };
         let kubelet = &mut self.nodes[node].kubelet;
         let new = kubelet.id != id;
         let rotated = !new
@@ -351,7 +431,6 @@ impl World {
         if new || kubelet.config.is_none() {
             kubelet.config = config;
         }
-        // A running kubelet writes the file when it takes a new one into use.
         kubelet.current = match state {
             KubeletState::Running => stored,
             _ => None,
@@ -466,8 +545,22 @@ impl World {
             loaded.insert(Slot::Serving, Loaded::Pair(pair));
         }
         if let Some(bytes) = &seen.kubeconfig
-            && let Ok(config) = self.files.client_config_of(bytes, &self.nodes[node].tree)
+            && let Ok(mut config) = self.files.client_config_of(bytes, &self.nodes[node].tree)
         {
+            // What it shows to an API server is what it holds.
+            if let Some(showed) = &seen.showed
+                && (config.credential.as_ref())
+                    .is_none_or(|held| held.certificate.fingerprint() != *showed)
+                && let Some(pair) = self.client_pair_on_disk(node, showed)
+            {
+                config = Arc::new(super::files::ClientConfig {
+                    host: config.host.clone(),
+                    server: config.server.clone(),
+                    roots: Arc::clone(&config.roots),
+                    credential: Some(pair),
+                    embedded: config.embedded,
+                });
+            }
             loaded.insert(Slot::Kubeconfig, Loaded::Config(config));
         }
         let flags = same.map(|process| Arc::clone(&process.flags));
@@ -480,6 +573,41 @@ impl World {
             flags: flags.unwrap_or_default(),
             etcd_servers: super::node::etcd_servers(&manifest),
         })
+    }
+
+    /// Whether what a kubelet showed is not what its file holds, and was not shown before that file was written.
+    fn is_stale(
+        &self,
+        stored: Option<&super::Credential>,
+        showed: &[u8; 32],
+        at: Timestamp,
+        node: usize,
+    ) -> bool {
+        let Some(stored) = stored else {
+            return true;
+        };
+        if stored.certificate.fingerprint() == *showed {
+            return false;
+        }
+        // `kubelet-client-2027-01-01-00-00-00.pem`: a kubelet's own file is named by the second it was written in.
+        let written = (self.nodes[node].tree)
+            .read_link(super::node::KUBELET_CURRENT)
+            .ok()
+            .and_then(|target| dated(&target));
+        written.is_none_or(|written| at.duration_since(written) > TAKEN_INTO_USE)
+    }
+
+    /// The certificate with this fingerprint that a file of a machine holds, with its key where that is in the same file.
+    fn client_pair_on_disk(
+        &self,
+        node: usize,
+        sha256: &[u8; 32],
+    ) -> Option<Arc<super::Credential>> {
+        let held = self.nodes[node].on_disk.values();
+        let certificate = (held.map(|entry| &entry.certificate))
+            .find(|certificate| certificate.fingerprint() == *sha256)?
+            .clone();
+        self.pair_on_disk(node, &certificate)
     }
 
     /// A certificate that a handshake showed, with its key where a file of the machine has both.
@@ -583,4 +711,17 @@ impl World {
             })
             .collect();
     }
+}
+
+/// When a kubelet wrote a file of a name with a date, on its node's clock.
+fn dated(path: &str) -> Option<Timestamp> {
+    let stamp = path
+        .rsplit('/')
+        .next()?
+        .strip_prefix("kubelet-client-")?
+        .strip_suffix(".pem")?;
+    jiff::fmt::strtime::parse("%Y-%m-%d-%H-%M-%S", stamp)
+        .and_then(|parsed| parsed.to_datetime())
+        .and_then(|civil| jiff::tz::TimeZone::UTC.to_timestamp(civil))
+        .ok()
 }

@@ -128,6 +128,17 @@ pub trait Reality: Debug {
         image: &ImageSource,
     ) -> Result<Result<(), String>, EngineError>;
 
+    /// `kubeadm join` on a machine that is in no cluster, with the last bootstrap token that was printed and, for a control plane,
+    /// maybe a certificate key.
+    ///
+    /// # Errors
+    /// When it could not be run at all.
+    fn join(
+        &mut self,
+        node: usize,
+        certificate_key: Option<&str>,
+    ) -> Result<CommandOutput, EngineError>;
+
     /// Runs kubeadm of a version on a machine.
     ///
     /// # Errors
@@ -157,6 +168,10 @@ pub struct NodePlan {
     pub load_balancer: Option<(IpAddr, &'static str)>,
     /// The certificates directory.
     pub certificates_dir: String,
+    /// It is a machine of its own until a scenario has it join.
+    pub joins_later: bool,
+    /// `kubeadm init` keeps the certificates that control planes share in a Secret.
+    pub upload_certs: bool,
     /// Its kubeadm configuration: InitConfiguration, ClusterConfiguration and what a scenario adds.
     pub configuration: String,
 }
@@ -216,6 +231,9 @@ pub struct NodePicture {
     pub kubelet: (KubeletState, u64),
     /// The kubelet's serving certificate as a handshake showed it; `None` where it shows none.
     pub kubelet_shows: Option<Certificate>,
+    /// SHA-256 of the client certificate that the kubelet showed an API server last, and when; `None` where no API server
+    /// has named it since the process was first seen.
+    pub kubelet_showed: Option<([u8; 32], Timestamp)>,
     /// Static Pods' processes.
     pub processes: BTreeMap<Component, Seen>,
     /// New lines of logs.
@@ -235,6 +253,8 @@ pub struct Seen {
     pub silent: bool,
     /// The kubeconfig as it was when the process was first seen.
     pub kubeconfig: Option<Arc<[u8]>>,
+    /// SHA-256 of the client certificate that it showed an API server last, where one has named it.
+    pub showed: Option<[u8; 32]>,
 }
 
 /// What a request on an edge gave.

@@ -27,6 +27,9 @@ impl World {
     /// # Errors
     /// With a sentence, where certdrill does not know what would happen.
     pub fn reset(&mut self, node: usize) -> Result<CommandOutput, String> {
+        if self.is_real() {
+            return Ok(self.reset_really(node));
+        }
         let machine = &self.nodes[node];
         if machine.version < RESET_SINCE {
             return Err(format!(

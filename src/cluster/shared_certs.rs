@@ -224,6 +224,22 @@ impl World {
         said(stdout)
     }
 
+    /// What a real kubeadm has printed: the key of what it uploaded.
+    pub(super) fn learn_certificate_key(&mut self, stdout: &str) {
+        let mut words = stdout.split_whitespace();
+        while let Some(word) = words.next() {
+            let key = match word {
+                // `[upload-certs] Using certificate key:`
+                "key:" => words.next(),
+                _ => None,
+            };
+            if let Some(key) = key.filter(|key| go_hex(key).is_ok_and(|key| key.len() == KEY_SIZE))
+            {
+                self.tokens.keys.push(key.to_owned());
+            }
+        }
+    }
+
     fn create_token(&mut self, node: usize) -> CommandOutput {
         if let Err(error) = self.administers(node) {
             return failed(&error);

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::trace::{Entry, Observation, Value};
-use crate::cluster::{KubeletState, Outcome, PodState, RequestState, STATIC_PODS, World};
+use crate::cluster::{KubeletState, Outcome, PodState, Process, RequestState, STATIC_PODS, World};
 use crate::fs::{FileType, MemoryTree, Metadata, Tree};
 use crate::kubeadm::CommandOutput;
+use crate::kubeadm::profile::components::Slot;
 use crate::pki::{Certificate, PrivateKey};
+use crate::scenario::Component;
 
 /// Longer runs of these characters are data: base64 of certificates and keys, keys in hexadecimal.
 const DATA_RUN_MIN: usize = 40;
@@ -277,6 +279,9 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
                 PodState::Crashed => "crashed",
             };
             let subject = format!("{}@{}", component.name(), machine.name);
+            if let PodState::Running(process) = &pod.state {
+                facts.extend(held_by(world, node, component, process, &subject));
+            }
             facts.push(Fact::exact("process", subject, "state", json!(state)));
         }
     }
@@ -288,6 +293,36 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
             Fact::exact("node", subject, "ready", json!(ready))
         });
     }
+}
+
+/// Ends of the certificates that a static Pod's process has loaded: the one it serves with, and its kubeconfig's.
+fn held_by(
+    world: &World,
+    node: usize,
+    component: Component,
+    process: &Process,
+    subject: &str,
+) -> Option<Fact> {
+    let (aspect, held) = match component {
+        Component::ControllerManager | Component::Scheduler => (
+            "clientNotAfter",
+            process
+                .config()
+                .and_then(|config| config.credential.as_deref()),
+        ),
+        _ => (
+            "servingNotAfter",
+            process.pair(Slot::Serving).map(|pair| &**pair),
+        ),
+    };
+    let end = json!(held?.not_after().to_string());
+    let subject = subject.to_owned();
+    Some(match world.client_certificate_is_seen(node, component) {
+        Err(reason) if aspect == "clientNotAfter" => {
+            Fact::hidden("loaded", subject, aspect, reason)
+        }
+        _ => Fact::exact("loaded", subject, aspect, end),
+    })
 }
 
 fn cluster(world: &World, facts: &mut Vec<Fact>) {

@@ -170,9 +170,14 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
             }
             let count = comparison.kinds.entry(key.0.clone()).or_default();
             let (left, right) = (a.state.get(key), b.state.get(key));
+            let args = (key.0.clone(), key.1.clone(), "args".to_owned());
+            let command = match a.state.get(&args) {
+                Some(Value::Exact(args)) if key.0 == "command" => args.as_str(),
+                _ => None,
+            };
             let agreement = match (left, right) {
                 (Some(Value::Exact(left)), Some(Value::Exact(right)))
-                    if real && real_parity::close(&key.0, a.at, left, right) =>
+                    if real && real_parity::close(&key.0, command, a.at, left, right) =>
                 {
                     Agreement::Same
                 }

@@ -17,7 +17,7 @@ pub const CLOSE: SignedDuration = SignedDuration::from_mins(45);
 pub const ROTATED: SignedDuration = SignedDuration::from_hours(24 * 75);
 
 /// What is left out of a comparison with a real cluster, and why.
-pub const RULES: [(&str, &str); 12] = [
+pub const RULES: [(&str, &str); 13] = [
     (
         "settling",
         "after a step that stops or starts something, or changes a file that a process may wait for, what is there, runs and works is compared after the next step: a real cluster comes to rest in its own time",
@@ -27,8 +27,8 @@ pub const RULES: [(&str, &str); 12] = [
         "whether one that ends again and again is just starting or waits for its next start is a matter of the second",
     ),
     (
-        "output of upgrade",
-        "the model prints the lines about versions, certificates and static Pods; each of them must be there, in order, among those of the real command, which also speaks of the machine, of images and of addons",
+        "output of upgrade and join",
+        "the model prints the lines about versions, certificates and static Pods; each of them must be there, in order, among those of the real command, which also speaks of the machine, of images and of addons, but of no other error",
     ),
     (
         "rotation",
@@ -57,6 +57,10 @@ pub const RULES: [(&str, &str); 12] = [
     (
         "kubectl and scripts",
         "names of requests are drawn; exit codes are compared",
+    ),
+    (
+        "tokens",
+        "bootstrap tokens are drawn; that one is printed is compared",
     ),
     (
         "log headers",
@@ -125,7 +129,9 @@ fn comparable(seen: &Observation) -> Option<Observation> {
         ("process", "state") if value == "stopping" => json!("running"),
         ("command", "exitCode") => value.clone(),
         ("command", _) if !seen.subject.starts_with("kubeadm@") => return None,
-        ("command", _) => json!(without_headers(value.as_str().unwrap_or_default())),
+        ("command", _) => json!(without_tokens(&without_headers(
+            value.as_str().unwrap_or_default()
+        ))),
         _ => value.clone(),
     };
     Some(Observation {
@@ -195,16 +201,45 @@ fn without_headers(text: &str) -> String {
         .collect()
 }
 
-/// Whether two values are the same as far as a real cluster can tell. `loaded` are dates of what a kubelet rotates.
-pub(super) fn close(kind: &str, at: Timestamp, first: &Json, second: &Json) -> bool {
+/// A text with a word in the place of each bootstrap token.
+fn without_tokens(text: &str) -> String {
+    let drawn = |word: &str, length: usize| {
+        word.len() == length
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    text.split_inclusive(char::is_whitespace)
+        .map(|word| {
+            let bare = word.trim_end();
+            match bare.split_once('.') {
+                Some((id, secret)) if drawn(id, 6) && drawn(secret, 16) => {
+                    format!("<token>{}", &word[bare.len()..])
+                }
+                _ => word.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// Whether two values are the same as far as a real cluster can tell. `loaded` are dates of what a kubelet rotates, `command` are the
+/// arguments of the command that a value is the output of.
+pub(super) fn close(
+    kind: &str,
+    command: Option<&str>,
+    at: Timestamp,
+    first: &Json,
+    second: &Json,
+) -> bool {
+    let talks =
+        command.is_some_and(|args| args.starts_with("upgrade ") || args.starts_with("join "));
     match (kind, first, second) {
         ("loaded", Json::String(a), Json::String(b)) => {
             alike(first, second, ROTATED) || rotation_is_due(a, b, at)
         }
-        ("command", Json::String(a), Json::String(b))
-            if a.contains("[upgrade") || b.contains("[upgrade") =>
-        {
-            contained(a, b) || contained(b, a)
+        ("command", Json::String(a), Json::String(b)) if talks => {
+            let errors = |text: &str| text.lines().filter(|line| is_error(line)).count();
+            errors(a) == errors(b) && (contained(a, b) || contained(b, a))
         }
         _ => alike(first, second, CLOSE),
     }
@@ -223,6 +258,10 @@ fn rotation_is_due(a: &str, b: &str, at: Timestamp) -> bool {
         && apart <= share(90) + CLOSE
         && left >= share(10) - CLOSE
         && left <= share(30) + CLOSE
+}
+
+fn is_error(line: &str) -> bool {
+    line.starts_with("error") || line.trim_start().starts_with("[ERROR ")
 }
 
 /// Whether every line of a text is in another one, in the same order.
@@ -335,6 +374,7 @@ fn drawn_directory(word: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the library is read from disk")]
 mod tests {
     use super::*;
 
@@ -343,7 +383,7 @@ mod tests {
     #[test]
     fn instants_may_be_minutes_apart_and_words_not_at_all() {
         let at = Timestamp::UNIX_EPOCH;
-        let close = |a: &str, b: &str| close("command", at, &json!(a), &json!(b));
+        let close = |a: &str, b: &str| close("command", None, at, &json!(a), &json!(b));
         assert!(close(ROW, &ROW.replace("00:00", "00:07")));
         assert!(close(ROW, &ROW.replace("364d", "363d")));
         assert!(!close(ROW, &ROW.replace("364d", "362d")));
@@ -412,7 +452,7 @@ mod tests {
     #[test]
     fn what_a_kubelet_rotates_has_the_spread_of_its_deadline() {
         let at: Timestamp = "2026-10-28T00:00:00Z".parse().unwrap();
-        let loaded = |a: &str, b: &str| close("loaded", at, &json!(a), &json!(b));
+        let loaded = |a: &str, b: &str| close("loaded", None, at, &json!(a), &json!(b));
         assert!(loaded("2027-09-20T00:00:00Z", "2027-11-20T00:00:00Z"));
         assert!(!loaded("2028-01-01T00:00:00Z", "2028-11-20T00:00:00Z"));
         // Day 300 of the first certificate: one has rotated, the other has not.
@@ -423,7 +463,8 @@ mod tests {
     #[test]
     fn an_upgrade_says_at_least_what_the_model_says_and_in_that_order() {
         let at = Timestamp::UNIX_EPOCH;
-        let close = |a: &str, b: &str| close("command", at, &json!(a), &json!(b));
+        let args = Some("upgrade apply v1.37.2 --yes");
+        let close = |a: &str, b: &str| close("command", args, at, &json!(a), &json!(b));
         let moved = |stamp: &str| {
             format!("[upgrade] a\n[upgrade] to \"/x/kubeadm-backup-manifests-{stamp}/etcd.yaml\"\n")
         };
@@ -437,6 +478,25 @@ mod tests {
         let new = |number: &str| format!("[upgrade] /tmp/kubeadm-upgraded-manifests{number}\"");
         assert!(close(&new("1"), &new("350814")));
         assert!(!close(&new("1"), &new("350814x")));
+        // Warnings about the machine are its own, an error is not.
+        assert!(close("", "\t[WARNING SystemVerification]: cgroups v1\n"));
+        assert!(!close("", "error execution phase preflight: x\n"));
+        assert!(!close("", "\t[ERROR Port-10250]: Port 10250 is in use\n"));
+    }
+
+    #[test]
+    fn a_token_is_printed_on_both_sides_and_no_other_word_is_one() {
+        assert_eq!(
+            without_tokens("abcdef.0123456789abcdef\n"),
+            without_tokens("q3r5t7.zyxwvutsrqponmlk\n")
+        );
+        for text in [
+            "cp1.example.org is up\n",
+            "a.b\n",
+            "Abcdef.0123456789abcdef",
+        ] {
+            assert_eq!(without_tokens(text), text);
+        }
     }
 
     #[test]

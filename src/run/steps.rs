@@ -551,8 +551,6 @@ impl Player<'_> {
 fn only_simulated(action: &Action) -> Option<&'static str> {
     match action {
         Action::ServingApprover(_) => Some("servingApprover"),
-        Action::Join { .. } => Some("join"),
-        Action::Reset(_) => Some("reset"),
         _ => None,
     }
 }

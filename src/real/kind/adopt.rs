@@ -5,10 +5,8 @@
 
 use std::net::IpAddr;
 
-use super::bring_up::{INSTALL, wait_for_boot};
-use super::node::{
-    CERTDRILL, CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, clock_file, own_program,
-};
+use super::bring_up::{INSTALL, equipment, wait_for_boot};
+use super::node::{CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, clock_file, own_program};
 use super::{Kind, Member};
 use crate::cluster::{EngineError, NodePlan};
 use crate::kubeadm::Version;
@@ -66,10 +64,7 @@ impl Kind {
         let clock = clock_file(self.ahead.offset());
         self.everywhere(|member| {
             let container = &member.container;
-            container.put(&[
-                (CERTDRILL, 0o755, &program),
-                (CLOCK, 0o644, clock.as_bytes()),
-            ])?;
+            container.put(&equipment(&program, &clock))?;
             container.must(START_ANEW)?;
             container.must(INSTALL)?;
             wait_for_boot(container)?;

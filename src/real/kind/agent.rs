@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::agent_logs::logs;
+use super::audit::{self, Named};
 use super::handshake::{self, Handshake, Shown};
 
 /// A request that fails sooner than this is tried again.
@@ -37,6 +38,8 @@ pub struct Order {
     pub plain: Vec<(String, String, String)>,
     /// Commands to run, all at once.
     pub commands: Vec<(String, Program)>,
+    /// From where on the API server's audit log is read.
+    pub audit: Option<u64>,
     /// Whether it is asked how often the kubelet was started again.
     pub restarts: bool,
 }
@@ -87,6 +90,8 @@ pub struct Report {
     pub plain: BTreeMap<String, (u16, String)>,
     /// Commands.
     pub commands: BTreeMap<String, Ended>,
+    /// Certificates that the API server's audit log names, and how long it is.
+    pub audit: Option<(Vec<Named>, u64)>,
     /// How often systemd has started the kubelet again, where that was asked for and there is systemd.
     pub kubelet_restarts: Option<u64>,
     /// A change that could not be made.
@@ -209,6 +214,7 @@ pub fn carry_out(order: &Order) -> Report {
     if order.restarts {
         report.kubelet_restarts = kubelet_restarts();
     }
+    report.audit = order.audit.map(audit::named_since);
     if let Some(from) = &order.logs {
         report.logs = logs(from);
     }

@@ -62,7 +62,7 @@ pub(super) fn logs(from: &BTreeMap<String, String>) -> BTreeMap<String, (Vec<Str
     found
 }
 
-fn tail(path: &Path, from: u64) -> (Vec<String>, u64) {
+pub(super) fn tail(path: &Path, from: u64) -> (Vec<String>, u64) {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|mut file| {
         file.seek(SeekFrom::Start(from))?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::agent::{Content, Edit, Order, pause};
+use super::audit;
 use super::balancer::Balancer;
 use super::clock::Ahead;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
@@ -18,7 +19,7 @@ const IGNORED: &str =
 pub(super) const IGNORED_AT_UPGRADE: &str =
     "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
 /// The token that nodes join with. It is no secret: the cluster lives for a run.
-const TOKEN: &str = "abcdef.0123456789abcdef";
+pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// Looks at a boot, a tenth of a second apart.
 const BOOT_LOOKS: u32 = 600;
 /// Looks at Nodes, half a second apart.
@@ -82,10 +83,7 @@ impl Kind {
         let clock = clock_file(self.ahead.offset());
         self.everywhere(|member| {
             let container = &member.container;
-            container.put(&[
-                (CERTDRILL, 0o755, &program),
-                (CLOCK, 0o644, clock.as_bytes()),
-            ])?;
+            container.put(&equipment(&program, &clock))?;
             container.start()?;
             wait_for_boot(container)?;
             container.must(INSTALL)?;
@@ -97,14 +95,19 @@ impl Kind {
     /// Runs `kubeadm init` and `join`.
     pub(super) fn bring_up(&mut self) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
         for member in &mut self.nodes {
-            member.kubelet_wanted = true;
+            member.kubelet_wanted = member.joined;
         }
         let init = match self.init()? {
             Ok(output) => output,
             Err(output) => return Ok(Err(output)),
         };
         for node in 1..self.nodes.len() {
-            if let Err(output) = self.join(node)? {
+            if !self.nodes[node].joined {
+                continue;
+            }
+            self.share_by_hand(node)?;
+            let output = self.join_with(node, None)?;
+            if output.exit_code != 0 {
                 return Ok(Err(output));
             }
         }
@@ -144,8 +147,14 @@ impl Kind {
         let settings = kubelet_settings(container, member.plan.version.minor)?;
         let config = with_settings(&member.plan.configuration, &settings);
         container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
-        let words =
-            format!("kubeadm init --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
+        let upload = if member.plan.upload_certs {
+            " --upload-certs"
+        } else {
+            ""
+        };
+        let words = format!(
+            "kubeadm init --config /kubeadm.yaml{upload} --ignore-preflight-errors={IGNORED}"
+        );
         let output = container.run(&split(&words), &[])?;
         if output.exit_code != 0 {
             return Ok(Err(output));
@@ -155,17 +164,57 @@ impl Kind {
         Ok(Ok(output))
     }
 
-    fn join(&mut self, node: usize) -> Result<Result<(), CommandOutput>, EngineError> {
+    /// The documented way by hand: what control planes share is copied to one that joins.
+    fn share_by_hand(&self, node: usize) -> Result<(), EngineError> {
         let (first, member) = (&self.nodes[0], &self.nodes[node]);
+        let plan = &member.plan;
+        if !plan.control_plane {
+            return Ok(());
+        }
+        let order = Order {
+            roots: SHARED
+                .iter()
+                .map(|name| format!("{}/{name}", plan.certificates_dir))
+                .collect(),
+            ..Order::default()
+        };
+        let found = first.container.order(&order)?;
+        let dirs = [
+            plan.certificates_dir.clone(),
+            format!("{}/etcd", plan.certificates_dir),
+        ];
+        let changes = dirs
+            .into_iter()
+            .map(|dir| Edit::Dir(dir, 0o755))
+            .chain(found.files.into_iter().filter_map(|file| match file.what {
+                Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
+                _ => None,
+            }))
+            .collect();
+        let order = Order {
+            changes,
+            ..Order::default()
+        };
+        member.container.order(&order).map(drop)
+    }
+
+    /// `kubeadm join` with the last token that was printed.
+    pub(super) fn join_with(
+        &self,
+        node: usize,
+        certificate_key: Option<&str>,
+    ) -> Result<CommandOutput, EngineError> {
+        let member = &self.nodes[node];
         let plan = &member.plan;
         let api = plan
             .configuration
             .lines()
             .find_map(|line| line.strip_prefix("apiVersion: "))
             .unwrap_or("kubeadm.k8s.io/v1beta4");
+        let token = &self.token;
         let mut config = format!(
             "apiVersion: {api}\nkind: JoinConfiguration\ndiscovery:\n  bootstrapToken:\n    apiServerEndpoint: {}\n    \
-             token: {TOKEN}\n    unsafeSkipCAVerification: true\nnodeRegistration:\n  name: {}\n",
+             token: {token}\n    unsafeSkipCAVerification: true\nnodeRegistration:\n  name: {}\n",
             plan.endpoint, plan.name
         );
         if plan.control_plane {
@@ -173,48 +222,20 @@ impl Kind {
                 "controlPlane:\n  localAPIEndpoint:\n    advertiseAddress: {}\n    bindPort: 6443\n",
                 plan.address
             );
-            // The documented way by hand: the CAs and the ServiceAccount keys are copied.
-            let order = Order {
-                roots: SHARED
-                    .iter()
-                    .map(|name| format!("{}/{name}", plan.certificates_dir))
-                    .collect(),
-                ..Order::default()
-            };
-            let found = first.container.order(&order)?;
-            let dirs = [
-                plan.certificates_dir.clone(),
-                format!("{}/etcd", plan.certificates_dir),
-            ];
-            let changes = dirs
-                .into_iter()
-                .map(|dir| Edit::Dir(dir, 0o755))
-                .chain(found.files.into_iter().filter_map(|file| match file.what {
-                    Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
-                    _ => None,
-                }))
-                .collect();
-            member.container.order(&Order {
-                changes,
-                ..Order::default()
-            })?;
+            if let Some(key) = certificate_key {
+                config += &format!("  certificateKey: {key:?}\n");
+            }
         }
-        member
-            .container
-            .put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
+        let container = &member.container;
+        container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
         let words =
             format!("kubeadm join --config /kubeadm.yaml --ignore-preflight-errors={IGNORED}");
-        let output = member.container.run(&split(&words), &[])?;
-        Ok(if output.exit_code == 0 {
-            Ok(())
-        } else {
-            Err(output)
-        })
+        container.run(&split(&words), &[])
     }
 
     /// Waits until every Node is Ready.
     pub(super) fn wait_for_nodes(&self) -> Result<(), EngineError> {
-        let count = self.nodes.len();
+        let count = self.nodes.iter().filter(|member| member.joined).count();
         let mut last = String::new();
         for _ in 0..READY_LOOKS {
             let output = self.nodes[0].container.run(
@@ -249,6 +270,16 @@ impl Kind {
         let output = self.nodes[0].container.run(&words, &[])?;
         Ok(output.stdout.lines().count())
     }
+}
+
+/// What every node gets: certdrill, the time, and what its API server is to write down.
+pub(super) fn equipment<'a>(program: &'a [u8], clock: &'a str) -> [(&'a str, u32, &'a [u8]); 3] {
+    const POLICY: &str = "/var/lib/certdrill/audit/policy.yaml";
+    [
+        (CERTDRILL, 0o755, program),
+        (CLOCK, 0o644, clock.as_bytes()),
+        (POLICY, 0o644, audit::POLICY.as_bytes()),
+    ]
 }
 
 /// Waits until a node's container runtime answers.

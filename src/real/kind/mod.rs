@@ -14,6 +14,7 @@
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
 //! | `agent.rs`, `agent_logs.rs`, `handshake.rs` | what runs inside a node |
+//! | `audit.rs` | which certificates the API servers were shown |
 //! | `picture.rs` | from what agents report to what the world knows |
 //! | `image.rs` | images that a scenario brings |
 //! | `reuse.rs` | clusters that several scenarios share |
@@ -29,6 +30,7 @@ mod adopt;
 pub mod agent;
 mod agent_logs;
 mod ask;
+mod audit;
 mod balancer;
 mod bring_up;
 pub mod clean;
@@ -85,8 +87,10 @@ pub struct Kind {
     made: bool,
     /// It was saved when it had come up.
     saved: Option<reuse::Saved>,
-    /// A script may have changed anything.
+    /// A script may have changed anything, or a machine has joined or left.
     spoiled: bool,
+    /// The last bootstrap token that kubeadm printed.
+    token: String,
 }
 
 /// How clusters are made.
@@ -149,6 +153,8 @@ struct Member {
     /// How far its wall clock is ahead of true time.
     skew: SignedDuration,
     powered: bool,
+    /// It is part of the cluster.
+    joined: bool,
     /// The kubelet is meant to run.
     kubelet_wanted: bool,
     /// Its kubelet was seen to live for long enough, or to end again and again.
@@ -161,12 +167,17 @@ struct Member {
     logs: BTreeMap<String, String>,
     /// Kubeconfigs of components as they were when their process was first seen.
     kubeconfigs: BTreeMap<(Component, u64), Arc<[u8]>>,
+    /// How far its API server's audit log was read, and whom that has named.
+    audited: audit::Audited,
+    /// True virtual time since which a process lives at least.
+    lives_since: BTreeMap<u64, Timestamp>,
 }
 
 impl Member {
     fn new(container: Container, plan: NodePlan) -> Self {
         Self {
             container,
+            joined: !plan.joins_later,
             plan,
             skew: SignedDuration::ZERO,
             powered: true,
@@ -177,6 +188,8 @@ impl Member {
             written: Vec::new(),
             logs: BTreeMap::new(),
             kubeconfigs: BTreeMap::new(),
+            audited: audit::Audited::default(),
+            lives_since: BTreeMap::new(),
         }
     }
 }
@@ -215,6 +228,7 @@ impl Kind {
             made: false,
             saved: None,
             spoiled: false,
+            token: bring_up::TOKEN.to_owned(),
         }
     }
 
@@ -475,6 +489,22 @@ impl Reality for Kind {
         image::load(&self.engine, &containers, image)
     }
 
+    fn join(
+        &mut self,
+        node: usize,
+        certificate_key: Option<&str>,
+    ) -> Result<CommandOutput, EngineError> {
+        self.spoiled = true;
+        let output = self.join_with(node, certificate_key)?;
+        let member = &mut self.nodes[node];
+        member.joined |= output.exit_code == 0;
+        // It starts the kubelet before it can fail at what comes later.
+        let active = member.container.shell("systemctl is-active kubelet")?;
+        member.kubelet_wanted = active.stdout.trim() == "active" || output.exit_code == 0;
+        member.kubelet = kubelet_seen::KubeletSeen::default();
+        Ok(output)
+    }
+
     fn kubeadm(
         &mut self,
         node: usize,
@@ -499,7 +529,23 @@ impl Reality for Kind {
                 bring_up::IGNORED_AT_UPGRADE
             ));
         }
-        self.nodes[node].container.run(&words, &[])
+        let output = self.nodes[node].container.run(&words, &[])?;
+        match args {
+            [reset, ..] if reset == "reset" => {
+                self.spoiled = true;
+                let member = &mut self.nodes[node];
+                member.joined = false;
+                member.kubelet_wanted = false;
+                member.kubelet = kubelet_seen::KubeletSeen::default();
+            }
+            [token, create, ..] if token == "token" && create == "create" => {
+                if output.exit_code == 0 {
+                    output.stdout.trim().clone_into(&mut self.token);
+                }
+            }
+            _ => {}
+        }
+        Ok(output)
     }
 }
 

@@ -44,6 +44,7 @@ impl Kind {
         }
         let mut reports = self.reports(what, true)?;
         self.keep_kubeconfigs(&reports);
+        self.take_audits(&mut reports);
         if what.deep {
             // A component that was seen for the first time: now its kubeconfig is known.
             let missing = what.edges.iter().any(|edge| {
@@ -62,6 +63,7 @@ impl Kind {
                     .map(|(node, report)| (*node, std::mem::take(&mut report.logs)))
                     .collect();
                 reports = self.reports(what, true)?;
+                self.take_audits(&mut reports);
                 for (node, old) in logs {
                     let Some(report) = reports.get_mut(&node) else {
                         continue;
@@ -130,12 +132,16 @@ impl Kind {
         processes: Vec<BTreeMap<Component, ProcessSeen>>,
     ) -> Vec<NodePicture> {
         let mut pictures = Vec::new();
+        let showed: Vec<_> = (0..self.nodes.len())
+            .map(|node| self.kubelet_showed(node))
+            .collect();
         for ((node, tree), processes) in trees.into_iter().enumerate().zip(processes) {
             let Some(report) = reports.get_mut(&node) else {
                 pictures.push(NodePicture {
                     tree: self.last_tree(node),
                     kubelet: (KubeletState::Stopped, 0),
                     kubelet_shows: None,
+                    kubelet_showed: None,
                     processes: BTreeMap::new(),
                     logs: Vec::new(),
                 });
@@ -164,6 +170,7 @@ impl Kind {
                 tree,
                 kubelet,
                 kubelet_shows: shown(report, "kubelet"),
+                kubelet_showed: showed[node],
                 processes,
                 logs,
             });
@@ -187,6 +194,7 @@ impl Kind {
                     .chain(member.written.iter().cloned())
                     .collect(),
                 logs: with_logs.then(|| member.logs.clone()),
+                audit: (what.deep && member.plan.control_plane).then_some(member.audited.read),
                 ..Order::default()
             })
             .collect();
@@ -299,6 +307,58 @@ impl Kind {
         }
     }
 
+    /// Takes what API servers have written down, and since when processes live.
+    fn take_audits(&mut self, reports: &mut Reports) {
+        let now = self.ahead.now();
+        for (&node, report) in reports {
+            let member = &mut self.nodes[node];
+            if let Some(new) = report.audit.take() {
+                member.audited.take(new, member.skew);
+            }
+            for process in &report.processes {
+                let age = SignedDuration::try_from_secs_f64(process.age_s).unwrap_or_default();
+                // Hops since its start make it older than that, never younger.
+                member
+                    .lives_since
+                    .entry(identity(process))
+                    .or_insert_with(|| shift(now, -age));
+            }
+        }
+    }
+
+    /// The certificate that a node's kubelet showed last: at whichever API server, through whichever balancer.
+    fn kubelet_showed(&self, node: usize) -> Option<([u8; 32], Timestamp)> {
+        let member = &self.nodes[node];
+        let since = *member.lives_since.get(&member.kubelet.living?)?;
+        let user = format!("system:node:{}", member.plan.name);
+        let last = self
+            .nodes
+            .iter()
+            .flat_map(|one| one.audited.of(&user, None))
+            .filter(|named| named.at >= since)
+            .max_by_key(|named| named.at)?;
+        Some((bytes(&last.sha256)?, last.at))
+    }
+
+    /// The certificate that a component showed last. Its user is the same on every node; it asks from its own address.
+    fn component_showed(&self, node: usize, component: Component, id: u64) -> Option<[u8; 32]> {
+        let user = match component {
+            Component::ControllerManager => "system:kube-controller-manager",
+            Component::Scheduler => "system:kube-scheduler",
+            _ => return None,
+        };
+        let member = &self.nodes[node];
+        let since = *member.lives_since.get(&id)?;
+        let source = member.plan.address.to_string();
+        let last = self
+            .nodes
+            .iter()
+            .flat_map(|one| one.audited.of(user, Some(&source)))
+            .filter(|named| named.at >= since)
+            .max_by_key(|named| named.at)?;
+        bytes(&last.sha256)
+    }
+
     fn processes(
         &self,
         node: usize,
@@ -332,6 +392,7 @@ impl Kind {
                             .is_some_and(|shown| shown.chain.is_empty()),
                     shows: shown(report, component.name()),
                     kubeconfig: self.nodes[node].kubeconfigs.get(&(component, id)).cloned(),
+                    showed: self.component_showed(node, component, id),
                 },
             );
         }
@@ -513,6 +574,18 @@ fn tree(report: &Report) -> MemoryTree {
 fn shown(report: &Report, id: &str) -> Option<Certificate> {
     let der = decode(report.handshakes.get(id)?.chain.first()?).ok()?;
     Certificate::from_der(&der).ok()
+}
+
+/// A SHA-256 from its hexadecimal digits.
+fn bytes(hex: &str) -> Option<[u8; 32]> {
+    let mut found = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in found.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(found)
 }
 
 fn items(list: &Json) -> impl Iterator<Item = &Json> {

@@ -127,13 +127,15 @@ impl Kind {
             // What the last scenario's processes have logged is nobody's news.
             let order = Order {
                 logs: Some(member.logs.clone()),
+                audit: Some(member.audited.read),
                 ..Order::default()
             };
-            let ends = container.order(&order)?.logs;
+            let report = container.order(&order)?;
             container.must("systemctl start kubelet")?;
-            Ok(ends)
+            Ok((report.logs, report.audit.map_or(0, |(_, end)| end)))
         })?;
-        for (member, ends) in self.nodes.iter_mut().zip(logs) {
+        for (member, (ends, audited)) in self.nodes.iter_mut().zip(logs) {
+            member.audited.forget(audited);
             member.logs = ends.into_iter().map(|(log, (_, end))| (log, end)).collect();
             member.skew = SignedDuration::ZERO;
             member.kubelet_wanted = true;

@@ -5,6 +5,10 @@
 //! a seccomp filter has nothing to refuse. `runc exec` (exec probes, `kubectl exec`) is followed until it ends, which
 //! it does when the program runs, if it is detached as container managers do it. Everything else is passed on; `runc run`
 //! is refused, because it would start a program at the machine's time.
+//!
+//! One program gets something besides: where a node has a directory [`AUDIT`] with a policy, `runc create` gives
+//! kube-apiserver that directory and the flags that write its audit log there, unless it has such flags of its own.
+//! Kubernetes does not see it: the bundle is made from the manifest, and the manifest stays as it is.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,6 +27,8 @@ use super::{Ending, Trace, WarpError, When, platform};
 
 /// The clock file unless `CERTDRILL_CLOCK` names another.
 pub const CLOCK: &str = "/var/lib/certdrill/clock";
+/// Where a node's API server finds its audit policy (`policy.yaml`) and writes its audit log (`log`).
+pub const AUDIT: &str = "/var/lib/certdrill/audit";
 /// Flags of runc that are followed by a value, before the command.
 const WITH_VALUE: [&str; 5] = ["log", "log-format", "root", "criu", "rootless"];
 /// Where runc keeps its state unless it is told.
@@ -58,7 +64,10 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
                     .to_owned(),
             ));
         }
-        Verb::Other => {
+        Verb::Create(_) | Verb::Other => {
+            if let Verb::Create(bundle) = &call.verb {
+                have_audited(bundle, Path::new(AUDIT))?;
+            }
             // Only an error comes back.
             let source = command.exec();
             let program = runc.into_os_string();
@@ -93,6 +102,60 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
     platform::at_next_program(pid, &mut command, &when)
 }
 
+/// Has an API server write its audit log, if `audit` holds a policy for it.
+fn have_audited(bundle: &Path, audit: &Path) -> Result<(), WarpError> {
+    let policy = audit.join("policy.yaml");
+    if !policy.is_file() {
+        return Ok(());
+    }
+    let path = bundle.join("config.json");
+    let broken = |error: &dyn std::fmt::Display| {
+        WarpError::Container(format!("{}: {error}", path.display()))
+    };
+    let text = match std::fs::read(&path) {
+        // runc says in its own words that there is no such bundle.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.map_err(|error| broken(&error))?,
+    };
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| broken(&error))?;
+    let directory = audit.to_string_lossy();
+    let Some(args) = config
+        .pointer_mut("/process/args")
+        .and_then(|args| args.as_array_mut())
+    else {
+        return Ok(());
+    };
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.as_str()).collect();
+    let apiserver = words
+        .first()
+        .is_some_and(|program| program.rsplit('/').next() == Some("kube-apiserver"));
+    if !apiserver || words.iter().any(|word| word.starts_with("--audit-")) {
+        return Ok(());
+    }
+    args.extend([
+        format!("--audit-policy-file={}", policy.display()).into(),
+        format!("--audit-log-path={directory}/log").into(),
+        "--audit-log-maxsize=100".into(),
+        "--audit-log-maxbackup=1".into(),
+    ]);
+    let mount = serde_json::json!({
+        "destination": directory, "source": directory, "type": "bind", "options": ["rbind", "rw"],
+    });
+    match config
+        .pointer_mut("/mounts")
+        .and_then(|all| all.as_array_mut())
+    {
+        Some(mounts) => mounts.push(mount),
+        None => return Ok(()),
+    }
+    // In one piece, or not at all.
+    let new = bundle.join(".config.json.certdrill");
+    std::fs::write(&new, config.to_string())
+        .and_then(|()| std::fs::rename(&new, &path))
+        .map_err(|error| broken(&error))
+}
+
 /// Runs `runc exec` with everything that it starts at the node's time.
 fn follow(command: &mut Command, when: &When) -> Result<ExitStatus, WarpError> {
     let (ending, findings) = platform::run(command, when, Trace::Insist)?;
@@ -108,6 +171,8 @@ fn follow(command: &mut Command, when: &When) -> Result<ExitStatus, WarpError> {
 /// What runc is to do, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verb {
+    /// Make a container from this bundle.
+    Create(PathBuf),
     /// Start this container.
     Start(OsString),
     Exec,
@@ -144,6 +209,7 @@ impl Call {
                     "start" => rest
                         .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"))
                         .map_or(Verb::Other, |id| Verb::Start(id.clone())),
+                    "create" => Verb::Create(bundle(&mut rest)),
                     "exec" => Verb::Exec,
                     "run" => Verb::Run,
                     _ => Verb::Other,
@@ -168,6 +234,22 @@ impl Call {
         }
         call
     }
+}
+
+/// The bundle of a `create`: the working directory unless it is told.
+fn bundle<'a>(rest: &mut impl Iterator<Item = &'a OsString>) -> PathBuf {
+    while let Some(arg) = rest.next() {
+        let text = arg.to_string_lossy();
+        let flag = text.trim_start_matches('-');
+        match flag.split_once('=') {
+            Some(("bundle" | "b", path)) => return path.into(),
+            None if text.starts_with('-') && matches!(flag, "bundle" | "b") => {
+                return rest.next().map_or_else(|| ".".into(), PathBuf::from);
+            }
+            _ => {}
+        }
+    }
+    ".".into()
 }
 
 /// Adds an error to a log as runc writes it.
@@ -249,18 +331,49 @@ mod tests {
             assert_eq!(call.root, Path::new(root), "{line}");
             assert_eq!(call.verb, Verb::Start("abc".into()), "{line}");
         }
-        for other in [
-            "--root /run/x create --bundle /b start",
-            "--log start state abc",
-            "--version",
-            "start",
-            "--root",
-            "",
-        ] {
+        for other in ["--log start state abc", "--version", "start", "--root", ""] {
             assert_eq!(call(other).verb, Verb::Other, "{other}");
         }
         assert_eq!(call("--root /r exec --process /p start").verb, Verb::Exec);
         assert_eq!(call("run --bundle /b start").verb, Verb::Run);
+        for create in [
+            "--root /run/x create --bundle /b start",
+            "create --pid-file /p --bundle=/b x",
+            "create -b /b x",
+        ] {
+            assert_eq!(call(create).verb, Verb::Create("/b".into()), "{create}");
+        }
+        assert_eq!(call("create x").verb, Verb::Create(".".into()));
+    }
+
+    #[test]
+    fn an_api_server_gets_an_audit_log_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bundle, audit) = (dir.path().join("bundle"), dir.path().join("audit"));
+        std::fs::create_dir(&bundle).unwrap();
+        let path = bundle.join("config.json");
+        let with = |args: &[&str]| {
+            let config = serde_json::json!({ "process": { "args": args }, "mounts": [] });
+            std::fs::write(&path, config.to_string()).unwrap();
+            have_audited(&bundle, &audit).unwrap();
+            let after: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            (after != config).then_some(after)
+        };
+        let apiserver = ["kube-apiserver", "--secure-port=6443"];
+        assert_eq!(with(&apiserver), None, "there is no policy");
+        std::fs::create_dir(&audit).unwrap();
+        std::fs::write(audit.join("policy.yaml"), "x").unwrap();
+        let config = with(&apiserver).unwrap();
+        let log = format!("--audit-log-path={}/log", audit.display());
+        let args = config["process"]["args"].as_array().unwrap();
+        assert_eq!(args[1], "--secure-port=6443");
+        assert!(args.iter().any(|arg| arg == &log), "{args:?}");
+        assert_eq!(config["mounts"][0]["source"], audit.to_str().unwrap());
+        assert_eq!(with(&["etcd", "--name=x"]), None);
+        assert_eq!(with(&["kube-apiserver", "--audit-log-path=/mine"]), None);
+        std::fs::remove_file(&path).unwrap();
+        have_audited(&bundle, &audit).unwrap();
     }
 
     #[test]
