@@ -33,6 +33,8 @@ mod pods;
 mod port10250;
 mod random;
 mod rbac;
+mod real_nodes;
+mod real_processes;
 mod reality;
 mod rebuild;
 mod redate;

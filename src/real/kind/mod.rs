@@ -538,10 +538,10 @@ impl Reality for Kind {
                 member.kubelet_wanted = false;
                 member.kubelet = kubelet_seen::KubeletSeen::default();
             }
-            [token, create, ..] if token == "token" && create == "create" => {
-                if output.exit_code == 0 {
-                    output.stdout.trim().clone_into(&mut self.token);
-                }
+            [token, create, ..]
+                if token == "token" && create == "create" && output.exit_code == 0 =>
+            {
+                output.stdout.trim().clone_into(&mut self.token);
             }
             _ => {}
         }
