@@ -279,6 +279,23 @@ impl World {
         Ok(())
     }
 
+    /// As [`World::write_manifests`], without etcd's, which comes later in a join.
+    pub(super) fn write_control_plane_manifests(
+        &mut self,
+        node: usize,
+    ) -> Result<(), ClusterError> {
+        let etcd = Self::manifest_path(Component::Etcd);
+        let before = self.nodes[node].tree.content(&etcd).ok();
+        self.write_manifests(node)?;
+        if before.is_none() && self.nodes[node].tree.exists(&etcd) {
+            self.nodes[node]
+                .tree
+                .remove(&etcd)
+                .map_err(|error| self.file_error(node, error))?;
+        }
+        Ok(())
+    }
+
     /// The manifest that kubeadm of a version would write for a static Pod of a node now.
     pub(super) fn new_manifest(
         &self,

@@ -10,10 +10,10 @@ use super::shared_certs::check_certificate_key;
 use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::Tree;
-use crate::kubeadm::CommandOutput;
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::joining::ETCD_MAJORITY;
+use crate::kubeadm::profile::joining::{BOOTSTRAP_CONF_GOES, ETCD_MAJORITY};
 use crate::kubeadm::profile::upgrade::{KUBELET_LOCAL, TOKEN_GONE};
+use crate::kubeadm::{CommandOutput, Version};
 use crate::pki::Usage;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
@@ -24,6 +24,8 @@ use crate::time::SignedDuration;
 pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// `timeouts.discovery`.
 const DISCOVERY: SignedDuration = SignedDuration::from_mins(5);
+/// What newer versions write before an error (`K/util/errors/errors.go`).
+const PREFIX: &str = "error: ";
 const HINT: &str = "To see the stack trace of this error execute with --v=5 or higher";
 
 impl World {
@@ -102,7 +104,7 @@ impl World {
             } else {
                 "\nThis node has joined the cluster:\n".to_owned()
             }),
-            Err(error) => failed(&error),
+            Err(error) => failed(&error, self.nodes[node].version),
         };
         if began {
             output.stdout = format!(
@@ -136,11 +138,11 @@ impl World {
                 .map_err(|error| error.to_string())?;
         }
         self.join(node).map_err(|error| match error {
-            ClusterError::Command { stderr, .. } => stderr
-                .strip_suffix(&format!("{HINT}\n"))
-                .unwrap_or(&stderr)
-                .trim_end()
-                .to_owned(),
+            ClusterError::Command { stderr, .. } => {
+                let bare = stderr.strip_suffix(&format!("{HINT}\n")).unwrap_or(&stderr);
+                let bare = bare.trim_end();
+                bare.strip_prefix(PREFIX).unwrap_or(bare).to_owned()
+            }
             other => other.to_string(),
         })
     }
@@ -289,11 +291,20 @@ impl World {
                     &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
                 )?;
             }
+            self.write_control_plane_manifests(node)?;
         }
         if control_plane && later {
             self.check_etcd(node)?;
         }
-        self.check_existing_node(node)?;
+        self.write_bootstrap_conf(node)?;
+        let free = self.check_existing_node(node);
+        if free.is_err() && *BOOTSTRAP_CONF_GOES.at(self.nodes[node].version) {
+            self.nodes[node]
+                .tree
+                .remove(BOOTSTRAP_CONF)
+                .map_err(|error| self.file_error(node, error))?;
+        }
+        free?;
         self.bootstrap_kubelet(node)?;
         self.list_api_servers();
         self.write_instance_config(node)?;
@@ -404,23 +415,49 @@ impl World {
         machine.control_plane && machine.etcd && !*KUBELET_LOCAL.at(machine.version)
     }
 
-    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
-    /// kubelet-client-current.pem (`bootstrap.go`).
-    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
+    /// The bootstrap kubeconfig as kubeadm writes it: a control plane's points at its own API server in local mode.
+    fn write_bootstrap_conf(&mut self, node: usize) -> Result<(), ClusterError> {
+        let (ca, server) = (self.encoded_ca(node)?, self.kubelet_server(node));
+        let user = "tls-bootstrap-token-user";
+        let preferences = self.preferences(node);
+        let text = format!(
+            "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: kubernetes\ncontexts:\n- context:\n    cluster: kubernetes\n    user: {user}\n  name: {user}@kubernetes\ncurrent-context: {user}@kubernetes\nkind: Config\n{preferences}users:\n- name: {user}\n  user:\n    token: {TOKEN}\n"
+        );
+        self.put(node, BOOTSTRAP_CONF, &text, 0o600)
+    }
+
+    fn encoded_ca(&self, node: usize) -> Result<String, ClusterError> {
         use base64::Engine as _;
         let ca = self.nodes[node]
             .tree
             .read(&self.nodes[node].pki("ca.crt"))
             .map_err(|error| self.file_error(node, error))?;
-        let ca = base64::engine::general_purpose::STANDARD.encode(ca);
-        let local = self.nodes[node].control_plane && *KUBELET_LOCAL.at(self.nodes[node].version);
-        let own = format!("https://{}:{API_PORT}", self.nodes[node].address);
-        let shared = format!("https://{}", self.endpoint());
-        let preferences = if Profile::of(self.nodes[node].version).kubeconfig_preferences {
+        Ok(base64::engine::general_purpose::STANDARD.encode(ca))
+    }
+
+    fn kubelet_server(&self, node: usize) -> String {
+        let machine = &self.nodes[node];
+        if machine.control_plane && *KUBELET_LOCAL.at(machine.version) {
+            format!("https://{}:{API_PORT}", machine.address)
+        } else {
+            format!("https://{}", self.endpoint())
+        }
+    }
+
+    fn preferences(&self, node: usize) -> &'static str {
+        if Profile::of(self.nodes[node].version).kubeconfig_preferences {
             "preferences: {}\n"
         } else {
             ""
-        };
+        }
+    }
+
+    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
+    /// kubelet-client-current.pem (`bootstrap.go`).
+    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
+        let ca = self.encoded_ca(node)?;
+        let shared = format!("https://{}", self.endpoint());
+        let preferences = self.preferences(node);
         // The token is used where the cluster already runs; a control plane in local mode changes over.
         let cluster = |server: &str| {
             format!(
@@ -428,10 +465,9 @@ impl World {
             )
         };
         let bootstrap = format!("{}    token: {TOKEN}\n", cluster(&shared));
-        let server = if local { &own } else { &shared };
         let rotated = format!(
             "{}    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n",
-            cluster(server)
+            cluster(&self.kubelet_server(node))
         );
         self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
         self.put(node, KUBELET_CONF, &rotated, 0o600)
@@ -446,10 +482,18 @@ pub(super) fn said(stdout: String) -> CommandOutput {
     }
 }
 
-pub(super) fn failed(error: &str) -> CommandOutput {
+/// How kubeadm of a version ends with an error.
+pub(super) fn failed(error: &str, version: Version) -> CommandOutput {
+    let profile = Profile::of(version);
+    let prefix = if profile.error_prefix { PREFIX } else { "" };
+    let hint = if profile.stack_trace_hint {
+        format!("{HINT}\n")
+    } else {
+        String::new()
+    };
     CommandOutput {
         exit_code: 1,
         stdout: String::new(),
-        stderr: format!("{error}\n{HINT}\n"),
+        stderr: format!("{prefix}{error}\n{hint}"),
     }
 }

@@ -121,7 +121,13 @@ impl World {
         let before = self.nodes[node]
             .process(component)
             .map(|process| process.id);
+        let was_there = (self.nodes[node].pods.get(&component))
+            .is_some_and(|pod| !matches!(pod.state, PodState::Absent));
         let state = match seen {
+            // Nobody has started it yet: the kubelet does not run.
+            None if !was_there && self.nodes[node].kubelet.state != KubeletState::Running => {
+                PodState::Absent
+            }
             None if manifest.is_some() && self.nodes[node].powered => PodState::Crashed,
             None => PodState::Absent,
             // It is there and does not answer yet.

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use super::edge::{ClientSide, ServerSide, connect};
-use super::node::{KUBELET_DIR, Kubelet, MANIFESTS, PKI, PodState};
+use super::node::{KUBELET_CONF, KUBELET_DIR, Kubelet, MANIFESTS, PKI, PodState};
 use super::world::World;
 use crate::fs::{FsError, Tree, join};
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::components::Slot;
-use crate::kubeadm::profile::joining::{RESET_LEAVES, RESET_SINCE};
+use crate::kubeadm::profile::joining::{RESET_AGAIN, RESET_LEAVES, RESET_SINCE, ResetAgain};
 use crate::kubeadm::{CommandOutput, klog_warning};
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -64,16 +64,11 @@ impl World {
             said.print(&format!("[reset] {}", words.reading));
             said.print(&format!("[reset] {}", words.hint));
             match self.administers(node) {
-                Ok(()) => configuration = true,
-                Err(error) => self.warn(
-                    node,
-                    said,
-                    "reset.go",
-                    &format!(
-                        "[reset] Unable to fetch the kubeadm-config ConfigMap from cluster: failed to get config map: {}",
-                        of_client_go(&error)
-                    ),
-                ),
+                Ok(()) => configuration = self.finds_its_node(node, said),
+                Err(error) => {
+                    let reason = format!("failed to get config map: {}", of_client_go(&error));
+                    self.fetches_nothing(node, said, &reason);
+                }
             }
         }
         said.print("[preflight] Running pre-flight checks");
@@ -127,6 +122,35 @@ impl World {
         self.nodes[node].reset = true;
         self.touched();
         Ok(())
+    }
+
+    fn fetches_nothing(&self, node: usize, said: &mut Said, reason: &str) {
+        let text =
+            format!("[reset] Unable to fetch the kubeadm-config ConfigMap from cluster: {reason}");
+        self.warn(node, said, "reset.go", &text);
+    }
+
+    /// Whether it finds the machine's Node: it looks for it with the kubelet's files (`GetNodeRegistration`).
+    fn finds_its_node(&self, node: usize, said: &mut Said) -> bool {
+        let machine = &self.nodes[node];
+        if machine.tree.exists(KUBELET_CONF) {
+            return true;
+        }
+        match RESET_AGAIN.at(machine.version) {
+            ResetAgain::Works => true,
+            ResetAgain::Warns(text) => {
+                self.warn(node, said, "cluster.go", &text.replace("{}", &machine.name));
+                true
+            }
+            ResetAgain::Fails(reason) => {
+                let reason = format!(
+                    "failed to get node registration: {}",
+                    reason.replace("{}", &machine.name)
+                );
+                self.fetches_nothing(node, said, &reason);
+                false
+            }
+        }
     }
 
     /// `remove-etcd-member`.

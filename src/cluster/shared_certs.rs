@@ -198,9 +198,12 @@ impl World {
         if let Err(error) = self.administers(node) {
             return CommandOutput {
                 stdout,
-                ..failed(&format!(
-                    "error execution phase upload-certs: error uploading certs: error creating token: {error}"
-                ))
+                ..failed(
+                    &format!(
+                        "error execution phase upload-certs: error uploading certs: error creating token: {error}"
+                    ),
+                    self.nodes[node].version,
+                )
             };
         }
         // Without --config it takes kubeadm's defaults, in which etcd is local.
@@ -242,7 +245,7 @@ impl World {
 
     fn create_token(&mut self, node: usize) -> CommandOutput {
         if let Err(error) = self.administers(node) {
-            return failed(&error);
+            return failed(&error, self.nodes[node].version);
         }
         self.tokens.bootstrap = Some(self.lifetime(node, TOKEN_LIVES));
         self.tokens.signed = false;

@@ -4,24 +4,28 @@ use super::{Behaviour, Rule};
 use crate::kubeadm::Version;
 
 const V15: Version = Version::new(15, 0);
-/// The newest version before 1.36 whose source was read for what is in this file.
-const V28: Version = Version::new(28, 15);
+const V29: Version = Version::new(29, 0);
+const V32: Version = Version::new(32, 0);
+const V33: Version = Version::new(33, 0);
+const V34: Version = Version::new(34, 0);
+const V35: Version = Version::new(35, 0);
 const V36: Version = Version::new(36, 0);
+const V37: Version = Version::new(37, 0);
 
 /// kubeadm looks at a certificate key before it begins.
 pub static CERTIFICATE_KEY_CHECKED: Behaviour<bool> = Behaviour {
     name: "a join checks the form of its certificate key first",
     rules: &[
         Rule {
-            from: V36,
+            from: V29,
             until: None,
             value: true,
-            evidence: "K/apis/kubeadm/validation/validation.go of 1.36.3",
-            not_checked_after: Some(V28),
+            evidence: "K/apis/kubeadm/validation/validation.go of 1.29.15 to 1.37.2",
+            not_checked_after: None,
         },
         Rule {
             from: V15,
-            until: Some(V36),
+            until: Some(V29),
             value: false,
             evidence: "the same of 1.16.15, 1.22.17 and 1.28.15",
             not_checked_after: None,
@@ -37,14 +41,96 @@ pub static ETCD_MAJORITY: Behaviour<bool> = Behaviour {
             from: V36,
             until: None,
             value: true,
-            evidence: "K/util/etcd/etcd.go CheckClusterHealth of 1.36.3",
-            not_checked_after: Some(V28),
+            evidence: "K/util/etcd/etcd.go CheckClusterHealth of 1.36.3 and 1.37.2",
+            not_checked_after: None,
         },
         Rule {
             from: V15,
             until: Some(V36),
             value: false,
-            evidence: "the same of 1.16.15, 1.22.17 and 1.28.15",
+            evidence: "the same of 1.16.15, 1.22.17 and 1.28.15 to 1.35.4",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// A bootstrap kubeconfig goes when the phase that wrote it ends, however it ends.
+pub static BOOTSTRAP_CONF_GOES: Behaviour<bool> = Behaviour {
+    name: "a join that fails leaves no bootstrap-kubelet.conf",
+    rules: &[
+        Rule {
+            from: V33,
+            until: None,
+            value: false,
+            evidence: "K/cmd/phases/join/kubelet.go of 1.33.9 to 1.37.2: another phase removes it (ControlPlaneKubeletLocalMode); seen on a real cluster of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V15,
+            until: Some(V33),
+            value: true,
+            evidence: "the same of 1.28.15 to 1.32.13",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// What becomes of a reset where the kubelet's files are gone already and admin.conf is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetAgain {
+    /// The configuration cannot be fetched: `failed to get node registration: ...`.
+    Fails(&'static str),
+    /// It is fetched, without a word.
+    Works,
+    /// It is fetched, with a warning.
+    Warns(&'static str),
+}
+
+/// See [`ResetAgain`]; `{}` is the node's name.
+pub static RESET_AGAIN: Behaviour<ResetAgain> = Behaviour {
+    name: "a reset where the kubelet's files are gone",
+    rules: &[
+        Rule {
+            from: V37,
+            until: None,
+            value: ResetAgain::Warns(
+                r#"Node "{}" lacks a kubelet instance config file "/var/lib/kubelet/instance-config.yaml"; attempting auto-detection"#,
+            ),
+            evidence: "K/util/config/cluster.go GetNodeRegistration of 1.37.2",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V35,
+            until: Some(V37),
+            value: ResetAgain::Warns(
+                r#"node "{}" lacks annotation "kubeadm.alpha.kubernetes.io/cri-socket" and kubelet config file "/var/lib/kubelet/instance-config.yaml"; attempting auto-detection"#,
+            ),
+            evidence: "the same of 1.35.4 and 1.36.3; seen on a real cluster of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V34,
+            until: Some(V35),
+            value: ResetAgain::Fails(
+                "node {} doesn't have kubeadm.alpha.kubernetes.io/cri-socket annotation, or kubelet instance config /var/lib/kubelet/instance-config.yaml",
+            ),
+            evidence: "the same of 1.34.4",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V32,
+            until: Some(V34),
+            value: ResetAgain::Works,
+            evidence: "the same of 1.32.13 and 1.33.9: the Node has its annotation, and the name is the machine's",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V15,
+            until: Some(V32),
+            value: ResetAgain::Fails(
+                "failed to get node name from kubelet config: open /etc/kubernetes/kubelet.conf: no such file or directory",
+            ),
+            evidence: "the same of 1.22.17 and 1.28.15 to 1.31.14",
             not_checked_after: None,
         },
     ],
@@ -58,7 +144,7 @@ pub static RESET_LEAVES: Behaviour<&str> = Behaviour {
     name: "what kubeadm reset says that it leaves",
     rules: &[
         Rule {
-            from: V36,
+            from: V33,
             until: None,
             value: "
 The reset process does not perform cleanup of CNI plugin configuration,
@@ -68,12 +154,12 @@ For information on how to perform this cleanup manually, please see:
     https://k8s.io/docs/reference/setup-tools/kubeadm/kubeadm-reset/
 
 ",
-            evidence: "K/cmd/reset.go of 1.36.3",
-            not_checked_after: Some(V28),
+            evidence: "K/cmd/reset.go of 1.33.9 to 1.37.2",
+            not_checked_after: None,
         },
         Rule {
             from: V15,
-            until: Some(V36),
+            until: Some(V33),
             value: "
 The reset process does not clean CNI configuration. To do so, you must remove /etc/cni/net.d
 
@@ -86,7 +172,7 @@ to reset your system's IPVS tables.
 The reset process does not clean your kubeconfig files and you must remove them manually.
 Please, check the contents of the $HOME/.kube/config file.
 ",
-            evidence: "the same of 1.22.17 and 1.28.15",
+            evidence: "the same of 1.22.17 and 1.28.15 to 1.32.13",
             not_checked_after: None,
         },
     ],
@@ -99,6 +185,8 @@ pub fn uncertainties(version: Version) -> Vec<String> {
         CERTIFICATE_KEY_CHECKED.uncertainty(version),
         ETCD_MAJORITY.uncertainty(version),
         RESET_LEAVES.uncertainty(version),
+        BOOTSTRAP_CONF_GOES.uncertainty(version),
+        RESET_AGAIN.uncertainty(version),
     ]
     .into_iter()
     .flatten()

@@ -92,6 +92,10 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
     }
 }
 
+fn not_running(text: &str) -> Failure {
+    Failure::new(FailureClass::NotRunning, text.to_owned())
+}
+
 /// What the answers say of an edge.
 pub(super) fn answer(
     kind: &Kind,
@@ -115,10 +119,9 @@ pub(super) fn answer(
         }
         (Component::Kubelet, Component::ApiServer, None) if !kind.nodes[node].kubelet.runs() => {
             Answer::Seen(if kind.nodes[node].kubelet_wanted {
-                let text = "the kubelet ends at each start".to_owned();
-                Outcome::Failing(Failure::new(FailureClass::NotRunning, text))
+                Outcome::Failing(not_running("the kubelet ends at each start"))
             } else {
-                Outcome::Absent
+                Outcome::Failing(not_running("the kubelet does not run"))
             })
         }
         (_, Component::ApiServer, None) => {

@@ -57,7 +57,7 @@ use node::Container;
 use crate::cluster::{EngineError, FileChange, Look, NodePlan, Picture, Reality};
 use crate::kubeadm::{CommandOutput, Version};
 use crate::scenario::{Component, ImageSource};
-use crate::time::{SignedDuration, Timestamp};
+use crate::time::{SignedDuration, Timestamp, shift};
 
 /// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
 const HOP_PAUSE: Duration = Duration::from_millis(900);
@@ -67,6 +67,9 @@ const LIVED_THROUGH: SignedDuration = SignedDuration::from_millis(1_200);
 
 /// How much longer that is for each further node, where everybody's timers run.
 const NODE_PAUSE: Duration = Duration::from_millis(500);
+
+/// A leader renews its lease every two seconds.
+const FRESH: SignedDuration = SignedDuration::from_secs(6);
 
 /// Where users keep files.
 const USERS: [&str; 5] = ["/root/", "/tmp/", "/home/", "/opt/", "/srv/"];
@@ -260,9 +263,66 @@ impl Kind {
     }
 
     fn hop(&mut self, by: SignedDuration, timers: bool, everyone: bool) -> Result<(), EngineError> {
-        self.everywhere(|member| member.container.move_clocks(by, timers, everyone))?;
+        let still = match (timers, everyone) {
+            (true, true) => self.candidates()?,
+            (true, false) => {
+                vec![node::ELECTED.map(|(process, _)| process).to_vec(); self.nodes.len()]
+            }
+            (false, _) => vec![Vec::new(); self.nodes.len()],
+        };
+        let still: BTreeMap<&str, &Vec<&str>> = self
+            .nodes
+            .iter()
+            .map(|member| member.container.name.as_str())
+            .zip(&still)
+            .collect();
+        self.everywhere(|member| {
+            let still = still[member.container.name.as_str()];
+            member.container.move_clocks(by, timers, still)
+        })?;
         self.ahead.add(by);
         Ok(())
+    }
+
+    /// For each node the processes that wait for a leader elsewhere. Their timers stand still while the leader's run:
+    /// in a hop longer than a lease one of them would take it over before its holder can renew it, and that ends. Where
+    /// nobody has renewed a lease just now, everybody's timers run, and somebody takes it.
+    fn candidates(&self) -> Result<Vec<Vec<&'static str>>, EngineError> {
+        let mut still = vec![Vec::new(); self.nodes.len()];
+        let control_planes = |member: &&Member| member.plan.control_plane && member.joined;
+        if self.nodes.iter().filter(control_planes).count() < 2 {
+            return Ok(still);
+        }
+        let now = self.ahead.now();
+        for member in self.nodes.iter().filter(control_planes) {
+            if !member.powered {
+                continue;
+            }
+            let words = ask::kubectl(&[
+                "--kubeconfig=/etc/kubernetes/admin.conf",
+                "--request-timeout=3s",
+                "get",
+                "leases",
+                "-n",
+                "kube-system",
+                "-o",
+                "json",
+            ])
+            .words;
+            let output = member.container.run(&words, &[])?;
+            if output.exit_code != 0 {
+                continue;
+            }
+            for (process, holder) in picture::renewed_since(&output.stdout, shift(now, -FRESH)) {
+                for (place, member) in self.nodes.iter().enumerate() {
+                    if member.plan.name != holder {
+                        still[place].push(process);
+                    }
+                }
+            }
+            break;
+        }
+        Ok(still)
     }
 
     /// Removes containers and network.
@@ -410,7 +470,7 @@ impl Reality for Kind {
     fn skew(&mut self, node: usize, offset: SignedDuration) -> Result<(), EngineError> {
         let member = &mut self.nodes[node];
         let by = offset - member.skew;
-        member.container.move_clocks(by, false, true)?;
+        member.container.move_clocks(by, false, &[])?;
         member.skew = offset;
         Ok(())
     }

@@ -20,11 +20,14 @@ pub(super) const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 pub(super) const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 /// Label of everything that certdrill makes.
 pub(super) const OWN_LABEL: &str = "dev.certdrill.owner";
+/// Those that elect a leader among them, by the name the kernel keeps, and by that of their lease.
+pub(super) const ELECTED: [(&str, &str); 2] = [
+    ("kube-controller", "kube-controller-manager"),
+    ("kube-scheduler", "kube-scheduler"),
+];
 /// Processes whose timers never run faster than the machine's, by the name the kernel keeps: their clients for etcd
 /// would find connections idle for half an hour, close them, and show their certificates anew.
-const WALL_ONLY: &str = "kube-apiserver,etcd";
-/// In long hops also these: one that falls into the renewal of a lease would end them.
-const WALL_ONLY_FAR: &str = "kube-apiserver,etcd,kube-controller,kube-scheduler";
+const WALL_ONLY: [&str; 2] = ["kube-apiserver", "etcd"];
 
 /// Shims are started by containerd, not by a launcher. They say when a container has ended.
 const SHIMS: &str = "containerd-shim";
@@ -219,22 +222,26 @@ impl Container {
         ]
     }
 
-    /// Moves every process of the node, and whatever starts from now on.
+    /// Moves every process of the node, and whatever starts from now on: wall clocks, and timers except those of `still`.
     pub fn move_clocks(
         &self,
         by: SignedDuration,
         timers: bool,
-        everyone: bool,
+        still: &[&str],
     ) -> Result<(), EngineError> {
         let span = format!("{}ms", by.as_millis());
         let mut args = vec![
             "exec", &self.name, CERTDRILL, "warp", "move", "--clock", CLOCK, "--by", &span,
         ];
         args.extend(["--also", SHIMS]);
+        let names = WALL_ONLY
+            .iter()
+            .chain(still)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(",");
         if timers {
-            args.push("--timers");
-            let names = if everyone { WALL_ONLY } else { WALL_ONLY_FAR };
-            args.extend(["--wall-only-for", names]);
+            args.extend(["--timers", "--wall-only-for", &names]);
         }
         let output = self.engine.output(&args, None)?;
         if output.status.success() {

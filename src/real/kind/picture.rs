@@ -606,6 +606,27 @@ fn ready(nodes: &Json) -> BTreeMap<String, bool> {
         .collect()
 }
 
+/// Who holds the leases of those that elect a leader, by the name of the process, where it was renewed since an instant.
+pub(super) fn renewed_since(leases: &str, since: Timestamp) -> Vec<(&'static str, String)> {
+    let leases: Json = serde_json::from_str(leases).unwrap_or_default();
+    items(&leases)
+        .filter_map(|item| {
+            let name = item.pointer("/metadata/name")?.as_str()?;
+            let &(process, _) = super::node::ELECTED
+                .iter()
+                .find(|(_, lease)| *lease == name)?;
+            let renewed: Timestamp = item.pointer("/spec/renewTime")?.as_str()?.parse().ok()?;
+            let holder = item.pointer("/spec/holderIdentity")?.as_str()?;
+            (renewed >= since).then(|| {
+                (
+                    process,
+                    holder.split('_').next().unwrap_or(holder).to_owned(),
+                )
+            })
+        })
+        .collect()
+}
+
 fn leaders(leases: &Json) -> BTreeMap<Component, String> {
     items(leases)
         .filter_map(|item| {
