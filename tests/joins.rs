@@ -127,7 +127,7 @@ fn the_key_of_an_older_upload_opens_nothing() {
     let upload = "init phase upload-certs --upload-certs";
     let args: Vec<String> = upload.split_whitespace().map(str::to_owned).collect();
     assert_eq!(world.kubeadm(0, &args).exit_code, 0);
-    let wrong = "error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: cipher: message authentication failed";
+    let wrong = "error: error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: cipher: message authentication failed";
     for key in [
         CertificateKey::First,
         CertificateKey::Literal("0f".repeat(32)),
@@ -148,15 +148,53 @@ fn a_key_that_is_none_is_refused_before_or_after_the_download() {
     assert_eq!((output.exit_code, output.stdout.as_str()), (1, ""));
     assert!(
         output.stderr.starts_with(
-            "controlPlane.certificateKey: Invalid value: \"abcd\": invalid certificate key size 2"
+            "error: controlPlane.certificateKey: Invalid value: \"abcd\": invalid certificate key size 2"
         ),
         "{}",
         output.stderr
     );
+    // Only newer versions write `error: ` first, and look at the key before they begin.
     let mut old = world_of(Version::new(28, 15));
     let (_, stderr) = joins_with(&mut old, &short);
     assert!(
         stderr.starts_with("error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: crypto/aes: invalid key size 2\n"),
         "{stderr}"
     );
+}
+
+/// Seen on a real cluster of 1.36.3: what control planes are made of is written before the Node is looked for.
+#[test]
+fn a_join_that_meets_its_own_node_leaves_what_it_wrote() {
+    for (version, bootstrap_conf_stays) in
+        [(Version::new(36, 3), true), (Version::new(28, 15), false)]
+    {
+        let mut world = world_of(version);
+        assert_eq!(joins(&mut world), (0, String::new()));
+        world.walk(SignedDuration::from_mins(2));
+        world.reset(1).unwrap();
+        let upload = "init phase upload-certs --upload-certs";
+        let args: Vec<String> = upload.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(world.kubeadm(0, &args).exit_code, 0);
+        let (exit_code, stderr) = joins(&mut world);
+        assert_eq!(exit_code, 1, "{stderr}");
+        assert!(
+            stderr.contains("and status \"Ready\" already exists in the cluster"),
+            "{stderr}"
+        );
+        let there = |path: &str| world.nodes[1].tree.exists(path);
+        assert!(there("/etc/kubernetes/manifests/kube-apiserver.yaml"));
+        assert!(!there("/etc/kubernetes/manifests/etcd.yaml"));
+        assert_eq!(
+            there("/etc/kubernetes/bootstrap-kubelet.conf"),
+            bootstrap_conf_stays
+        );
+        // The next reset finds an admin.conf that works and nothing of the kubelet.
+        let again = world.reset(1).unwrap();
+        let warned = if bootstrap_conf_stays {
+            r#"node "cp2" lacks annotation "kubeadm.alpha.kubernetes.io/cri-socket" and kubelet config file "/var/lib/kubelet/instance-config.yaml"; attempting auto-detection"#
+        } else {
+            "[reset] Unable to fetch the kubeadm-config ConfigMap from cluster: failed to get node registration: failed to get node name from kubelet config: open /etc/kubernetes/kubelet.conf: no such file or directory"
+        };
+        assert!(again.stderr.contains(warned), "{}", again.stderr);
+    }
 }

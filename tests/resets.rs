@@ -79,7 +79,7 @@ fn a_control_plane_is_reset_and_joins_again() {
         let output = world.join_by_token(1, &CertificateKey::Last);
         assert_eq!(output.exit_code, 1);
         assert!(
-            output.stderr.starts_with("error execution phase kubelet-start: a Node with name \"cp2\" and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node\n"),
+            output.stderr.contains("error execution phase kubelet-start: a Node with name \"cp2\" and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node\n"),
             "{}",
             output.stderr
         );
