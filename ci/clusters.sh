@@ -39,6 +39,8 @@ mark 'an approver and an attacker'
 if [[ ${1:-} == all ]]; then
   "$certdrill" run scenarios/clusters/approver.yaml --backend kind --jobs 1 --include 'approver/lookAt=name'
   compare scenarios/docs --include 'external-ca/external=root,version=v1.36.3'
+  compare scenarios/docs --include 'join-upload-certs/joins=threeHoursLater,version=v1.36.3'
+  compare scenarios/features --include 'reset-and-join/version=v1.36.3,when=inTime'
   compare scenarios/clusters/ha.yaml
   compare scenarios/clusters/upgrade.yaml
 fi

@@ -24,7 +24,7 @@ pub const RULES: [(&str, &str); 14] = [
     ),
     (
         "containers that fail",
-        "whether one that ends again and again is just starting or waits for its next start is a matter of the second",
+        "whether one that ends again and again is just starting or waits for its next start is a matter of the second, and so is whether an API server that does so on both sides refuses a connection or answers that it has no etcd",
     ),
     (
         "output of upgrade and join",
@@ -239,6 +239,17 @@ fn without_tokens(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// Whether two outcomes are those of an API server that waits for etcd, ends, and waits for its next start.
+pub(super) fn comes_and_goes(first: &Json, second: &Json) -> bool {
+    let waits = |outcome: &Json| {
+        ["unreachable", "backend"]
+            .iter()
+            .any(|class| outcome["failing"] == *class)
+            && outcome.get("partial").is_none()
+    };
+    waits(first) && waits(second)
 }
 
 /// Whether two values are the same as far as a real cluster can tell. `loaded` are dates of what a kubelet rotates, `command` are the
@@ -468,6 +479,19 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn a_server_that_waits_for_etcd_comes_and_goes() {
+        let failing = |class: &str| json!({ "failing": class });
+        assert!(comes_and_goes(&failing("unreachable"), &failing("backend")));
+        assert!(!comes_and_goes(
+            &failing("unreachable"),
+            &failing("clientCertificate")
+        ));
+        assert!(!comes_and_goes(&json!("ok"), &failing("backend")));
+        let partial = json!({ "failing": "backend", "partial": [2, 3] });
+        assert!(!comes_and_goes(&failing("unreachable"), &partial));
     }
 
     #[test]
