@@ -80,6 +80,8 @@ pub struct Failure {
     pub text: String,
     /// What the server logs about it, where that is known.
     pub server_log: Option<String>,
+    /// Servers behind a balancer were seen to fail in several ways, and this is one of them.
+    pub one_of_several: bool,
 }
 
 impl Failure {
@@ -90,6 +92,7 @@ impl Failure {
             class,
             text,
             server_log: None,
+            one_of_several: false,
         }
     }
 }
@@ -386,6 +389,7 @@ pub fn authenticate(
         class: FailureClass::ClientCertificate,
         text: texts::client_rejected(client.component, server.component, &client.name, &error),
         server_log: texts::refusal_logged(server.component, &error),
+        one_of_several: false,
     })?;
     if let Some(name) = &server.client_name {
         let usage = Usage::Client;

@@ -35,6 +35,7 @@ impl World {
                     &authority,
                 ),
                 server_log: Some(texts::NO_SERVING_CERTIFICATE.to_owned()),
+                one_of_several: false,
             });
         }
         Ok(kubelet)

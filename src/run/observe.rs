@@ -204,6 +204,12 @@ fn edges(world: &World, facts: &mut Vec<Fact>) {
     for edge in &world.edges {
         let subject = world.edge_name(edge.id);
         match world.unseen(edge.id) {
+            None if matches!(&edge.fresh, Outcome::Failing(failure) | Outcome::Partial { failure, .. } if failure.one_of_several) =>
+            {
+                let reason =
+                    "its servers fail in several ways, and which one a client gets is drawn";
+                facts.push(Fact::hidden("edge", subject.clone(), "fresh", reason));
+            }
             None => {
                 let fresh = state_of(&edge.fresh);
                 facts.push(Fact::exact("edge", subject.clone(), "fresh", fresh));

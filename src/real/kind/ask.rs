@@ -247,12 +247,13 @@ fn several(ended: &[&Ended]) -> Answer {
         .map(|one| failure(one))
         .collect();
     let count = |class| failures.iter().filter(|one| one.class == class).count();
-    let failure = failures
+    let mut failure = failures
         .iter()
         .rev()
         .max_by_key(|one| count(one.class))
         .cloned()
         .unwrap_or_else(|| failure(first));
+    failure.one_of_several = failures.iter().any(|one| one.class != failure.class);
     if working == 0 {
         return Answer::Seen(Outcome::Failing(failure));
     }
