@@ -107,7 +107,7 @@ impl Comparison {
     }
 }
 
-type Key = (String, String, String);
+pub(super) type Key = (String, String, String);
 
 /// The state a trace describes after each of its steps.
 struct Told<'a> {
@@ -178,14 +178,14 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
             let agreement = match (left, right) {
                 (Some(Value::Exact(left)), Some(Value::Exact(right)))
                     if real
-                        && !serves(&a.state, &key.1)
-                        && !serves(&b.state, &key.1)
+                        && waits_for_etcd(&a.state, &key.1)
+                        && waits_for_etcd(&b.state, &key.1)
                         && real_parity::comes_and_goes(left, right) =>
                 {
                     Agreement::Same
                 }
                 (Some(Value::Exact(left)), Some(Value::Exact(right)))
-                    if real && real_parity::close(&key.0, command, a.at, left, right) =>
+                    if real && real_parity::close(key, command, a.at, left, right) =>
                 {
                     Agreement::Same
                 }
@@ -232,20 +232,13 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
     comparison
 }
 
-/// Whether the API server of an edge's own node runs. An edge that is another's has none here, and so one that serves.
-fn serves(state: &BTreeMap<Key, &Value>, edge: &str) -> bool {
-    let Some((client, "kube-apiserver")) = edge.split_once(" -> ") else {
-        return true;
+/// Whether the API server of the node that a client asks does not serve.
+fn waits_for_etcd(state: &BTreeMap<Key, &Value>, edge: &str) -> bool {
+    let Some(server) = real_parity::own_api_server(edge) else {
+        return false;
     };
-    let Some((_, node)) = client.split_once('@') else {
-        return true;
-    };
-    let process = (
-        "process".to_owned(),
-        format!("kube-apiserver@{node}"),
-        "state".to_owned(),
-    );
-    !matches!(state.get(&process), Some(Value::Exact(state)) if state == "not serving")
+    let process = ("process".to_owned(), server, "state".to_owned());
+    matches!(state.get(&process), Some(Value::Exact(state)) if state == "not serving")
 }
 
 fn told(records: &[Record]) -> Told<'_> {

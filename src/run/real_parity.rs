@@ -6,6 +6,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::parity::Key;
 use super::trace::{Entry, Observation, Record, Value};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -77,12 +78,11 @@ pub const RULES: [(&str, &str); 14] = [
 ];
 
 /// Steps after which a real cluster comes to rest in its own time, by the first word of their text
-/// ([`Action::describe`](crate::scenario::Action::describe)).
+/// ([`Action::describe`](crate::scenario::Action::describe)): kubeadm's own, those that change files (an `edit` is told as one of
+/// five), and those that start or stop something.
 const UNSETTLING: [&str; 18] = [
-    "init", "join", "reset", "renew", "upgrade", "copy",
-    "remove", // An `edit` is told as one of these.
-    "write", "set", "replace", "append", "embed", // What runs.
-    "reboot", "stop", "start", "restart", "move", "power",
+    "init", "join", "reset", "renew", "upgrade", "copy", "remove", "write", "set", "replace",
+    "append", "embed", "reboot", "stop", "start", "restart", "move", "power",
 ];
 
 /// Whether what is compared after a step waits for the next one.
@@ -252,10 +252,18 @@ pub(super) fn comes_and_goes(first: &Json, second: &Json) -> bool {
     waits(first) && waits(second)
 }
 
-/// Whether two values are the same as far as a real cluster can tell. `loaded` are dates of what a kubelet rotates, `command` are the
-/// arguments of the command that a value is the output of.
+/// The process that an edge ends at, where a client asks the API server of its own node and no balancer.
+pub(super) fn own_api_server(edge: &str) -> Option<String> {
+    let (client, node) = edge.strip_suffix(" -> kube-apiserver")?.split_once('@')?;
+    ["kubelet", "kube-controller-manager", "kube-scheduler"]
+        .contains(&client)
+        .then(|| format!("kube-apiserver@{node}"))
+}
+
+/// Whether two values are the same as far as a real cluster can tell. `command` are the arguments of the command that a value
+/// is the output of.
 pub(super) fn close(
-    kind: &str,
+    (kind, subject, _): &Key,
     command: Option<&str>,
     at: Timestamp,
     first: &Json,
@@ -263,8 +271,9 @@ pub(super) fn close(
 ) -> bool {
     let talks =
         command.is_some_and(|args| args.starts_with("upgrade ") || args.starts_with("join "));
-    match (kind, first, second) {
-        ("loaded", Json::String(a), Json::String(b)) => {
+    match (kind.as_str(), first, second) {
+        // What a kubelet rotates; nobody else's certificate has such a spread.
+        ("loaded", Json::String(a), Json::String(b)) if subject.starts_with("kubelet@") => {
             alike(first, second, ROTATED) || rotation_is_due(a, b, at)
         }
         ("command", Json::String(a), Json::String(b)) if talks => {
@@ -408,12 +417,24 @@ fn drawn_directory(word: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
+    fn key(kind: &str, subject: &str) -> Key {
+        (kind.to_owned(), subject.to_owned(), String::new())
+    }
+
     const ROW: &str = "apiserver                  Jan 01, 2027 00:00 UTC   364d            ca                      no      ";
 
     #[test]
     fn instants_may_be_minutes_apart_and_words_not_at_all() {
         let at = Timestamp::UNIX_EPOCH;
-        let close = |a: &str, b: &str| close("command", None, at, &json!(a), &json!(b));
+        let close = |a: &str, b: &str| {
+            close(
+                &key("command", "kubeadm@cp1"),
+                None,
+                at,
+                &json!(a),
+                &json!(b),
+            )
+        };
         assert!(close(ROW, &ROW.replace("00:00", "00:07")));
         assert!(close(ROW, &ROW.replace("364d", "363d")));
         assert!(!close(ROW, &ROW.replace("364d", "362d")));
@@ -492,24 +513,46 @@ mod tests {
         assert!(!comes_and_goes(&json!("ok"), &failing("backend")));
         let partial = json!({ "failing": "backend", "partial": [2, 3] });
         assert!(!comes_and_goes(&failing("unreachable"), &partial));
+        let own = own_api_server("kubelet@cp3 -> kube-apiserver");
+        assert_eq!(own.as_deref(), Some("kube-apiserver@cp3"));
+        for others in ["admin@cp3 -> kube-apiserver", "kubelet@cp3 -> etcd", "x"] {
+            assert_eq!(own_api_server(others), None, "{others}");
+        }
     }
 
     #[test]
     fn what_a_kubelet_rotates_has_the_spread_of_its_deadline() {
         let at: Timestamp = "2026-10-28T00:00:00Z".parse().unwrap();
-        let loaded = |a: &str, b: &str| close("loaded", None, at, &json!(a), &json!(b));
+        let of = |subject: &str, a: &str, b: &str| {
+            close(&key("loaded", subject), None, at, &json!(a), &json!(b))
+        };
+        let loaded = |a: &str, b: &str| of("kubelet@cp1", a, b);
         assert!(loaded("2027-09-20T00:00:00Z", "2027-11-20T00:00:00Z"));
         assert!(!loaded("2028-01-01T00:00:00Z", "2028-11-20T00:00:00Z"));
         // Day 300 of the first certificate: one has rotated, the other has not.
         assert!(loaded("2026-12-31T23:55:03Z", "2027-09-27T23:55:37Z"));
         assert!(!loaded("2026-12-31T23:55:03Z", "2027-12-27T23:55:37Z"));
+        // Nobody rotates those of static Pods.
+        for subject in ["kube-scheduler@cp1", "kube-apiserver@cp1"] {
+            assert!(of(subject, "2027-01-01T00:00:00Z", "2027-01-01T00:03:00Z"));
+            assert!(!of(subject, "2027-01-01T00:00:00Z", "2027-03-01T00:00:00Z"));
+            assert!(!of(subject, "2026-12-31T23:55:03Z", "2027-09-27T23:55:37Z"));
+        }
     }
 
     #[test]
     fn an_upgrade_says_at_least_what_the_model_says_and_in_that_order() {
         let at = Timestamp::UNIX_EPOCH;
         let args = Some("upgrade apply v1.37.2 --yes");
-        let close = |a: &str, b: &str| close("command", args, at, &json!(a), &json!(b));
+        let close = |a: &str, b: &str| {
+            close(
+                &key("command", "kubeadm@cp1"),
+                args,
+                at,
+                &json!(a),
+                &json!(b),
+            )
+        };
         let moved = |stamp: &str| {
             format!("[upgrade] a\n[upgrade] to \"/x/kubeadm-backup-manifests-{stamp}/etcd.yaml\"\n")
         };
