@@ -198,3 +198,13 @@ fn a_join_that_meets_its_own_node_leaves_what_it_wrote() {
         assert!(again.stderr.contains(warned), "{}", again.stderr);
     }
 }
+
+/// `K/util/error.go` of 1.33.9 and `K/util/errors/errors.go` of 1.34.4: one place for all commands.
+#[test]
+fn an_error_begins_with_the_word_from_1_34_on() {
+    let hint = "x\nTo see the stack trace of this error execute with --v=5 or higher\n";
+    for (minor, patch, printed) in [(33, 9, hint.to_owned()), (34, 4, format!("error: {hint}"))] {
+        let version = Version::new(minor, patch);
+        assert_eq!(certdrill::kubeadm::error_as_printed("x", version), printed);
+    }
+}

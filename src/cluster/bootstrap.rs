@@ -266,32 +266,25 @@ impl World {
     }
 
     pub(super) fn write_manifests(&mut self, node: usize) -> Result<(), ClusterError> {
+        let components = self.nodes[node].static_pods().to_vec();
+        self.write_manifests_of(node, &components)
+    }
+
+    /// Manifests of some static Pods of a machine.
+    pub(super) fn write_manifests_of(
+        &mut self,
+        node: usize,
+        components: &[Component],
+    ) -> Result<(), ClusterError> {
         let version = self.nodes[node].version;
         // `K/util/staticpod/utils.go WriteStaticPodToDisk`; seen on a real cluster of 1.36.
         self.nodes[node]
             .tree
             .create_dir_all(super::node::MANIFESTS, 0o700)
             .map_err(|error| self.file_error(node, error))?;
-        for &component in self.nodes[node].static_pods() {
+        for &component in components {
             let manifest = self.new_manifest(node, component, version);
             self.put(node, &Self::manifest_path(component), &manifest, 0o600)?;
-        }
-        Ok(())
-    }
-
-    /// As [`World::write_manifests`], without etcd's, which comes later in a join.
-    pub(super) fn write_control_plane_manifests(
-        &mut self,
-        node: usize,
-    ) -> Result<(), ClusterError> {
-        let etcd = Self::manifest_path(Component::Etcd);
-        let before = self.nodes[node].tree.content(&etcd).ok();
-        self.write_manifests(node)?;
-        if before.is_none() && self.nodes[node].tree.exists(&etcd) {
-            self.nodes[node]
-                .tree
-                .remove(&etcd)
-                .map_err(|error| self.file_error(node, error))?;
         }
         Ok(())
     }

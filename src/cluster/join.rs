@@ -11,9 +11,9 @@ use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::joining::{BOOTSTRAP_CONF_GOES, ETCD_MAJORITY};
+use crate::kubeadm::profile::joining::ETCD_MAJORITY;
 use crate::kubeadm::profile::upgrade::{KUBELET_LOCAL, TOKEN_GONE};
-use crate::kubeadm::{CommandOutput, Version};
+use crate::kubeadm::{CommandOutput, Version, error_as_printed};
 use crate::pki::Usage;
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
@@ -24,9 +24,6 @@ use crate::time::SignedDuration;
 pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// `timeouts.discovery`.
 const DISCOVERY: SignedDuration = SignedDuration::from_mins(5);
-/// What newer versions write before an error (`K/util/errors/errors.go`).
-const PREFIX: &str = "error: ";
-const HINT: &str = "To see the stack trace of this error execute with --v=5 or higher";
 
 impl World {
     /// `kubeadm join` on a node, with the token of init (or of `token create`) and, for a control plane, with a
@@ -95,7 +92,9 @@ impl World {
             check_certificate_key(key, self.nodes[node].version)
         });
         let began = checked.is_ok();
-        let result = checked.and_then(|()| self.join_steps(node, key));
+        let result = checked
+            .map_err(Ended::Error)
+            .and_then(|()| self.join_steps(node, key));
         let so_far = self.nodes[node].last_output.take().unwrap_or_default();
         let mut output = match result {
             Ok(()) => said(if self.nodes[node].control_plane {
@@ -104,7 +103,12 @@ impl World {
             } else {
                 "\nThis node has joined the cluster:\n".to_owned()
             }),
-            Err(error) => failed(&error, self.nodes[node].version),
+            Err(Ended::Error(error)) => failed(&error, self.nodes[node].version),
+            Err(Ended::Printed(stderr)) => CommandOutput {
+                exit_code: 1,
+                stdout: String::new(),
+                stderr,
+            },
         };
         if began {
             output.stdout = format!(
@@ -115,7 +119,7 @@ impl World {
         output
     }
 
-    fn join_steps(&mut self, node: usize, key: Option<&str>) -> Result<(), String> {
+    fn join_steps(&mut self, node: usize, key: Option<&str>) -> Result<(), Ended> {
         let control_plane = self.nodes[node].control_plane;
         self.wait(DISCOVERY, |world| world.discover(node).is_ok());
         self.discover(node).map_err(|error| {
@@ -123,7 +127,7 @@ impl World {
         })?;
         let now = self.now();
         if self.tokens.has_ended(now) {
-            return Err("error execution phase preflight: unable to fetch the kubeadm-config ConfigMap: failed to get config map: Unauthorized".to_owned());
+            return Err("error execution phase preflight: unable to fetch the kubeadm-config ConfigMap: failed to get config map: Unauthorized".to_owned().into());
         }
         if control_plane && key.is_none() {
             self.shared_files_are_there(node)?;
@@ -134,17 +138,9 @@ impl World {
             })?;
         }
         if !control_plane {
-            self.take_shared_files(node)
-                .map_err(|error| error.to_string())?;
+            self.take_shared_files(node)?;
         }
-        self.join(node).map_err(|error| match error {
-            ClusterError::Command { stderr, .. } => {
-                let bare = stderr.strip_suffix(&format!("{HINT}\n")).unwrap_or(&stderr);
-                let bare = bare.trim_end();
-                bare.strip_prefix(PREFIX).unwrap_or(bare).to_owned()
-            }
-            other => other.to_string(),
-        })
+        Ok(self.join(node)?)
     }
 
     /// The cluster-info ConfigMap, first without looking at certificates, then with the CA that was pinned.
@@ -278,6 +274,10 @@ impl World {
     /// `kubeadm join` once everything that is shared is there.
     pub(super) fn join(&mut self, node: usize) -> Result<(), ClusterError> {
         let control_plane = self.nodes[node].control_plane;
+        let (etcd, control_plane_pods): (Vec<_>, Vec<_>) = self.nodes[node]
+            .static_pods()
+            .iter()
+            .partition(|&&pod| pod == Component::Etcd);
         let later = self.joins_a_running_cluster(node);
         // From here on files are written: whatever comes of it, only another reset makes a third attempt.
         self.nodes[node].reset = false;
@@ -291,18 +291,17 @@ impl World {
                     &format!("init phase kubeconfig {name} --config /kubeadm.yaml"),
                 )?;
             }
-            self.write_control_plane_manifests(node)?;
+            self.write_manifests_of(node, &control_plane_pods)?;
         }
         if control_plane && later {
             self.check_etcd(node)?;
         }
-        self.write_bootstrap_conf(node)?;
+        let server = self.kubelet_server(node);
+        self.write_bootstrap_conf(node, &server)?;
         let free = self.check_existing_node(node);
-        if free.is_err() && *BOOTSTRAP_CONF_GOES.at(self.nodes[node].version) {
-            self.nodes[node]
-                .tree
-                .remove(BOOTSTRAP_CONF)
-                .map_err(|error| self.file_error(node, error))?;
+        // With `ControlPlaneKubeletLocalMode` another phase removes it, and that is not reached.
+        if free.is_err() && !*KUBELET_LOCAL.at(self.nodes[node].version) {
+            self.remove_bootstrap_conf(node)?;
         }
         free?;
         self.bootstrap_kubelet(node)?;
@@ -311,30 +310,18 @@ impl World {
         self.write_kubelet_config(node)?;
         self.note_created(node, "kubeadm join");
         self.nodes[node].ready = Some(false);
-        if control_plane {
-            self.write_manifests(node)?;
-        }
         let late = later && self.joins_etcd_late(node);
-        let etcd = Self::manifest_path(Component::Etcd);
-        if late {
-            self.nodes[node]
-                .tree
-                .remove(&etcd)
-                .map_err(|error| self.file_error(node, error))?;
+        if control_plane && !late {
+            self.write_manifests_of(node, &etcd)?;
         }
         self.connect_nodes();
         self.start_kubelet(node);
         self.wait_for(node, "the kubelet's certificate", |world| {
             world.nodes[node].kubelet.current.is_some()
         })?;
-        // kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
-        self.nodes[node]
-            .tree
-            .remove(BOOTSTRAP_CONF)
-            .map_err(|error| self.file_error(node, error))?;
+        self.remove_bootstrap_conf(node)?;
         if late {
-            let manifest = self.new_manifest(node, Component::Etcd, self.nodes[node].version);
-            self.put(node, &etcd, &manifest, 0o600)?;
+            self.write_manifests_of(node, &etcd)?;
         }
         self.touched();
         if control_plane {
@@ -399,12 +386,12 @@ impl World {
         }
     }
 
-    fn join_fails(&self, node: usize, stderr: &str) -> ClusterError {
+    fn join_fails(&self, node: usize, error: &str) -> ClusterError {
         ClusterError::Command {
             args: "join".to_owned(),
             node: self.nodes[node].name.clone(),
             exit_code: 1,
-            stderr: format!("{stderr}\n"),
+            stderr: error_as_printed(error, self.nodes[node].version),
         }
     }
 
@@ -415,9 +402,17 @@ impl World {
         machine.control_plane && machine.etcd && !*KUBELET_LOCAL.at(machine.version)
     }
 
-    /// The bootstrap kubeconfig as kubeadm writes it: a control plane's points at its own API server in local mode.
-    fn write_bootstrap_conf(&mut self, node: usize) -> Result<(), ClusterError> {
-        let (ca, server) = (self.encoded_ca(node)?, self.kubelet_server(node));
+    /// kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
+    fn remove_bootstrap_conf(&mut self, node: usize) -> Result<(), ClusterError> {
+        self.nodes[node]
+            .tree
+            .remove(BOOTSTRAP_CONF)
+            .map_err(|error| self.file_error(node, error))
+    }
+
+    /// The bootstrap kubeconfig (`K/cmd/phases/join/kubelet.go`).
+    fn write_bootstrap_conf(&mut self, node: usize, server: &str) -> Result<(), ClusterError> {
+        let ca = self.encoded_ca(node)?;
         let user = "tls-bootstrap-token-user";
         let preferences = self.preferences(node);
         let text = format!(
@@ -435,6 +430,7 @@ impl World {
         Ok(base64::engine::general_purpose::STANDARD.encode(ca))
     }
 
+    /// The API server that a kubelet is told to use: a control plane's own in local mode.
     fn kubelet_server(&self, node: usize) -> String {
         let machine = &self.nodes[node];
         if machine.control_plane && *KUBELET_LOCAL.at(machine.version) {
@@ -452,24 +448,18 @@ impl World {
         }
     }
 
-    /// The bootstrap kubeconfig, and kubelet.conf as the kubelet writes it from that at once: pointing at
-    /// kubelet-client-current.pem (`bootstrap.go`).
+    /// kubelet.conf as the kubelet writes it from the bootstrap kubeconfig at once: pointing at kubelet-client-current.pem
+    /// (`bootstrap.go`).
     fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
         let ca = self.encoded_ca(node)?;
-        let shared = format!("https://{}", self.endpoint());
         let preferences = self.preferences(node);
-        // The token is used where the cluster already runs; a control plane in local mode changes over.
-        let cluster = |server: &str| {
-            format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n"
-            )
-        };
-        let bootstrap = format!("{}    token: {TOKEN}\n", cluster(&shared));
+        let server = self.kubelet_server(node);
         let rotated = format!(
-            "{}    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n",
-            cluster(&self.kubelet_server(node))
+            "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n"
         );
-        self.put(node, BOOTSTRAP_CONF, &bootstrap, 0o600)?;
+        // The simulated kubelet uses its token where the cluster already runs; a control plane in local mode changes over.
+        let shared = format!("https://{}", self.endpoint());
+        self.write_bootstrap_conf(node, &shared)?;
         self.put(node, KUBELET_CONF, &rotated, 0o600)
     }
 }
@@ -484,16 +474,32 @@ pub(super) fn said(stdout: String) -> CommandOutput {
 
 /// How kubeadm of a version ends with an error.
 pub(super) fn failed(error: &str, version: Version) -> CommandOutput {
-    let profile = Profile::of(version);
-    let prefix = if profile.error_prefix { PREFIX } else { "" };
-    let hint = if profile.stack_trace_hint {
-        format!("{HINT}\n")
-    } else {
-        String::new()
-    };
     CommandOutput {
         exit_code: 1,
         stdout: String::new(),
-        stderr: format!("{prefix}{error}\n{hint}"),
+        stderr: error_as_printed(error, version),
+    }
+}
+
+/// Why a join ends.
+enum Ended {
+    /// An error that is still to be printed.
+    Error(String),
+    /// What a command inside has printed.
+    Printed(String),
+}
+
+impl From<String> for Ended {
+    fn from(error: String) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<ClusterError> for Ended {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Command { stderr, .. } => Self::Printed(stderr),
+            other => Self::Error(other.to_string()),
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::kubeadm::profile::upgrade::{
     SPLIT_ADMIN, SplitAdmin,
 };
 use crate::kubeadm::renewal::Renewal;
-use crate::kubeadm::{CommandOutput, Version, certlist};
+use crate::kubeadm::{CommandOutput, Version, certlist, error_as_printed};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -80,12 +80,7 @@ impl World {
         let result = self.upgrade_steps(node, before, options, &mut lines);
         let (exit_code, stderr) = match result {
             Ok(()) => (0, String::new()),
-            Err(error) => (
-                1,
-                format!(
-                    "{error}\nTo see the stack trace of this error execute with --v=5 or higher\n"
-                ),
-            ),
+            Err(error) => (1, error_as_printed(&error, options.to)),
         };
         let output = CommandOutput {
             exit_code,

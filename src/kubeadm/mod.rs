@@ -29,7 +29,7 @@ pub mod upgrade;
 mod version;
 
 pub use api::{ApiError, ClusterReader, CommandOutput, Machine};
-pub use cmd::run;
+pub use cmd::{error_as_printed, run};
 pub use config::ClusterConfiguration;
 pub use process::klog_warning;
 pub use profile::uncertainties;

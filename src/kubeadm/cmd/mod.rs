@@ -10,7 +10,7 @@ use super::create::CsrOptions;
 use super::failure::{Context as _, Failure, FailureKind, Result};
 use super::output::Format;
 use super::process::Process;
-use super::profile::GroupStyle;
+use super::profile::{GroupStyle, Profile};
 use super::{CommandOutput, Machine, Version};
 use crate::time::shift;
 use cobra::{Arguments, Command, Invocation};
@@ -33,6 +33,13 @@ pub fn run(version: Version, args: &[String], machine: &mut Machine<'_>) -> Comm
     }
 }
 
+/// An error that ends a command, as kubeadm of a version prints it on standard error (`K/util/error.go`, `K/util/errors/errors.go`).
+#[must_use]
+pub fn error_as_printed(text: &str, version: Version) -> String {
+    let profile = Profile::of(version);
+    printed(text, profile.error_prefix, &profile)
+}
+
 /// Prints a failure as the version does; returns the exit status.
 fn end(process: &mut Process<'_, '_>, failure: &Failure) -> i32 {
     let profile = process.profile.clone();
@@ -53,22 +60,24 @@ fn end(process: &mut Process<'_, '_>, failure: &Failure) -> i32 {
             } else {
                 err.push_str("Run 'kubeadm --help' for usage.\n");
             }
-            if !profile.stack_trace_hint {
-                err.push_str("error: ");
-            }
+            err.push_str(&printed(&failure.text, !profile.stack_trace_hint, &profile));
         }
-        _ if profile.error_prefix => err.push_str("error: "),
-        _ => {}
-    }
-    err.push_str(&failure.text);
-    err.push('\n');
-    if profile.stack_trace_hint {
-        err.push_str("To see the stack trace of this error execute with --v=5 or higher\n");
+        _ => err.push_str(&printed(&failure.text, profile.error_prefix, &profile)),
     }
     match failure.kind {
         FailureKind::Validation if !profile.error_prefix => 3,
         _ => 1,
     }
+}
+
+fn printed(text: &str, prefix: bool, profile: &Profile) -> String {
+    let prefix = if prefix { "error: " } else { "" };
+    let hint = if profile.stack_trace_hint {
+        "To see the stack trace of this error execute with --v=5 or higher\n"
+    } else {
+        ""
+    };
+    format!("{prefix}{text}\n{hint}")
 }
 
 fn execute(

@@ -54,27 +54,6 @@ pub static ETCD_MAJORITY: Behaviour<bool> = Behaviour {
     ],
 };
 
-/// A bootstrap kubeconfig goes when the phase that wrote it ends, however it ends.
-pub static BOOTSTRAP_CONF_GOES: Behaviour<bool> = Behaviour {
-    name: "a join that fails leaves no bootstrap-kubelet.conf",
-    rules: &[
-        Rule {
-            from: V33,
-            until: None,
-            value: false,
-            evidence: "K/cmd/phases/join/kubelet.go of 1.33.9 to 1.37.2: another phase removes it (ControlPlaneKubeletLocalMode); seen on a real cluster of 1.36.3",
-            not_checked_after: None,
-        },
-        Rule {
-            from: V15,
-            until: Some(V33),
-            value: true,
-            evidence: "the same of 1.28.15 to 1.32.13",
-            not_checked_after: None,
-        },
-    ],
-};
-
 /// What becomes of a reset where the kubelet's files are gone already and admin.conf is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetAgain {
@@ -185,7 +164,6 @@ pub fn uncertainties(version: Version) -> Vec<String> {
         CERTIFICATE_KEY_CHECKED.uncertainty(version),
         ETCD_MAJORITY.uncertainty(version),
         RESET_LEAVES.uncertainty(version),
-        BOOTSTRAP_CONF_GOES.uncertainty(version),
         RESET_AGAIN.uncertainty(version),
     ]
     .into_iter()

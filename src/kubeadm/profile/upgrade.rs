@@ -168,7 +168,7 @@ pub static FRAME: Behaviour<Frame> = Behaviour {
                 chosen: "[upgrade/preflight] You have chosen to upgrade the cluster version to {}",
                 upgrading: "[upgrade/control-plane] Upgrading your static Pod-hosted control plane to version {} (timeout: 5m0s)...",
                 success: "\n[upgrade] SUCCESS! A control plane node of your cluster was upgraded to {}.\n",
-                invalid: "error: error execution phase preflight: the version argument is invalid due to these fatal errors:",
+                invalid: "error execution phase preflight: the version argument is invalid due to these fatal errors:",
             },
             "source of 1.32.0 and 1.36.3",
         ),
