@@ -339,3 +339,39 @@ spec:
     assert_eq!(counts["failed"], 0, "{counts}");
     assert_eq!(report["runs"].as_array().unwrap().len(), 256);
 }
+
+#[test]
+fn where_many_runs_pass_nobody_is_shown_their_timelines_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let timelines = |runs: usize, more: &[&str]| {
+        let axis: Vec<String> = (0..runs).map(|number| number.to_string()).collect();
+        let text = format!(
+            "apiVersion: certdrill/v1
+kind: Scenario
+metadata: {{ name: many, title: Many runs }}
+spec:
+  matrix: {{ a: [{}] }}
+  cluster: {{ version: v1.36.3 }}
+  steps:
+    - walk: 1h
+",
+            axis.join(", ")
+        );
+        fs::write(folder.path().join("many.yaml"), text).unwrap();
+        let output = command(folder.path())
+            .args(["run", "many.yaml"])
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("{runs} passed")), "{text}");
+        text.lines()
+            .filter(|line| line.starts_with("── walk"))
+            .count()
+    };
+    assert_eq!(timelines(24, &[]), 24);
+    assert_eq!(timelines(24, &["--failures-only"]), 0);
+    assert_eq!(timelines(25, &[]), 0);
+    assert_eq!(timelines(25, &["--verbose"]), 25);
+}

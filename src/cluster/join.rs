@@ -20,8 +20,8 @@ use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::{CertificateKey, Component};
 use crate::time::SignedDuration;
 
-/// The bootstrap token of the simulated clusters.
-pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
+/// The bootstrap token that clusters are made with. It is no secret: they live for a run.
+pub const TOKEN: &str = "abcdef.0123456789abcdef";
 /// `timeouts.discovery`.
 const DISCOVERY: SignedDuration = SignedDuration::from_mins(5);
 

@@ -57,6 +57,7 @@ pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
 pub use files::Credential;
 pub use issuer::IssuerError;
+pub use join::TOKEN as BOOTSTRAP_TOKEN;
 pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{

@@ -5,9 +5,10 @@
 
 use std::net::IpAddr;
 
+use super::Kind;
 use super::bring_up::{INSTALL, equipment, wait_for_boot};
+use super::member::Member;
 use super::node::{CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, clock_file, own_program};
-use super::{Kind, Member};
 use crate::cluster::{EngineError, NodePlan};
 use crate::kubeadm::Version;
 
@@ -25,6 +26,18 @@ impl Kind {
         cluster: &str,
         plan: &[NodePlan],
     ) -> Result<Vec<NodePlan>, EngineError> {
+        if plan
+            .iter()
+            .any(|node| node.joins_later || node.upload_certs)
+        {
+            return Err(EngineError {
+                message: format!(
+                    "the cluster {cluster} is there with all of its nodes, and the scenario wants `joinLater` or `uploadCerts`"
+                ),
+                help: "play it without --kind-cluster: certdrill makes such a cluster itself"
+                    .to_owned(),
+            });
+        }
         self.engine = super::Containers::find()?;
         cluster.clone_into(&mut self.name);
         let found = self.members_of(cluster)?;

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::agent_logs::tail;
+use super::picture::identity;
+use super::{Kind, Reports};
 use crate::real::warp::runc::AUDIT;
+use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// Requests of those whose certificates are asked for, without their content.
@@ -85,6 +88,65 @@ impl Audited {
     }
 }
 
+impl Kind {
+    /// Takes what API servers have written down, and since when processes live.
+    pub(super) fn take_audits(&mut self, reports: &mut Reports) {
+        let now = self.ahead.now();
+        for (&node, report) in reports {
+            let member = &mut self.nodes[node];
+            if let Some(new) = report.audit.take() {
+                member.audited.take(new, member.skew);
+            }
+            for process in &report.processes {
+                let age = SignedDuration::try_from_secs_f64(process.age_s).unwrap_or_default();
+                // Hops since its start make it older than that, never younger.
+                member
+                    .lives_since
+                    .entry(identity(process))
+                    .or_insert_with(|| shift(now, -age));
+            }
+        }
+    }
+
+    /// The certificate that a node's kubelet showed last: at whichever API server, through whichever balancer.
+    pub(super) fn kubelet_showed(&self, node: usize) -> Option<([u8; 32], Timestamp)> {
+        let member = &self.nodes[node];
+        let since = *member.lives_since.get(&member.kubelet.living?)?;
+        let user = format!("system:node:{}", member.plan.name);
+        let last = self
+            .nodes
+            .iter()
+            .flat_map(|one| one.audited.of(&user, None))
+            .filter(|named| named.at >= since)
+            .max_by_key(|named| named.at)?;
+        Some((bytes(&last.sha256)?, last.at))
+    }
+
+    /// The certificate that a component showed last. Its user is the same on every node; it asks from its own address.
+    pub(super) fn component_showed(
+        &self,
+        node: usize,
+        component: Component,
+        id: u64,
+    ) -> Option<[u8; 32]> {
+        let user = match component {
+            Component::ControllerManager => "system:kube-controller-manager",
+            Component::Scheduler => "system:kube-scheduler",
+            _ => return None,
+        };
+        let member = &self.nodes[node];
+        let since = *member.lives_since.get(&id)?;
+        let source = member.plan.address.to_string();
+        let last = self
+            .nodes
+            .iter()
+            .flat_map(|one| one.audited.of(user, Some(&source)))
+            .filter(|named| named.at >= since)
+            .max_by_key(|named| named.at)?;
+        bytes(&last.sha256)
+    }
+}
+
 /// What a node's API server has named since `from` bytes of its log, and how long the log is now.
 pub(super) fn named_since(from: u64) -> (Vec<Named>, u64) {
     let path = Path::new(AUDIT).join("log");
@@ -123,6 +185,18 @@ fn named(line: &str) -> Option<Named> {
     })
 }
 
+/// A SHA-256 from its hexadecimal digits.
+fn bytes(hex: &str) -> Option<[u8; 32]> {
+    let mut found = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in found.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +209,40 @@ mod tests {
             "requestReceivedTimestamp": at,
         })
         .to_string()
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_no_request_newer() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let named = |user: &str, source: &str, sha256: &str, time: &str| Named {
+            user: user.to_owned(),
+            source: source.to_owned(),
+            sha256: sha256.to_owned(),
+            at: at(time),
+        };
+        let mut audited = Audited::default();
+        let first = named("k", "10.0.0.10", "aa", "2027-01-01T01:00:00Z");
+        let other = named("k", "10.0.0.11", "bb", "2027-01-01T01:00:00Z");
+        audited.take((vec![first, other], 100), SignedDuration::from_hours(1));
+        let newer = named("k", "10.0.0.10", "cc", "2027-01-01T01:00:05Z");
+        audited.take((vec![newer], 200), SignedDuration::from_hours(1));
+        assert_eq!(audited.read, 200);
+        let from_one: Vec<_> = audited.of("k", Some("10.0.0.10")).collect();
+        assert_eq!(from_one.len(), 1);
+        assert_eq!(from_one[0].sha256, "cc");
+        assert_eq!(from_one[0].at, at("2027-01-01T00:00:05Z"));
+        assert_eq!(audited.of("k", None).count(), 2);
+        assert_eq!(audited.of("another", None).count(), 0);
+        audited.forget(300);
+        assert_eq!((audited.read, audited.of("k", None).count()), (300, 0));
+    }
+
+    #[test]
+    fn digits_are_bytes_or_nothing() {
+        assert_eq!(bytes(&"0f".repeat(32)), Some([15; 32]));
+        for wrong in ["", "0f", &"0g".repeat(32), &"0f".repeat(33)] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Kind;
 use super::agent::{Content, Edit, Order, pause};
 use super::audit;
 use super::balancer::Balancer;
 use super::clock::Ahead;
+use super::member::Member;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
-use super::{Kind, Member};
-use crate::cluster::{EngineError, NodePlan};
+use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan};
 use crate::kubeadm::CommandOutput;
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
@@ -18,8 +19,6 @@ const IGNORED: &str =
 /// At an upgrade: images that are not there (CoreDNS) need not be.
 pub(super) const IGNORED_AT_UPGRADE: &str =
     "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
-/// The token that nodes join with. It is no secret: the cluster lives for a run.
-pub(super) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// Looks at a boot, a tenth of a second apart.
 const BOOT_LOOKS: u32 = 600;
 /// Looks at Nodes, half a second apart.
@@ -367,7 +366,7 @@ fn kubelet_settings(container: &Container, minor: u16) -> Result<String, EngineE
 /// The configuration of the world with what a real machine needs besides.
 fn with_settings(configuration: &str, kubelet: &str) -> String {
     let init = "kind: InitConfiguration\n";
-    let token = format!("bootstrapTokens:\n- token: {TOKEN}\n");
+    let token = format!("bootstrapTokens:\n- token: {BOOTSTRAP_TOKEN}\n");
     let mut text = configuration.replacen(init, &format!("{init}{token}"), 1);
     let head = "kind: KubeletConfiguration\n";
     if text.contains(head) {

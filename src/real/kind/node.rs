@@ -20,11 +20,6 @@ pub(super) const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 pub(super) const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 /// Label of everything that certdrill makes.
 pub(super) const OWN_LABEL: &str = "dev.certdrill.owner";
-/// Those that elect a leader among them, by the name the kernel keeps, and by that of their lease.
-pub(super) const ELECTED: [(&str, &str); 2] = [
-    ("kube-controller", "kube-controller-manager"),
-    ("kube-scheduler", "kube-scheduler"),
-];
 /// Processes whose timers never run faster than the machine's, by the name the kernel keeps: their clients for etcd
 /// would find connections idle for half an hour, close them, and show their certificates anew.
 const WALL_ONLY: [&str; 2] = ["kube-apiserver", "etcd"];

@@ -4,19 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
-
 use super::agent::{Content, Order, ProcessFound, Report, decode, pause};
-use super::ask::{self, kubectl};
+use super::ask;
 use super::handshake::Handshake;
 use super::{Kind, Reports};
-use crate::cluster::csr::Origin;
 use crate::cluster::{
-    Answer, ApiPicture, Condition, ConditionKind, EngineError, KubeletState, Look, Manager,
-    NodePicture, Outcome, Picture, ProcessSeen, Request, Requestor, STATIC_PODS,
+    Answer, EngineError, KubeletState, Look, NodePicture, Outcome, Picture, ProcessSeen,
+    STATIC_PODS,
 };
 use crate::fs::{MemoryTree, Tree as _};
-use crate::pki::{self, Certificate};
+use crate::pki::Certificate;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
 
@@ -30,7 +27,7 @@ pub(super) const ROOTS: [&str; 6] = [
     "/kubeadm.yaml",
 ];
 /// Where the kubelet reads static Pods from.
-const MANIFESTS: &str = "/etc/kubernetes/manifests";
+pub(super) const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease.
 const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
@@ -307,58 +304,6 @@ impl Kind {
         }
     }
 
-    /// Takes what API servers have written down, and since when processes live.
-    fn take_audits(&mut self, reports: &mut Reports) {
-        let now = self.ahead.now();
-        for (&node, report) in reports {
-            let member = &mut self.nodes[node];
-            if let Some(new) = report.audit.take() {
-                member.audited.take(new, member.skew);
-            }
-            for process in &report.processes {
-                let age = SignedDuration::try_from_secs_f64(process.age_s).unwrap_or_default();
-                // Hops since its start make it older than that, never younger.
-                member
-                    .lives_since
-                    .entry(identity(process))
-                    .or_insert_with(|| shift(now, -age));
-            }
-        }
-    }
-
-    /// The certificate that a node's kubelet showed last: at whichever API server, through whichever balancer.
-    fn kubelet_showed(&self, node: usize) -> Option<([u8; 32], Timestamp)> {
-        let member = &self.nodes[node];
-        let since = *member.lives_since.get(&member.kubelet.living?)?;
-        let user = format!("system:node:{}", member.plan.name);
-        let last = self
-            .nodes
-            .iter()
-            .flat_map(|one| one.audited.of(&user, None))
-            .filter(|named| named.at >= since)
-            .max_by_key(|named| named.at)?;
-        Some((bytes(&last.sha256)?, last.at))
-    }
-
-    /// The certificate that a component showed last. Its user is the same on every node; it asks from its own address.
-    fn component_showed(&self, node: usize, component: Component, id: u64) -> Option<[u8; 32]> {
-        let user = match component {
-            Component::ControllerManager => "system:kube-controller-manager",
-            Component::Scheduler => "system:kube-scheduler",
-            _ => return None,
-        };
-        let member = &self.nodes[node];
-        let since = *member.lives_since.get(&id)?;
-        let source = member.plan.address.to_string();
-        let last = self
-            .nodes
-            .iter()
-            .flat_map(|one| one.audited.of(user, Some(&source)))
-            .filter(|named| named.at >= since)
-            .max_by_key(|named| named.at)?;
-        bytes(&last.sha256)
-    }
-
     fn processes(
         &self,
         node: usize,
@@ -398,146 +343,6 @@ impl Kind {
         }
         found
     }
-
-    /// What the API says: the first control plane that gives an answer is believed.
-    fn api(&self, silent: &[usize]) -> Result<Option<ApiPicture>, EngineError> {
-        for (node, member) in self.nodes.iter().enumerate() {
-            if !member.powered || !member.plan.control_plane || silent.contains(&node) {
-                continue;
-            }
-            let get = |what: &[&str]| {
-                let mut args = vec![
-                    "--kubeconfig=/etc/kubernetes/admin.conf",
-                    "--request-timeout=8s",
-                    "get",
-                ];
-                args.extend(what);
-                args.extend(["-o", "json"]);
-                kubectl(&args)
-            };
-            let order = Order {
-                commands: vec![
-                    ("nodes".to_owned(), get(&["nodes"])),
-                    ("csr".to_owned(), get(&["certificatesigningrequests"])),
-                    ("leases".to_owned(), get(&["leases", "-n", "kube-system"])),
-                ],
-                ..Order::default()
-            };
-            let report = member.container.order(&order)?;
-            let read = |id: &str| -> Option<Json> {
-                let ended = report.commands.get(id)?;
-                (ended.code == 0).then(|| serde_json::from_str(&ended.stdout).ok())?
-            };
-            if let (Some(nodes), Some(requests), Some(leases)) =
-                (read("nodes"), read("csr"), read("leases"))
-            {
-                return Ok(Some(ApiPicture {
-                    ready: ready(&nodes),
-                    requests: items(&requests)
-                        .filter_map(|item| self.request(item))
-                        .collect(),
-                    leaders: leaders(&leases),
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn request(&self, item: &Json) -> Option<Request> {
-        let text = |at: &str| item.pointer(at).and_then(Json::as_str);
-        let created: Timestamp = text("/metadata/creationTimestamp")?.parse().ok()?;
-        let username = text("/spec/username")?.to_owned();
-        let node = username
-            .strip_prefix("system:node:")
-            .and_then(|name| self.nodes.iter().position(|one| one.plan.name == name));
-        let signer = text("/spec/signerName").unwrap_or("kubernetes.io/legacy-unknown");
-        let asked = decode(text("/spec/request")?).ok()?;
-        let strings = |at: &str| -> Vec<String> {
-            let list = item.pointer(at).and_then(Json::as_array);
-            list.into_iter()
-                .flatten()
-                .filter_map(|one| Some(one.as_str()?.to_owned()))
-                .collect()
-        };
-        let conditions = item
-            .pointer("/status/conditions")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|one| {
-                let kind = match one["type"].as_str()? {
-                    "Approved" => ConditionKind::Approved,
-                    "Denied" => ConditionKind::Denied,
-                    "Failed" => ConditionKind::Failed,
-                    _ => return None,
-                };
-                let word = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-                Some(Condition {
-                    kind,
-                    reason: word("reason"),
-                    message: word("message"),
-                    updated: word("lastUpdateTime").parse().unwrap_or(created),
-                })
-            })
-            .collect();
-        let certificate = text("/status/certificate")
-            .and_then(|text| decode(text).ok())
-            .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
-            .and_then(|found| found.into_iter().next());
-        let origin = match node {
-            Some(node) => Origin::Kubelet {
-                node,
-                process: 0,
-                manager: if signer.ends_with("kubelet-serving") {
-                    Manager::Serving
-                } else {
-                    Manager::Client
-                },
-            },
-            None => Origin::Step {
-                node: 0,
-                save_to: None,
-            },
-        };
-        Some(Request {
-            name: text("/metadata/name")?.to_owned(),
-            requestor: Requestor {
-                username,
-                groups: strings("/spec/groups"),
-            },
-            signer: signer.to_owned(),
-            usages: strings("/spec/usages"),
-            expiration_seconds: item
-                .pointer("/spec/expirationSeconds")
-                .and_then(Json::as_i64),
-            asked: pki::Request::from_pem(&asked).ok()?,
-            created,
-            created_ticks: created,
-            conditions,
-            certificate,
-            deleted: false,
-            origin,
-            key: None,
-            scheduled: false,
-            refused_by: None,
-            cause: 0,
-        })
-    }
-}
-
-impl super::Member {
-    /// Whether every static Pod of a manifest has a process. One that ends again and again has none most of the time.
-    fn pods_run(&self, report: &Report) -> bool {
-        STATIC_PODS.iter().all(|component| {
-            let path = format!("{MANIFESTS}/{}.yaml", component.name());
-            let wanted = report.files.iter().any(|file| file.path == path);
-            !wanted
-                || report
-                    .processes
-                    .iter()
-                    .any(|process| process.name == component.name())
-        })
-    }
 }
 
 /// A number that no other process of the node has had.
@@ -574,69 +379,4 @@ fn tree(report: &Report) -> MemoryTree {
 fn shown(report: &Report, id: &str) -> Option<Certificate> {
     let der = decode(report.handshakes.get(id)?.chain.first()?).ok()?;
     Certificate::from_der(&der).ok()
-}
-
-/// A SHA-256 from its hexadecimal digits.
-fn bytes(hex: &str) -> Option<[u8; 32]> {
-    let mut found = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in found.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(found)
-}
-
-fn items(list: &Json) -> impl Iterator<Item = &Json> {
-    list["items"].as_array().into_iter().flatten()
-}
-
-fn ready(nodes: &Json) -> BTreeMap<String, bool> {
-    items(nodes)
-        .filter_map(|item| {
-            let name = item.pointer("/metadata/name")?.as_str()?.to_owned();
-            let ready = item
-                .pointer("/status/conditions")?
-                .as_array()?
-                .iter()
-                .any(|one| one["type"] == "Ready" && one["status"] == "True");
-            Some((name, ready))
-        })
-        .collect()
-}
-
-/// Who holds the leases of those that elect a leader, by the name of the process, where it was renewed since an instant.
-pub(super) fn renewed_since(leases: &str, since: Timestamp) -> Vec<(&'static str, String)> {
-    let leases: Json = serde_json::from_str(leases).unwrap_or_default();
-    items(&leases)
-        .filter_map(|item| {
-            let name = item.pointer("/metadata/name")?.as_str()?;
-            let &(process, _) = super::node::ELECTED
-                .iter()
-                .find(|(_, lease)| *lease == name)?;
-            let renewed: Timestamp = item.pointer("/spec/renewTime")?.as_str()?.parse().ok()?;
-            let holder = item.pointer("/spec/holderIdentity")?.as_str()?;
-            (renewed >= since).then(|| {
-                (
-                    process,
-                    holder.split('_').next().unwrap_or(holder).to_owned(),
-                )
-            })
-        })
-        .collect()
-}
-
-fn leaders(leases: &Json) -> BTreeMap<Component, String> {
-    items(leases)
-        .filter_map(|item| {
-            let name = item.pointer("/metadata/name")?.as_str()?;
-            let component = [Component::ControllerManager, Component::Scheduler]
-                .into_iter()
-                .find(|component| component.name() == name)?;
-            // `cp1_0b1c...`
-            let holder = item.pointer("/spec/holderIdentity")?.as_str()?;
-            Some((component, holder.split('_').next()?.to_owned()))
-        })
-        .collect()
 }

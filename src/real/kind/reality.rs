@@ -1,0 +1,275 @@
+//! What the world asks of a real cluster.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::agent::{Edit, Order, encode, pause};
+use super::node::Container;
+use super::{Kind, bring_up, clock, image, kubelet_seen, node, picture, reuse};
+use crate::cluster::{EngineError, FileChange, Look, NodePlan, Picture, Reality};
+use crate::kubeadm::{CommandOutput, Version};
+use crate::scenario::{Component, ImageSource};
+use crate::time::SignedDuration;
+
+/// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
+const HOP_PAUSE: Duration = Duration::from_millis(900);
+
+/// What is so short is waited for: moving the clocks would take as long.
+const LIVED_THROUGH: SignedDuration = SignedDuration::from_millis(1_200);
+
+/// How much longer that is for each further node, where everybody's timers run.
+const NODE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Reality for Kind {
+    fn name(&self) -> &'static str {
+        "kind"
+    }
+
+    fn prepare(&mut self, plan: &[NodePlan]) -> Result<(), EngineError> {
+        // Its addresses are wanted.
+        reuse::let_go();
+        self.make_machines(plan)
+    }
+
+    fn create(
+        &mut self,
+        plan: &[NodePlan],
+    ) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
+        let bare = self.nodes.is_empty();
+        if bare {
+            if self.take_kept(plan)? {
+                self.made = true;
+                return Ok(Ok(CommandOutput::default()));
+            }
+            self.make_machines(plan)?;
+        }
+        let made = self.bring_up()?;
+        self.made = made.is_ok();
+        if bare && self.made && self.options.reuse {
+            self.save(plan)?;
+        }
+        Ok(made)
+    }
+
+    fn adopt(&mut self, plan: &[NodePlan]) -> Result<Option<Vec<NodePlan>>, EngineError> {
+        match self.options.adopt.clone() {
+            Some(cluster) => self.take_over(&cluster, plan).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn write(&mut self, node: usize, changes: &[FileChange]) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let mut edits = Vec::new();
+        for change in changes {
+            let path = match change {
+                FileChange::Removed(path) => {
+                    edits.push(Edit::Remove(path.clone()));
+                    path
+                }
+                FileChange::Dir(path, mode) => {
+                    edits.push(Edit::Dir(path.clone(), *mode));
+                    path
+                }
+                FileChange::File {
+                    path,
+                    mode,
+                    owner,
+                    content,
+                } => {
+                    edits.push(Edit::File(
+                        path.clone(),
+                        *mode,
+                        owner.0,
+                        owner.1,
+                        encode(content),
+                    ));
+                    path
+                }
+                FileChange::Symlink(path, target) => {
+                    edits.push(Edit::Link(path.clone(), target.clone()));
+                    path
+                }
+            };
+            if !picture::ROOTS.iter().any(|root| path.starts_with(root)) {
+                member.written.push(path.clone());
+            }
+        }
+        let order = Order {
+            changes: edits,
+            ..Order::default()
+        };
+        member.container.order(&order).map(drop)
+    }
+
+    fn look(&mut self, what: Look<'_>) -> Result<Picture, EngineError> {
+        self.picture(what)
+    }
+
+    fn live(&mut self, span: SignedDuration) -> Result<(), EngineError> {
+        for hop in clock::hops(span) {
+            // A pause passes virtual time, too.
+            let passes = SignedDuration::try_from(HOP_PAUSE).unwrap_or_default();
+            if hop.by <= LIVED_THROUGH {
+                pause(hop.by.try_into().unwrap_or(HOP_PAUSE));
+                continue;
+            }
+            if hop.by > passes {
+                self.hop(hop.by - passes, true, hop.everyone)?;
+            }
+            pause(HOP_PAUSE);
+            if hop.everyone {
+                // Keep-alives of every connection were due: each must be answered before the next hop.
+                pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, by: SignedDuration) -> Result<(), EngineError> {
+        self.hop(by, false, true)?;
+        pause(HOP_PAUSE);
+        Ok(())
+    }
+
+    fn skew(&mut self, node: usize, offset: SignedDuration) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let by = offset - member.skew;
+        member.container.move_clocks(by, false, &[])?;
+        member.skew = offset;
+        Ok(())
+    }
+
+    fn power(&mut self, node: usize, on: bool) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        if on {
+            let ahead = self.ahead.offset() + member.skew;
+            member
+                .container
+                .put(&[(node::CLOCK, 0o644, node::clock_file(ahead).as_bytes())])?;
+            member.container.start()?;
+            member.powered = true;
+            member.kubelet_wanted = true;
+            bring_up::wait_for_boot(&member.container)
+        } else {
+            member.container.kill()?;
+            member.powered = false;
+            member.kubelet = kubelet_seen::KubeletSeen::default();
+            Ok(())
+        }
+    }
+
+    fn kubelet(&mut self, node: usize, run: bool) -> Result<(), EngineError> {
+        let member = &mut self.nodes[node];
+        let verb = if run { "start" } else { "stop" };
+        member
+            .container
+            .must(&format!("systemctl {verb} kubelet"))?;
+        member.kubelet_wanted = run;
+        member.kubelet = kubelet_seen::KubeletSeen::default();
+        Ok(())
+    }
+
+    fn end_process(&mut self, node: usize, component: Component) -> Result<(), EngineError> {
+        let member = &self.nodes[node];
+        let report = member.container.order(&Order::default())?;
+        for process in report
+            .processes
+            .iter()
+            .filter(|process| process.name == component.name())
+        {
+            // It may have ended by itself.
+            member
+                .container
+                .shell(&format!("kill -KILL {}", process.pid))?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        node: usize,
+        command: &[String],
+        input: &[u8],
+    ) -> Result<CommandOutput, EngineError> {
+        let member = &mut self.nodes[node];
+        member.watch_paths_of(command);
+        member.container.run(command, input)
+    }
+
+    fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError> {
+        self.spoiled = true;
+        self.nodes[node].container.give(directory, "/scenario")
+    }
+
+    fn load_image(
+        &mut self,
+        nodes: &[usize],
+        image: &ImageSource,
+    ) -> Result<Result<(), String>, EngineError> {
+        let containers: Vec<&Container> = nodes
+            .iter()
+            .map(|&node| &self.nodes[node].container)
+            .collect();
+        image::load(&self.engine, &containers, image)
+    }
+
+    fn join(
+        &mut self,
+        node: usize,
+        certificate_key: Option<&str>,
+    ) -> Result<CommandOutput, EngineError> {
+        self.spoiled = true;
+        let output = self.join_with(node, certificate_key)?;
+        let member = &mut self.nodes[node];
+        member.joined |= output.exit_code == 0;
+        // It starts the kubelet before it can fail at what comes later.
+        let active = member.container.shell("systemctl is-active kubelet")?;
+        member.kubelet_wanted = active.stdout.trim() == "active" || output.exit_code == 0;
+        member.kubelet = kubelet_seen::KubeletSeen::default();
+        Ok(output)
+    }
+
+    fn kubeadm(
+        &mut self,
+        node: usize,
+        version: Version,
+        args: &[String],
+    ) -> Result<CommandOutput, EngineError> {
+        let member = &self.nodes[node];
+        if version != member.plan.version {
+            // Images of a version to come lie beside its programs, where the node's image has them.
+            member.container.must(&format!(
+                "cd /kind/versions/{version} && if [ -e images.tar ] && ! [ -e /run/certdrill-{version} ]; then \
+                 ctr -n k8s.io images import images.tar >/dev/null && touch /run/certdrill-{version}; fi"
+            ))?;
+        }
+        self.nodes[node].watch_paths_of(args);
+        let member = &self.nodes[node];
+        let mut words = vec![member.container.kubeadm(version, member.plan.version)];
+        words.extend(args.iter().cloned());
+        if args.first().is_some_and(|word| word == "upgrade") {
+            words.push(format!(
+                "--ignore-preflight-errors={}",
+                bring_up::IGNORED_AT_UPGRADE
+            ));
+        }
+        let output = self.nodes[node].container.run(&words, &[])?;
+        match args {
+            [reset, ..] if reset == "reset" => {
+                self.spoiled = true;
+                let member = &mut self.nodes[node];
+                member.joined = false;
+                member.kubelet_wanted = false;
+                member.kubelet = kubelet_seen::KubeletSeen::default();
+            }
+            [token, create, ..]
+                if token == "token" && create == "create" && output.exit_code == 0 =>
+            {
+                output.stdout.trim().clone_into(&mut self.token);
+            }
+            _ => {}
+        }
+        Ok(output)
+    }
+}
