@@ -39,7 +39,7 @@ pub struct Roots {
 }
 
 /// A kubeconfig as client-go uses it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Host of the server URL.
     pub host: String,

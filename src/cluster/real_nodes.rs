@@ -2,6 +2,7 @@
 
 use super::World;
 use super::reality::NodePlan;
+use super::reset::NO_CONFIGURATION;
 use crate::kubeadm::CommandOutput;
 
 impl World {
@@ -110,7 +111,7 @@ impl World {
             let machine = &mut self.nodes[node];
             machine.reset = true;
             // Without the cluster's configuration it does not tell the other members.
-            machine.etcd_member &= output.stderr.contains("No kubeadm config");
+            machine.etcd_member &= output.stderr.contains(NO_CONFIGURATION);
         }
         self.command_ran(node, "kubeadm", "reset --force", &output);
         output

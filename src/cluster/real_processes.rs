@@ -11,7 +11,7 @@ use crate::kubeadm::profile::components::Slot;
 use crate::pki::Certificate;
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
-use crate::time::{SignedDuration, Timestamp};
+use crate::time::{IN_FILE_NAMES, SignedDuration, Timestamp, from_form};
 
 /// A kubelet closes its connections when it has a new certificate; requests that were under way show the old one.
 const TAKEN_INTO_USE: SignedDuration = SignedDuration::from_mins(5);
@@ -214,11 +214,8 @@ impl World {
                 && let Some(pair) = self.client_pair_on_disk(node, showed)
             {
                 config = Arc::new(super::files::ClientConfig {
-                    host: config.host.clone(),
-                    server: config.server.clone(),
-                    roots: Arc::clone(&config.roots),
                     credential: Some(pair),
-                    embedded: config.embedded,
+                    ..(*config).clone()
                 });
             }
             loaded.insert(Slot::Kubeconfig, Loaded::Config(config));
@@ -307,8 +304,5 @@ fn dated(path: &str) -> Option<Timestamp> {
         .next()?
         .strip_prefix("kubelet-client-")?
         .strip_suffix(".pem")?;
-    jiff::fmt::strtime::parse("%Y-%m-%d-%H-%M-%S", stamp)
-        .and_then(|parsed| parsed.to_datetime())
-        .and_then(|civil| jiff::tz::TimeZone::UTC.to_timestamp(civil))
-        .ok()
+    from_form(IN_FILE_NAMES, stamp)
 }

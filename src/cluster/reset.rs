@@ -19,6 +19,9 @@ use crate::scenario::Component;
 
 /// The data directory of a local etcd.
 const ETCD_DATA: &str = "/var/lib/etcd";
+/// Said where it cannot tell the other members of etcd (`K/cmd/phases/reset/removeetcdmember.go`).
+pub(super) const NO_CONFIGURATION: &str =
+    "[reset] No kubeadm config, using etcd pod spec to get data directory";
 const KUBERNETES: &str = "/etc/kubernetes";
 
 impl World {
@@ -157,12 +160,7 @@ impl World {
     fn leave_etcd(&mut self, node: usize, configuration: bool, said: &mut Said) {
         let gone = format!("[reset] Deleted contents of the etcd data directory: {ETCD_DATA}");
         if !configuration {
-            self.warn(
-                node,
-                said,
-                "removeetcdmember.go",
-                "[reset] No kubeadm config, using etcd pod spec to get data directory",
-            );
+            self.warn(node, said, "removeetcdmember.go", NO_CONFIGURATION);
             said.print(&gone);
             return;
         }

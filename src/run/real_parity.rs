@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::parity::Key;
 use super::trace::{Entry, Observation, Record, Value};
-use crate::time::{SignedDuration, Timestamp};
+use crate::time::{IN_FILE_NAMES, SignedDuration, Timestamp, from_form};
 
 /// How far apart the same instant may be on the two sides: kubeadm, elections and waiting take wall time on a real
 /// cluster, and all of that is virtual time, too.
@@ -356,9 +356,7 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
         // `Jan 01, 2027 00:00 UTC`, as check-expiration prints it.
         if let Some(five) = words.get(at..at + 5)
             && five[4] == "UTC"
-            && let Ok(instant) = jiff::fmt::strtime::parse("%b %d, %Y %H:%M UTC", five.join(" "))
-                .and_then(|parsed| parsed.to_datetime())
-                .and_then(|civil| jiff::tz::TimeZone::UTC.to_timestamp(civil))
+            && let Some(instant) = from_form("%b %d, %Y %H:%M UTC", &five.join(" "))
         {
             found.push(Piece::At(instant));
             at += 5;
@@ -391,13 +389,9 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
 /// `.../kubeadm-backup-manifests-2026-10-28-00-00-24/etcd.yaml`
 fn dated_directory(word: &str) -> Option<(&str, Timestamp, &str)> {
     const NAME: &str = "kubeadm-backup-manifests-";
-    const STAMP: &str = "%Y-%m-%d-%H-%M-%S";
     let at = word.find(NAME)? + NAME.len();
     let end = at + "2026-10-28-00-00-24".len();
-    let civil = jiff::fmt::strtime::parse(STAMP, word.get(at..end)?)
-        .and_then(|parsed| parsed.to_datetime())
-        .ok()?;
-    let instant = jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?;
+    let instant = from_form(IN_FILE_NAMES, word.get(at..end)?)?;
     Some((&word[..at], instant, &word[end..]))
 }
 

@@ -28,3 +28,15 @@ pub fn shift(at: Timestamp, by: SignedDuration) -> Timestamp {
         Timestamp::MAX
     })
 }
+
+/// An instant in UTC that is written in a form of `strftime`; `None` where the text has another form.
+#[must_use]
+pub fn from_form(form: &str, text: &str) -> Option<Timestamp> {
+    jiff::fmt::strtime::parse(form, text)
+        .and_then(|parsed| parsed.to_datetime())
+        .and_then(|civil| jiff::tz::TimeZone::UTC.to_timestamp(civil))
+        .ok()
+}
+
+/// The form of an instant in the names of files that kubeadm and the kubelet write.
+pub const IN_FILE_NAMES: &str = "%Y-%m-%d-%H-%M-%S";
