@@ -29,10 +29,14 @@ compare() {
   mark "compared: $1"
 }
 compare scenarios/clusters/one-year.yaml
-compare scenarios/clusters/serving.yaml
-compare scenarios/docs \
-  --include 'slept-through-rotation/order=right,version=v1.36.3' \
-  --include 'generate-csr/signed=right,version=v1.36.3'
+if [[ -n ${CERTDRILL_NEW_MACHINE:-} ]]; then
+  echo 'not compared by the first run on a new machine: serving, slept-through-rotation, generate-csr'
+else
+  compare scenarios/clusters/serving.yaml
+  compare scenarios/docs \
+    --include 'slept-through-rotation/order=right,version=v1.36.3' \
+    --include 'generate-csr/signed=right,version=v1.36.3'
+fi
 # What nothing simulated stands beside.
 "$certdrill" run scenarios/clusters/approver.yaml --backend kind --jobs 1 --include 'approver/lookAt=everything'
 mark 'an approver and an attacker'

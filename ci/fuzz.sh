@@ -14,6 +14,7 @@ instead() {
   cargo test --locked --test hostile
   exit
 }
+[[ -z ${CERTDRILL_NEW_MACHINE:-} ]] || instead "this is the first run on a new machine"
 cargo +nightly --version >/dev/null 2>&1 || instead "there is no nightly toolchain (rustup toolchain install nightly)"
 if ! cargo fuzz --version >/dev/null 2>&1; then
   echo "installing cargo-fuzz into $tools"

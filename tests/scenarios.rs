@@ -7,13 +7,14 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use certdrill::run::{PlayOptions, play, trace::Entry, trace::Verdict};
-use certdrill::scenario::{self, Backend};
+use certdrill::scenario::{self, Backend, Scenario};
 
 #[test]
 fn every_scenario_of_the_library_passes_with_several_seeds() {
-    let mut played = 0;
+    let mut runs = Vec::new();
     for path in files(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("scenarios")
@@ -23,35 +24,48 @@ fn every_scenario_of_the_library_passes_with_several_seeds() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let variants =
             scenario::load(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-        for variant in variants {
-            // ci/library.sh plays those that only real binaries can.
-            if !variant.backends.contains(&Backend::Sim) {
-                continue;
-            }
-            for seed in [0, 1, 20_260_101] {
-                let run = play(&variant, &PlayOptions { seed });
-                let failures: Vec<_> = run
-                    .records
-                    .iter()
-                    .filter_map(|record| match &record.entry {
-                        Entry::Expectation(judged) if !judged.passed => Some(format!(
-                            "line {} at {}: expected {}, seen {}",
-                            judged.line, record.at, judged.expected, judged.seen
-                        )),
-                        _ => None,
-                    })
-                    .collect();
-                assert_eq!(
-                    run.verdict,
-                    Verdict::Passed,
-                    "{name} {:?} with seed {seed}: {failures:#?}",
-                    variant.variant
-                );
-                played += 1;
-            }
-        }
+        // ci/library.sh plays those that only real binaries can.
+        let simulated = variants
+            .into_iter()
+            .filter(|variant| variant.backends.contains(&Backend::Sim));
+        runs.extend(simulated.map(|variant| (name.clone(), variant)));
     }
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((name, variant)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    passes(name, variant);
+                }
+            });
+        }
+    });
+    let played = runs.len();
     assert!(played >= 60, "only {played} runs were played");
+}
+
+fn passes(name: &str, variant: &Scenario) {
+    for seed in [0, 1, 20_260_101] {
+        let run = play(variant, &PlayOptions { seed });
+        let failures: Vec<_> = run
+            .records
+            .iter()
+            .filter_map(|record| match &record.entry {
+                Entry::Expectation(judged) if !judged.passed => Some(format!(
+                    "line {} at {}: expected {}, seen {}",
+                    judged.line, record.at, judged.expected, judged.seen
+                )),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            run.verdict,
+            Verdict::Passed,
+            "{name} {:?} with seed {seed}: {failures:#?}",
+            variant.variant
+        );
+    }
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
