@@ -35,7 +35,10 @@ impl Kind {
                 commands: vec![
                     ("nodes".to_owned(), get(&["nodes"])),
                     ("csr".to_owned(), get(&["certificatesigningrequests"])),
-                    ("leases".to_owned(), get(&["leases", "-n", "kube-system"])),
+                    (
+                        "leases".to_owned(),
+                        get(&[leases::locks(member.plan.version), "-n", "kube-system"]),
+                    ),
                 ],
                 ..Order::default()
             };

@@ -2,7 +2,7 @@
 
 use super::agent::{Ended, Order, Program, encode};
 use super::handshake::{Handshake, Shown};
-use super::{Kind, Reports};
+use super::{Kind, Reports, leases};
 use crate::cluster::{Answer, EdgeId, Failure, FailureClass, Outcome, ProcessSeen};
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{Certificate, ServerName, Usage, verify};
@@ -201,9 +201,6 @@ fn control_planes(kind: &Kind) -> usize {
 /// A request that a client makes all the time, with its credentials: those it has loaded, where it reads them once.
 fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
     let member = &kind.nodes[node];
-    let lease = |namespace: &str, name: &str| {
-        format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
-    };
     let (config, path) = match client {
         Component::Admin => (
             "/etc/kubernetes/admin.conf",
@@ -212,11 +209,15 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
         Component::User => ("/root/.kube/config", "/api/v1/nodes?limit=1".to_owned()),
         Component::Kubelet => (
             "/etc/kubernetes/kubelet.conf",
-            lease("kube-node-lease", &member.plan.name),
+            format!(
+                "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}",
+                member.plan.name
+            ),
         ),
-        Component::ControllerManager | Component::Scheduler => {
-            ("{kubeconfig}", lease("kube-system", client.name()))
-        }
+        Component::ControllerManager | Component::Scheduler => (
+            "{kubeconfig}",
+            leases::lock_path(member.plan.version, client),
+        ),
         _ => return None,
     };
     let config_arg = format!("--kubeconfig={config}");

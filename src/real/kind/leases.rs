@@ -8,6 +8,7 @@ use super::Kind;
 use super::api::items;
 use super::ask::kubectl;
 use crate::cluster::EngineError;
+use crate::kubeadm::Version;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
 
@@ -17,6 +18,9 @@ const FRESH: SignedDuration = SignedDuration::from_secs(6);
 const ELECTED: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 /// The kernel keeps so much of a process' name (`TASK_COMM_LEN`).
 const COMM_MAX: usize = 15;
+
+/// Where a leader's record is as long as it is an annotation.
+const ANNOTATION: &str = "/metadata/annotations/control-plane.alpha.kubernetes.io~1leader";
 
 /// Names of processes by the node's name.
 type Still = BTreeMap<String, Vec<&'static str>>;
@@ -66,14 +70,15 @@ impl Kind {
             "--kubeconfig=/etc/kubernetes/admin.conf",
             "--request-timeout=3s",
             "get",
-            "leases",
             "-n",
             "kube-system",
             "-o",
             "json",
         ]);
         for member in control_planes.filter(|member| member.powered) {
-            let output = member.container.run(&get.words, &[])?;
+            let mut words = get.words.clone();
+            words.push(locks(member.plan.version).to_owned());
+            let output = member.container.run(&words, &[])?;
             let Ok(leases) = serde_json::from_str(&output.stdout) else {
                 continue;
             };
@@ -93,6 +98,29 @@ impl Kind {
     }
 }
 
+/// What a leader holds: Leases, and until 1.16 an annotation of Endpoints (the default of `--leader-elect-resource-lock`,
+/// staging/src/k8s.io/component-base/config/v1alpha1/defaults.go).
+pub(super) fn locks(version: Version) -> &'static str {
+    if version.minor < 17 {
+        "endpoints"
+    } else {
+        "leases"
+    }
+}
+
+/// Path of the object that the leader of a component holds.
+pub(super) fn lock_path(version: Version, component: Component) -> String {
+    let api = match locks(version) {
+        "endpoints" => "/api/v1",
+        _ => "/apis/coordination.k8s.io/v1",
+    };
+    format!(
+        "{api}/namespaces/kube-system/{}/{}",
+        locks(version),
+        component.name()
+    )
+}
+
 /// Holders of the leases of those that elect a leader, by machine.
 pub(super) fn leaders(leases: &Json) -> BTreeMap<Component, String> {
     held(leases)
@@ -107,9 +135,14 @@ fn held(leases: &Json) -> impl Iterator<Item = (Component, String, Timestamp)> {
         let component = ELECTED
             .into_iter()
             .find(|component| component.name() == name)?;
+        let noted: Option<Json> = item
+            .pointer(ANNOTATION)
+            .and_then(Json::as_str)
+            .and_then(|text| serde_json::from_str(text).ok());
+        let record = noted.as_ref().or_else(|| item.get("spec"))?;
         // `cp1_0b1c...`
-        let holder = item.pointer("/spec/holderIdentity")?.as_str()?;
-        let renewed = item.pointer("/spec/renewTime")?.as_str()?.parse().ok()?;
+        let holder = record["holderIdentity"].as_str()?;
+        let renewed = record["renewTime"].as_str()?.parse().ok()?;
         Some((component, holder.split('_').next()?.to_owned(), renewed))
     })
 }
@@ -147,5 +180,25 @@ mod tests {
         ];
         assert_eq!(leaders(&leases), BTreeMap::from(expected));
         assert_eq!(ELECTED.map(comm), ["kube-controller", "kube-scheduler"]);
+    }
+
+    #[test]
+    fn before_leases_an_annotation_of_endpoints_says_it() {
+        let old = Version::new(16, 15);
+        assert_eq!(
+            lock_path(old, Component::Scheduler),
+            "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
+        );
+        assert_eq!(
+            lock_path(Version::new(36, 3), Component::Scheduler),
+            "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
+        );
+        let record = r#"{"holderIdentity":"cp1_0b1c","leaseDurationSeconds":15,"renewTime":"2027-01-01T00:00:02Z"}"#;
+        let endpoints = serde_json::json!({ "items": [
+            { "metadata": { "name": "kube-scheduler", "annotations": { "control-plane.alpha.kubernetes.io/leader": record } } },
+            { "metadata": { "name": "kube-controller-manager" } },
+        ] });
+        let expected = [(Component::Scheduler, "cp1".to_owned())];
+        assert_eq!(leaders(&endpoints), BTreeMap::from(expected));
     }
 }
