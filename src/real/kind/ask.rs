@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
+/// Where a kubelet keeps the client certificate that it rotates, and its key.
+const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// kubectl's own limit.
 const TIMEOUT: &str = "--request-timeout=6s";
 
@@ -222,6 +224,12 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
     };
     let config_arg = format!("--kubeconfig={config}");
     let mut program = kubectl(&[&config_arg, TIMEOUT, "get", "--raw", &path]);
+    if client == Component::Kubelet && keeps_its_own(&member.tree) {
+        program.words.extend([
+            format!("--client-certificate={KUBELET_CURRENT}"),
+            format!("--client-key={KUBELET_CURRENT}"),
+        ]);
+    }
     if config == "{kubeconfig}" {
         let loaded = member
             .kubeconfigs
@@ -231,6 +239,18 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
         program.kubeconfig = Some(encode(loaded.1));
     }
     Some(program)
+}
+
+/// Whether a kubelet uses a certificate that its kubeconfig does not name: kubelet.conf of a cluster that kubeadm made before
+/// 1.17 embeds the first one for ever (kubeadm#1753), and a kubelet that rotates uses what is in its own store.
+fn keeps_its_own(tree: &MemoryTree) -> bool {
+    let says = |path: &str, words: &str| {
+        tree.read(path)
+            .is_ok_and(|content| String::from_utf8_lossy(&content).contains(words))
+    };
+    tree.exists(KUBELET_CURRENT)
+        && says("/etc/kubernetes/kubelet.conf", "client-certificate-data:")
+        && says("/var/lib/kubelet/config.yaml", "rotateCertificates: true")
 }
 
 fn several(ended: &[&Ended]) -> Answer {
@@ -392,6 +412,40 @@ fn unseen(reason: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubelet_that_rotates_uses_its_own_store() {
+        let tree = |conf: &str, config: &str, current: bool| {
+            let mut tree = MemoryTree::new();
+            for dir in ["/etc/kubernetes", "/var/lib/kubelet/pki"] {
+                tree.create_dir_all(dir, 0o755).unwrap();
+            }
+            for (path, text) in [
+                ("/etc/kubernetes/kubelet.conf", conf),
+                ("/var/lib/kubelet/config.yaml", config),
+            ] {
+                tree.write(path, text.as_bytes(), 0o600).unwrap();
+            }
+            if current {
+                tree.write(KUBELET_CURRENT, b"pem", 0o600).unwrap();
+            }
+            tree
+        };
+        let (embedded, rotates) = ("client-certificate-data: LS0t", "rotateCertificates: true");
+        assert!(keeps_its_own(&tree(embedded, rotates, true)));
+        assert!(!keeps_its_own(&tree(embedded, rotates, false)));
+        assert!(!keeps_its_own(&tree(
+            embedded,
+            "rotateCertificates: false",
+            true
+        )));
+        assert!(!keeps_its_own(&tree(
+            "client-certificate: /a",
+            rotates,
+            true
+        )));
+        assert!(!keeps_its_own(&MemoryTree::new()));
+    }
 
     fn said(stderr: &str) -> Ended {
         Ended {
