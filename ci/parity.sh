@@ -10,7 +10,12 @@ if [[ ${1:-} == long ]]; then
   echo "$PARITY_SEQUENCES sequences from seed $PARITY_SEED"
 else
   cargo build --locked --release
-  cargo run --locked --release --quiet -- verify scenarios/ --between sim,kubeadm
+  what=scenarios/
+  if [[ -n ${CERTDRILL_NEW_MACHINE:-} ]]; then
+    echo 'not compared by the first run on a new machine: scenarios/features, scenarios/incidents'
+    what=scenarios/docs
+  fi
+  cargo run --locked --release --quiet -- verify "$what" --between sim,kubeadm
   export PARITY_SEQUENCES=30
 fi
 cargo test --locked --test sequences -- --nocapture

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What tests need besides: a browser and xmllint to look at reports, runc for containers at another time. Installed where they
+# What tests need besides: a browser and xmllint to look at reports, jq for traces, runc for containers at another time. Installed where they
 # are missing and the machine is Debian's.
 set -euo pipefail
 missing=()
@@ -9,6 +9,7 @@ else
   missing+=(chromium fonts-dejavu-core)
 fi
 command -v xmllint >/dev/null || missing+=(libxml2-utils)
+command -v jq >/dev/null || missing+=(jq)
 command -v runc >/dev/null || missing+=(runc)
 if [[ ${#missing[@]} -gt 0 ]]; then
   [[ $(id -u) -eq 0 ]] || { echo "missing; as root: apt-get install ${missing[*]}" >&2; exit 1; }

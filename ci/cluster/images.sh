@@ -66,8 +66,14 @@ rootfs() {
 # The container runtime of Debian 12, which still speaks the interface that old kubelets know; and a crictl, without
 # which old kubeadms do not begin.
 legacy_runtime() { # DIRECTORY
-  (cd "$work" && apt-get download -qq containerd)
-  dpkg -x "$work"/containerd_*.deb "$1"
+  # Into a directory that apt's own user may write to, or it warns.
+  mkdir -p "$work/deb"
+  chmod 755 "$work"
+  chown _apt "$work/deb" 2>/dev/null || true
+  (cd "$work/deb" && apt-get download -qq containerd)
+  # Not into the node itself: the package's /lib would take the place of the link to /usr/lib.
+  dpkg -x "$work"/deb/containerd_*.deb "$work/containerd"
+  install -D -m 755 -t "$1/usr/bin" "$work"/containerd/usr/bin/{containerd,containerd-shim*,ctr}
   ln -s /usr/bin/containerd "$1/usr/local/bin/containerd"
   printf '#!/bin/sh\nexit 0\n' >"$1/usr/local/bin/crictl"
   chmod 755 "$1/usr/local/bin/crictl"
@@ -87,6 +93,10 @@ node_image() { # VERSION OTHERS...
   local config=containerd.toml
   if [[ $version == v1.16.* ]]; then
     config=containerd-legacy.toml
+    mkdir -p "$dir/kind"
+    # certdrill says it in every report of a cluster made from this image.
+    echo "kube-apiserver $version was built with a stub for the generated OpenAPI definitions, which the published module" \
+      "lacks: it serves no /openapi/v2; code about certificates is as published" >"$dir/kind/remarks"
     legacy_runtime "$dir"
   else
     install -D -m 755 -t "$dir/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr}

@@ -6,6 +6,7 @@
 # kube-apiserver needs a stub: the file with the generated OpenAPI definitions is not part of the published module. The
 # binary serves no /openapi/v2 and is otherwise the published code. Everything else is unmodified.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=v1.16.15 staging=v0.16.15
 cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
 target=$cache/$version
@@ -61,6 +62,7 @@ CGO_ENABLED=0 go build -ldflags "$flags" -o out/ \
 CGO_ENABLED=1 go build -ldflags "$flags -checklinkname=0" -o out/ k8s.io/kubernetes/cmd/kubelet
 out/kubelet --version | grep -qx "Kubernetes $version"
 engines=${CERTDRILL_ENGINES:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/engines}
+"$here/../build-kubeadm.sh" "$version"
 cp "$engines/$version/kubeadm" out/
 rm -rf "$target.new"
 mv out "$target.new"

@@ -96,6 +96,9 @@ impl World {
             text,
             None,
         );
+        if self.is_real() {
+            self.remark_on_machines();
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::World;
 use super::reality::NodePlan;
 use super::reset::NO_CONFIGURATION;
 use crate::kubeadm::CommandOutput;
+use crate::run::trace::{EventKind, Weight};
 
 impl World {
     /// Makes real machines for a scenario that sets the cluster up itself. Nothing in a simulated world.
@@ -86,6 +87,21 @@ impl World {
         self.connect_nodes();
         self.look_at_reality(true);
         Ok(())
+    }
+
+    /// What is special about the images of real machines is in the report: whoever reads a verdict must know what gave it.
+    pub(super) fn remark_on_machines(&mut self) {
+        let remarks = self.really(|reality| reality.remarks());
+        for remark in remarks.into_iter().flatten() {
+            self.record(
+                EventKind::Note,
+                Weight::Normal,
+                None,
+                "cluster",
+                remark,
+                None,
+            );
+        }
     }
 
     /// `kubeadm join` on a real machine.

@@ -53,6 +53,12 @@ pub trait Reality: Debug {
         plan: &[NodePlan],
     ) -> Result<Result<CommandOutput, CommandOutput>, EngineError>;
 
+    /// What a reader of the verdict must know about the machines: that a program in their images is not the published one.
+    ///
+    /// # Errors
+    /// When a machine that should answer does not.
+    fn remarks(&mut self) -> Result<Vec<String>, EngineError>;
+
     /// Changes files on a machine.
     ///
     /// # Errors

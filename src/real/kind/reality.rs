@@ -58,6 +58,21 @@ impl Reality for Kind {
         }
     }
 
+    fn remarks(&mut self) -> Result<Vec<String>, EngineError> {
+        let said = self.everywhere(|member| {
+            // Most images have none.
+            let script = "if [ -e /kind/remarks ]; then cat /kind/remarks; fi";
+            member.container.must(script)
+        })?;
+        let mut remarks: Vec<String> = said
+            .iter()
+            .flat_map(|text| text.lines().map(str::to_owned))
+            .collect();
+        remarks.sort();
+        remarks.dedup();
+        Ok(remarks)
+    }
+
     fn write(&mut self, node: usize, changes: &[FileChange]) -> Result<(), EngineError> {
         let member = &mut self.nodes[node];
         let mut edits = Vec::new();
