@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use super::Seen;
 use crate::cluster::{EdgeId, KubeletState, Outcome, World};
+use crate::kubeadm::Version;
+use crate::kubeadm::profile::Profile;
+use crate::kubeadm::renewal::organizations_after;
 use crate::pki::Certificate;
 use crate::scenario::{Component, Invariant};
 use crate::time::{SignedDuration, Timestamp};
@@ -204,6 +207,27 @@ impl Identity {
         facts.dedup();
         Self(facts)
     }
+
+    /// After a renewal: the same, but where a version changes groups on purpose.
+    fn renewed(&self, version: Version, path: &str) -> Self {
+        let name = match path.rsplit('/').next().unwrap_or_default() {
+            "healthcheck-client.crt" => "etcd-healthcheck-client",
+            file => file.trim_end_matches(".crt"),
+        };
+        let (groups, mut facts): (Vec<String>, Vec<String>) = self
+            .0
+            .iter()
+            .cloned()
+            .partition(|fact| fact.starts_with("O="));
+        let groups: Vec<String> = groups
+            .iter()
+            .filter_map(|fact| Some(fact.strip_prefix("O=")?.to_owned()))
+            .collect();
+        let after = organizations_after(&Profile::of(version), name, &groups);
+        facts.extend(after.iter().map(|group| format!("O={group}")));
+        facts.sort();
+        Self(facts)
+    }
 }
 
 /// Identities of every certificate on disk that kubeadm renews, by node and path.
@@ -230,7 +254,7 @@ pub fn identity_kept(
     let mut broken = Vec::new();
     for (key, old) in before {
         let Some(new) = after.get(key) else { continue };
-        if new != old {
+        if new != old && *new != old.renewed(world.nodes[key.0].version, &key.1) {
             broken.push((
                 Invariant::Identity,
                 Seen {

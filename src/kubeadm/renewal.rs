@@ -49,6 +49,29 @@ pub fn names(version: Version, config: &ClusterConfiguration) -> Vec<&'static st
         .collect()
 }
 
+/// The organizations that a certificate has after its renewal. They are those it had, but for 1.29: that takes the API server's
+/// clients out of `system:masters`, as it makes new ones without it (phases/certs/renewal/manager.go, kubernetes#121841).
+#[must_use]
+pub fn organizations_after(profile: &Profile, name: &str, before: &[String]) -> Vec<String> {
+    const MASTERS: &str = "system:masters";
+    const ADMINS: &str = "kubeadm:cluster-admins";
+    let kubelet_client = name == "apiserver-kubelet-client";
+    let moved =
+        kubelet_client || ["apiserver-etcd-client", "etcd-healthcheck-client"].contains(&name);
+    if !moved || !profile.renewal_moves_groups {
+        return before.to_vec();
+    }
+    let mut after: Vec<String> = before
+        .iter()
+        .filter(|organization| *organization != MASTERS)
+        .cloned()
+        .collect();
+    if kubelet_client && !after.iter().any(|organization| organization == ADMINS) {
+        after.push(ADMINS.to_owned());
+    }
+    after
+}
+
 /// A subject with its names and usages, to be put into a certificate or request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CertConfig {
@@ -201,7 +224,11 @@ impl Process<'_, '_> {
         CertConfig {
             template: Template {
                 common_name: certificate.common_name().to_owned(),
-                organizations: certificate.organizations().to_vec(),
+                organizations: organizations_after(
+                    &self.profile,
+                    name,
+                    certificate.organizations(),
+                ),
                 dns_names: certificate.dns_names().to_vec(),
                 ip_addresses: certificate.ip_addresses().to_vec(),
                 ext_key_usages: certificate.ext_key_usages().to_vec(),
@@ -417,5 +444,42 @@ impl Process<'_, '_> {
     /// End of a certificate's life that begins now.
     pub(super) fn end_of(&self, validity: crate::time::SignedDuration) -> Timestamp {
         shift(self.now(), validity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_1_29_moves_groups_in_a_renewal() {
+        let after = |version: Version, name: &str, before: &[&str]| {
+            let before: Vec<String> = before.iter().map(|&group| group.to_owned()).collect();
+            organizations_after(&Profile::of(version), name, &before)
+        };
+        let v1_29 = Version::new(29, 4);
+        let masters = &["system:masters", "Blue team"][..];
+        assert_eq!(
+            after(v1_29, "apiserver-etcd-client", masters),
+            ["Blue team"]
+        );
+        assert_eq!(
+            after(v1_29, "etcd-healthcheck-client", &["system:masters"]),
+            [""; 0]
+        );
+        assert_eq!(
+            after(v1_29, "apiserver-kubelet-client", masters),
+            ["Blue team", "kubeadm:cluster-admins"]
+        );
+        let admins = &["kubeadm:cluster-admins"][..];
+        assert_eq!(after(v1_29, "apiserver-kubelet-client", admins), admins);
+        assert_eq!(after(v1_29, "admin.conf", masters), masters);
+        for version in [
+            Version::new(28, 15),
+            Version::new(30, 0),
+            Version::new(36, 3),
+        ] {
+            assert_eq!(after(version, "apiserver-kubelet-client", masters), masters);
+        }
     }
 }

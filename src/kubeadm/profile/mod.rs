@@ -322,6 +322,8 @@ profile! {
     ecdsa_gate: bool = table::ECDSA_GATE;
     /// O of apiserver-kubelet-client at creation.
     kubelet_client_o: Option<&'static str> = table::KUBELET_CLIENT_O;
+    /// A renewal takes the API server's clients out of `system:masters`.
+    renewal_moves_groups: bool = table::RENEWAL_MOVES_GROUPS;
 }
 
 impl Profile {

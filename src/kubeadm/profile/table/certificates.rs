@@ -108,6 +108,34 @@ pub static KUBELET_CLIENT_O: Behaviour<Option<&'static str>> = Behaviour {
     ],
 };
 
+/// A renewal takes the API server's clients out of `system:masters`: kubernetes#121841, for one minor version.
+pub static RENEWAL_MOVES_GROUPS: Behaviour<bool> = Behaviour {
+    name: "groups that a renewal changes",
+    rules: &[
+        Rule {
+            from: v(30, 0),
+            until: None,
+            value: false,
+            evidence: "source v1.30.0, v1.34.1 phases/certs/renewal/manager.go; run v1.34.4, v1.36.3, v1.37.2",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(29, 0),
+            until: Some(v(30, 0)),
+            value: true,
+            evidence: "source v1.29.0, v1.29.15 phases/certs/renewal/manager.go (loadCertConfigMutators); run v1.29.4, v1.29.5",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(29, 0)),
+            value: false,
+            evidence: "run v1.15.12, v1.16.15, v1.17.17, v1.28.15",
+            not_checked_after: None,
+        },
+    ],
+};
+
 boundary!(
     /// Missing usages are noticed before a key is made.
     USAGES_CHECKED_FIRST: bool = "check of usages", false, (21, 0) => true,
