@@ -48,7 +48,10 @@ if ((minor <= 17)); then
 else
   { echo "module certdrill.test/engine"; echo "go 1.21"; echo "require k8s.io/kubernetes $version"
     grep -oE 'k8s\.io/[a-z0-9-]+ v0\.0\.0$' "$source/go.mod" | awk '{print $1}' | sort -u \
-      | while read -r module; do echo "replace $module => $module $staging"; done; } > go.mod
+      | while read -r module; do echo "replace $module => $module $staging"; done
+    # Gone from where it was; old x/sys does not build with today's Go.
+    ((minor > 19)) || echo "replace vbom.ml/util => github.com/fvbommel/util v0.0.0-20160121211510-db5cfe13f5cc"
+    ((minor > 19)) || echo "replace golang.org/x/sys => golang.org/x/sys v0.30.0"; } > go.mod
 fi
 mkdir tools
 cat > tools/tools.go <<'GO'
