@@ -49,9 +49,13 @@ else
   { echo "module certdrill.test/engine"; echo "go 1.21"; echo "require k8s.io/kubernetes $version"
     grep -oE 'k8s\.io/[a-z0-9-]+ v0\.0\.0$' "$source/go.mod" | awk '{print $1}' | sort -u \
       | while read -r module; do echo "replace $module => $module $staging"; done
-    # Gone from where it was; old x/sys does not build with today's Go.
-    ((minor > 19)) || echo "replace vbom.ml/util => github.com/fvbommel/util v0.0.0-20160121211510-db5cfe13f5cc"
-    ((minor > 19)) || echo "replace golang.org/x/sys => golang.org/x/sys v0.30.0"; } > go.mod
+    # One is gone from where it was; the others do not build, or crash, with today's Go.
+    if ((minor <= 22)); then
+      echo "replace vbom.ml/util => github.com/fvbommel/util v0.0.0-20160121211510-db5cfe13f5cc"
+      echo "replace golang.org/x/sys => golang.org/x/sys v0.30.0"
+      echo "replace github.com/modern-go/reflect2 => github.com/modern-go/reflect2 v1.0.2"
+      echo "replace github.com/json-iterator/go => github.com/json-iterator/go v1.1.12"
+    fi; } > go.mod
 fi
 mkdir tools
 cat > tools/tools.go <<'GO'

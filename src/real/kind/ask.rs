@@ -224,11 +224,11 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
     };
     let config_arg = format!("--kubeconfig={config}");
     let mut program = kubectl(&[&config_arg, TIMEOUT, "get", "--raw", &path]);
-    if client == Component::Kubelet && keeps_its_own(&member.tree) {
-        program.words.extend([
-            format!("--client-certificate={KUBELET_CURRENT}"),
-            format!("--client-key={KUBELET_CURRENT}"),
-        ]);
+    if client == Component::Kubelet
+        && let Some(own) = of_its_own(&member.tree)
+    {
+        program.words[1] = "--kubeconfig={kubeconfig}".to_owned();
+        program.kubeconfig = Some(encode(own.as_bytes()));
     }
     if config == "{kubeconfig}" {
         let loaded = member
@@ -241,16 +241,30 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
     Some(program)
 }
 
-/// Whether a kubelet uses a certificate that its kubeconfig does not name: kubelet.conf of a cluster that kubeadm made before
+/// What a kubelet asks with where its kubeconfig names another certificate: kubelet.conf of a cluster that kubeadm made before
 /// 1.17 embeds the first one for ever (kubeadm#1753), and a kubelet that rotates uses what is in its own store.
-fn keeps_its_own(tree: &MemoryTree) -> bool {
-    let says = |path: &str, words: &str| {
-        tree.read(path)
-            .is_ok_and(|content| String::from_utf8_lossy(&content).contains(words))
-    };
-    tree.exists(KUBELET_CURRENT)
-        && says("/etc/kubernetes/kubelet.conf", "client-certificate-data:")
-        && says("/var/lib/kubelet/config.yaml", "rotateCertificates: true")
+fn of_its_own(tree: &MemoryTree) -> Option<String> {
+    let read = |path: &str| Some(String::from_utf8_lossy(&tree.read(path).ok()?).into_owned());
+    let conf = read("/etc/kubernetes/kubelet.conf")?;
+    if !tree.exists(KUBELET_CURRENT)
+        || !conf.contains("client-certificate-data:")
+        || !read("/var/lib/kubelet/config.yaml")?.contains("rotateCertificates: true")
+    {
+        return None;
+    }
+    let mut own = String::new();
+    for line in conf.lines() {
+        let start = line.trim_start();
+        let indentation = &line[..line.len() - start.len()];
+        let named = ["client-certificate", "client-key"]
+            .into_iter()
+            .find(|name| start.starts_with(&format!("{name}-data:")));
+        match named {
+            Some(name) => own += &format!("{indentation}{name}: {KUBELET_CURRENT}\n"),
+            None => own += &format!("{line}\n"),
+        }
+    }
+    Some(own)
 }
 
 fn several(ended: &[&Ended]) -> Answer {
@@ -431,20 +445,21 @@ mod tests {
             }
             tree
         };
-        let (embedded, rotates) = ("client-certificate-data: LS0t", "rotateCertificates: true");
-        assert!(keeps_its_own(&tree(embedded, rotates, true)));
-        assert!(!keeps_its_own(&tree(embedded, rotates, false)));
-        assert!(!keeps_its_own(&tree(
-            embedded,
-            "rotateCertificates: false",
-            true
-        )));
-        assert!(!keeps_its_own(&tree(
-            "client-certificate: /a",
-            rotates,
-            true
-        )));
-        assert!(!keeps_its_own(&MemoryTree::new()));
+        let embedded =
+            "users:\n- user:\n    client-certificate-data: LS0t\n    client-key-data: LS0t\n";
+        let rotates = "rotateCertificates: true";
+        let own = format!(
+            "users:\n- user:\n    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n"
+        );
+        assert_eq!(of_its_own(&tree(embedded, rotates, true)), Some(own));
+        for other in [
+            tree(embedded, rotates, false),
+            tree(embedded, "rotateCertificates: false", true),
+            tree("client-certificate: /a", rotates, true),
+            MemoryTree::new(),
+        ] {
+            assert_eq!(of_its_own(&other), None);
+        }
     }
 
     fn said(stderr: &str) -> Ended {
