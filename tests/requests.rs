@@ -142,20 +142,20 @@ fn kubectl_prints_the_columns_of_its_version() {
     insta::assert_snapshot!(table(Version::new(17, 17)), @r#"
     NAME        AGE    REQUESTOR         CONDITION
     csr-hjhtz   117s   system:node:cp1   Pending
-    csr-m8gmc   2m1s   system:node:cp1   Approved,Issued
-    csr-z756p   2m1s   system:node:cp1   Pending
+    csr-m8gmc   2m     system:node:cp1   Approved,Issued
+    csr-z756p   2m     system:node:cp1   Pending
     "#);
     insta::assert_snapshot!(table(Version::new(21, 14)), @r#"
     NAME        AGE    SIGNERNAME                                    REQUESTOR         CONDITION
     csr-hjhtz   117s   kubernetes.io/kubelet-serving                 system:node:cp1   Pending
-    csr-m8gmc   2m1s   kubernetes.io/kube-apiserver-client-kubelet   system:node:cp1   Approved,Issued
-    csr-z756p   2m1s   kubernetes.io/kubelet-serving                 system:node:cp1   Pending
+    csr-m8gmc   2m     kubernetes.io/kube-apiserver-client-kubelet   system:node:cp1   Approved,Issued
+    csr-z756p   2m     kubernetes.io/kubelet-serving                 system:node:cp1   Pending
     "#);
     insta::assert_snapshot!(table(NEW), @r#"
     NAME        AGE    SIGNERNAME                                    REQUESTOR         REQUESTEDDURATION   CONDITION
     csr-hjhtz   117s   kubernetes.io/kubelet-serving                 system:node:cp1   <none>              Pending
-    csr-m8gmc   2m1s   kubernetes.io/kube-apiserver-client-kubelet   system:node:cp1   <none>              Approved,Issued
-    csr-z756p   2m1s   kubernetes.io/kubelet-serving                 system:node:cp1   <none>              Pending
+    csr-m8gmc   2m     kubernetes.io/kube-apiserver-client-kubelet   system:node:cp1   <none>              Approved,Issued
+    csr-z756p   2m     kubernetes.io/kubelet-serving                 system:node:cp1   <none>              Pending
     "#);
 }
 
