@@ -54,8 +54,8 @@ boundary!(
 
 boundary!(
     /// CAs have their CN as DNS name.
-    CA_HAS_SAN: bool = "SAN of CAs", false, (18, 0), after (17, 17) => true,
-    "source client-go util/cert/cert.go; run v1.17.17, v1.28.15"
+    CA_HAS_SAN: bool = "SAN of CAs", false, (22, 0) => true,
+    "source client-go v0.21.14 and v0.22.0 util/cert/cert.go; run v1.17.17, v1.20.15, v1.28.15"
 );
 
 boundary!(

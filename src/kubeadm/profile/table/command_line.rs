@@ -216,8 +216,8 @@ boundary!(
 
 boundary!(
     /// Certificate phases take `--dry-run`.
-    DRY_RUN_PHASES: bool = "--dry-run of phases", false, (26, 0), after (17, 17) => true,
-    "source v1.28.15 cmd/phases/init/certs.go"
+    DRY_RUN_PHASES: bool = "--dry-run of phases", false, (26, 0) => true,
+    "source v1.25.16 and v1.26.3 cmd/phases/init/certs.go"
 );
 
 boundary!(
