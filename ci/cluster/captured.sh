@@ -59,9 +59,9 @@ cp "$root/scenarios/clusters/forecast-year.yaml" "$work/"
   exit 1
 }
 # A kubelet is seen through an API server only, and that gives no answer; no extension API server is installed.
-jq -r '.breaks[].consequences[].what | select(contains(" -> "))' "$work/forecast.json" \
-  | grep -vE -- '-> (extension|kubelet@)' | sort -u >"$work/said"
-jq -r 'select(.entry.event.kind == "edge.failed") | .entry.event.subject' "$work/trace" | sort -u >"$work/seen"
+visible() { grep -vE -- '-> (extension|kubelet@)' | sort -u; }
+jq -r '.breaks[].consequences[].what | select(contains(" -> "))' "$work/forecast.json" | visible >"$work/said"
+jq -r 'select(.entry.event.kind == "edge.failed") | .entry.event.subject' "$work/trace" | visible >"$work/seen"
 [[ -s $work/said ]] || { echo "the forecast sees nothing break" >&2; exit 1; }
 diff -u --label 'forecast' --label 'the real cluster' "$work/said" "$work/seen"
 echo "$(wc -l <"$work/seen") connections break on the real cluster as the forecast said, and its commands mend them"
