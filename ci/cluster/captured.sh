@@ -14,8 +14,17 @@ certdrill=${CERTDRILL_PROGRAM:-$root/target/release/certdrill}
 kind=$cache/shared/kind
 name=certdrill-captured
 work=$(mktemp -d)
+delete() {
+  # What was killed while runc had frozen it cannot end (cgroup v1), and its node could not be removed.
+  local node
+  for node in $(docker ps -aq --no-trunc --filter "label=io.x-k8s.kind.cluster=$name"); do
+    find "/sys/fs/cgroup/freezer/docker/$node" -name freezer.state 2>/dev/null \
+      | while read -r state; do echo THAWED >"$state" || true; done
+  done
+  "$kind" delete cluster --quiet --name "$name"
+}
 cleanup() {
-  "$kind" delete cluster --quiet --name "$name" || true
+  delete || true
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -34,7 +43,7 @@ kubeadmConfigPatches:
 - |
   $(jq -c '. + { kind: "KubeletConfiguration" }' <<<"$kubelet")
 YAML
-"$kind" delete cluster --quiet --name "$name"
+delete
 # Its output is long: shown where it fails.
 "$kind" create cluster --name "$name" --image "kindest/node:$version" --config "$work/kind.yaml" \
   --kubeconfig "$work/kubeconfig" >"$work/kind.log" 2>&1 || {
