@@ -2,13 +2,14 @@
 # What is forecast for a captured cluster is what happens to it: a cluster that the kind CLI makes is captured and forecast, and
 # then it lives that time itself.
 #
-#   ci/cluster/captured.sh v1.36.3
+#   ci/cluster/captured.sh                        with target/release/certdrill, or with CERTDRILL_PROGRAM
 #
 # Every connection that the forecast sees break must break on the real cluster, and no other; the commands it gives must mend
 # them there. scenarios/clusters/forecast-year.yaml is the year.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-version=${1:?usage: $0 vMAJOR.MINOR.PATCH}
+year=$root/scenarios/clusters/forecast-year.yaml
+version=$(sed -n 's/^ *version: //p' "$year")
 cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
 certdrill=${CERTDRILL_PROGRAM:-$root/target/release/certdrill}
 kind=$cache/shared/kind
@@ -61,7 +62,7 @@ jq -r '(.remedies | map(.by) | min) as $first | .remedies[] | select(.by == $fir
 [[ -s $work/commands ]] || { echo "the forecast gives no commands" >&2; exit 1; }
 { echo '#!/bin/sh'; echo 'set -ex'; cat "$work/commands"; } >"$work/remedy.sh"
 chmod 755 "$work/remedy.sh"
-cp "$root/scenarios/clusters/forecast-year.yaml" "$work/"
+cp "$year" "$work/"
 
 "$certdrill" run "$work/forecast-year.yaml" --backend kind --kind-cluster "$name" --format json >"$work/trace" || {
   "$certdrill" show "$work/trace" >&2
