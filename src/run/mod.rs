@@ -1,6 +1,7 @@
 //! Plays a scenario on a backend, collects the trace, decides the verdict.
 
 mod brought;
+pub mod closeness;
 mod edits;
 pub mod observe;
 pub mod parity;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::real_parity;
 use super::trace::{Entry, Observation, Record, Value, VerdictEntry};
+use super::{closeness, real_parity};
 use crate::time::Timestamp;
 
 /// What may differ, and why. There is nothing else.
@@ -185,7 +185,7 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
                     Agreement::Same
                 }
                 (Some(Value::Exact(left)), Some(Value::Exact(right)))
-                    if real && real_parity::close(key, command, a.at, left, right) =>
+                    if real && closeness::close(key, command, a.at, left, right) =>
                 {
                     Agreement::Same
                 }
