@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::Seen;
 use crate::cluster::{EdgeId, KubeletState, Outcome, World};
 use crate::kubeadm::Version;
+use crate::kubeadm::certlist::LEAVES;
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::renewal::organizations_after;
 use crate::pki::Certificate;
@@ -210,9 +211,11 @@ impl Identity {
 
     /// After a renewal: the same, but where a version changes groups on purpose.
     fn renewed(&self, version: Version, path: &str) -> Self {
-        let name = match path.rsplit('/').next().unwrap_or_default() {
-            "healthcheck-client.crt" => "etcd-healthcheck-client",
-            file => file.trim_end_matches(".crt"),
+        let leaf = LEAVES
+            .iter()
+            .find(|leaf| path.ends_with(&format!("/{}.crt", leaf.base_name)));
+        let Some(leaf) = leaf else {
+            return self.clone();
         };
         let (groups, mut facts): (Vec<String>, Vec<String>) = self
             .0
@@ -223,7 +226,7 @@ impl Identity {
             .iter()
             .filter_map(|fact| Some(fact.strip_prefix("O=")?.to_owned()))
             .collect();
-        let after = organizations_after(&Profile::of(version), name, &groups);
+        let after = organizations_after(&Profile::of(version), leaf.name, &groups);
         facts.extend(after.iter().map(|group| format!("O={group}")));
         facts.sort();
         Self(facts)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::world::World;
 use crate::kubeadm::Version;
+use crate::kubeadm::certlist::MASTERS;
 use crate::kubeadm::profile::bindings::{BINDINGS, Binding, Whom};
 use crate::pki::Certificate;
 use crate::scenario::Component;
@@ -166,7 +167,7 @@ fn allows(
     who: &Requestor,
     permission: Permission,
 ) -> bool {
-    who.groups.iter().any(|group| group == "system:masters")
+    who.groups.iter().any(|group| group == MASTERS)
         || bindings.values().any(|binding| {
             permission.roles().contains(&binding.role.as_str()) && binding.names(who)
         })

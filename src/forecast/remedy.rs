@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::etcd_machines::EtcdCommand;
 use super::plan::{first_line, restart_control_plane, restart_kubelet};
-use crate::cluster::{USER_CONF, World};
+use crate::cluster::{KUBELET_CURRENT, USER_CONF, World};
 use crate::fs::Tree;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
@@ -12,7 +12,6 @@ use crate::pki::Kubeconfig;
 use crate::time::SignedDuration;
 
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
 
@@ -126,8 +125,8 @@ impl Order {
             ],
             Command::MoveServing => vec![format!("mv {SERVING}.crt {SERVING}.key /root/")],
             Command::PointKubeletConf => vec![format!(
-                "sed -i 's#client-certificate-data:.*#client-certificate: {CURRENT}#; \
-                     s#client-key-data:.*#client-key: {CURRENT}#' {KUBELET_CONF}"
+                "sed -i 's#client-certificate-data:.*#client-certificate: {KUBELET_CURRENT}#; \
+                     s#client-key-data:.*#client-key: {KUBELET_CURRENT}#' {KUBELET_CONF}"
             )],
             Command::NewKubeletConf { from } => vec![
                 format!(
@@ -135,9 +134,9 @@ impl Order {
                      /path/to/kubeadm.yaml > {KUBELET_CONF}",
                     user_command(version)
                 ),
-                format!("rm -f {CURRENT}"),
+                format!("rm -f {KUBELET_CURRENT}"),
                 "systemctl restart kubelet".to_owned(),
-                format!("until test -e {CURRENT}; do sleep 1; done"),
+                format!("until test -e {KUBELET_CURRENT}; do sleep 1; done"),
             ],
             Command::RestartKubelet => vec!["systemctl restart kubelet".to_owned()],
         }
@@ -230,12 +229,12 @@ impl Order {
                 let tree = &mut world.nodes[node].tree;
                 tree.write(KUBELET_CONF, text.as_bytes(), 0o600)
                     .map_err(said)?;
-                if tree.symlink_metadata(CURRENT).is_ok() {
-                    tree.remove(CURRENT).map_err(said)?;
+                if tree.symlink_metadata(KUBELET_CURRENT).is_ok() {
+                    tree.remove(KUBELET_CURRENT).map_err(said)?;
                 }
                 restart_kubelet(world, node);
                 world.wait(SignedDuration::from_mins(10), |world| {
-                    world.nodes[node].tree.exists(CURRENT)
+                    world.nodes[node].tree.exists(KUBELET_CURRENT)
                 });
             }
             Command::RestartKubelet => restart_kubelet(world, node),
@@ -305,21 +304,11 @@ pub(super) fn kubeadm(world: &mut World, node: usize, line: &str) -> Result<Stri
 
 fn point_kubelet_conf(world: &mut World, node: usize) -> Result<(), String> {
     let tree = &mut world.nodes[node].tree;
-    let text = String::from_utf8(tree.read(KUBELET_CONF).map_err(said)?).map_err(said)?;
-    let mut out = String::new();
-    for line in text.lines() {
-        let indentation = &line[..line.len() - line.trim_start().len()];
-        let line = if line.trim_start().starts_with("client-certificate-data:") {
-            format!("{indentation}client-certificate: {CURRENT}")
-        } else if line.trim_start().starts_with("client-key-data:") {
-            format!("{indentation}client-key: {CURRENT}")
-        } else {
-            line.to_owned()
-        };
-        out += &line;
-        out.push('\n');
+    let mut conf = Kubeconfig::parse(&tree.read(KUBELET_CONF).map_err(said)?).map_err(said)?;
+    if let Some(user) = conf.user_mut() {
+        user.point_at(KUBELET_CURRENT);
     }
-    tree.write(KUBELET_CONF, out.as_bytes(), 0o600)
+    tree.write(KUBELET_CONF, conf.to_yaml(false).as_bytes(), 0o600)
         .map_err(said)
 }
 

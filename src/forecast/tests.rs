@@ -9,13 +9,12 @@ use super::plan::Plan;
 use super::rebuild::rebuild;
 use super::rules::lab::{Lab, PKI};
 use super::show;
-use crate::cluster::{Model, Spec, World};
+use crate::cluster::{KUBELET_CURRENT, Model, Spec, World};
 use crate::fs::Tree as _;
 use crate::pki::{Certificate, KeyAlgorithm};
 use crate::time::SignedDuration;
 
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)

@@ -3,6 +3,11 @@
 use super::profile::Profile;
 use crate::pki::ExtKeyUsage;
 
+/// The group that may do everything, whatever RBAC says.
+pub const MASTERS: &str = "system:masters";
+/// The group that kubeadm binds to `cluster-admin`, from 1.29 on.
+pub const CLUSTER_ADMINS: &str = "kubeadm:cluster-admins";
+
 /// A certificate authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ca {

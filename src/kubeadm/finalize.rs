@@ -54,10 +54,7 @@ impl Process<'_, '_> {
                 config.node_name
             ))
         })?;
-        entry.set_data("client-key-data", &[]);
-        entry.set_data("client-certificate-data", &[]);
-        entry.set_text("client-key", &pem);
-        entry.set_text("client-certificate", &pem);
+        entry.point_at(&pem);
         self.write_kubeconfig(&path, &kubeconfig)
             .context(format!("failed to serialize {path:?}"))?;
         if !self.has_init_system() {

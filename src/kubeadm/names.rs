@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::certlist::{ConfigFile, Leaf, Names};
+use super::certlist::{CLUSTER_ADMINS, ConfigFile, Leaf, MASTERS, Names};
 use super::config::{Etcd, InitConfiguration, first_address, is_san, parse_host_port};
 use super::failure::{Context as _, Failure, Result};
 use super::process::Process;
@@ -47,7 +47,7 @@ impl Process<'_, '_> {
             "apiserver-etcd-client" | "etcd-healthcheck-client"
                 if !self.profile.etcd_clients_without_o =>
             {
-                Some("system:masters")
+                Some(MASTERS)
             }
             _ => None,
         };
@@ -135,8 +135,8 @@ impl Process<'_, '_> {
     /// What the client certificate of a new kubeconfig is to say.
     pub(super) fn client_config(&self, file: &ConfigFile, node_name: &str) -> CertConfig {
         let organization = match file.name {
-            "admin.conf" if self.profile.super_admin => Some("kubeadm:cluster-admins"),
-            "admin.conf" | "super-admin.conf" => Some("system:masters"),
+            "admin.conf" if self.profile.super_admin => Some(CLUSTER_ADMINS),
+            "admin.conf" | "super-admin.conf" => Some(MASTERS),
             "kubelet.conf" => Some("system:nodes"),
             _ => None,
         };

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::certlist::{Managed, managed};
+use super::certlist::{CLUSTER_ADMINS, MASTERS, Managed, managed};
 use super::config::{BACKDATE, ClusterConfiguration, KUBERNETES_DIR};
 use super::failure::{Context as _, Failure, Result};
 use super::loading::certificate_path;
@@ -53,8 +53,6 @@ pub fn names(version: Version, config: &ClusterConfiguration) -> Vec<&'static st
 /// clients out of `system:masters`, as it makes new ones without it (phases/certs/renewal/manager.go, kubernetes#121841).
 #[must_use]
 pub fn organizations_after(profile: &Profile, name: &str, before: &[String]) -> Vec<String> {
-    const MASTERS: &str = "system:masters";
-    const ADMINS: &str = "kubeadm:cluster-admins";
     let kubelet_client = name == "apiserver-kubelet-client";
     let moved =
         kubelet_client || ["apiserver-etcd-client", "etcd-healthcheck-client"].contains(&name);
@@ -66,8 +64,12 @@ pub fn organizations_after(profile: &Profile, name: &str, before: &[String]) -> 
         .filter(|organization| *organization != MASTERS)
         .cloned()
         .collect();
-    if kubelet_client && !after.iter().any(|organization| organization == ADMINS) {
-        after.push(ADMINS.to_owned());
+    if kubelet_client
+        && !after
+            .iter()
+            .any(|organization| organization == CLUSTER_ADMINS)
+    {
+        after.push(CLUSTER_ADMINS.to_owned());
     }
     after
 }

@@ -199,6 +199,14 @@ impl Entry {
         self.set_text(field, &pem::STANDARD.encode(bytes));
     }
 
+    /// Has a user's certificate and key in a file instead of embedded: as a kubelet's that rotates them.
+    pub fn point_at(&mut self, file: &str) {
+        for name in ["client-certificate", "client-key"] {
+            self.set_data(&format!("{name}-data"), &[]);
+            self.set_text(name, file);
+        }
+    }
+
     /// Names of the fields that are set, in alphabetical order.
     #[must_use]
     pub fn fields(&self) -> Vec<&str> {

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::private::{Candidate, key_of_file};
 use super::{File, Node, kubeconfig, manifest, settings};
+use crate::cluster::KUBELET_CURRENT;
 use crate::fs::{DirEntry, FileType, Metadata, Tree, join};
 use crate::pki::{Certificate, PublicKey};
 use crate::time::Timestamp;
@@ -322,13 +323,12 @@ fn read_settings(place: &dyn Place, node: &mut Node) {
 
 /// Name, address and version, from what the files say.
 fn recognise(place: &dyn Place, node: &mut Node) {
-    const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
     const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
     let own = node
-        .certificates(CURRENT)
+        .certificates(KUBELET_CURRENT)
         .into_iter()
         .next()
-        .map(|certificate| (certificate, CURRENT))
+        .map(|certificate| (certificate, KUBELET_CURRENT))
         .or_else(|| Some((node.client_certificate(KUBELET_CONF)?, KUBELET_CONF)));
     let from_kubelet = own.and_then(|(certificate, path)| {
         let name = certificate.common_name().strip_prefix("system:node:")?;

@@ -1,6 +1,7 @@
 //! Clocks that were off, as NotBefore shows.
 
 use super::{Cluster, Finding, Rule, Severity, managed};
+use crate::cluster::KUBELET_CURRENT;
 use crate::forecast::remedy::{Command, Order};
 use crate::forecast::skew;
 use crate::time::{SignedDuration, span};
@@ -43,7 +44,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             );
         }
         let kubelet = node
-            .certificates("/var/lib/kubelet/pki/kubelet-client-current.pem")
+            .certificates(KUBELET_CURRENT)
             .into_iter()
             .next()
             .map(|certificate| ("its kubelet's certificate".to_owned(), certificate, None));

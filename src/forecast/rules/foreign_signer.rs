@@ -1,6 +1,7 @@
 //! Certificates that the CA beside them did not sign.
 
 use super::{Cluster, Finding, Rule, Severity, managed};
+use crate::cluster::KUBELET_CURRENT;
 use crate::forecast::remedy::{Command, Order};
 
 pub(super) const RULE: Rule = Rule {
@@ -14,16 +15,10 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for node in cluster.nodes {
         let kubelet = node
-            .certificates("/var/lib/kubelet/pki/kubelet-client-current.pem")
+            .certificates(KUBELET_CURRENT)
             .into_iter()
             .next()
-            .map(|certificate| {
-                (
-                    "/var/lib/kubelet/pki/kubelet-client-current.pem".to_owned(),
-                    certificate,
-                    node.pki("ca"),
-                )
-            });
+            .map(|certificate| (KUBELET_CURRENT.to_owned(), certificate, node.pki("ca")));
         for (path, certificate, ca) in managed(node).into_iter().chain(kubelet) {
             let authorities = node.certificates(&format!("{ca}.crt"));
             if authorities.is_empty()

@@ -1,6 +1,7 @@
 //! Kubelets whose client certificate has ended, or was not rotated in its window.
 
 use super::{Cluster, Finding, Rule, Severity};
+use crate::cluster::KUBELET_CURRENT;
 use crate::forecast::remedy::{Command, Order};
 use crate::time::{SignedDuration, shift};
 
@@ -15,13 +16,12 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
-    const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
     const CONF: &str = "/etc/kubernetes/kubelet.conf";
     let mut out = Vec::new();
     for node in cluster.nodes {
-        let stored = node.certificates(CURRENT).into_iter().next();
+        let stored = node.certificates(KUBELET_CURRENT).into_iter().next();
         let Some((path, certificate)) = stored
-            .map(|certificate| (CURRENT, certificate))
+            .map(|certificate| (KUBELET_CURRENT, certificate))
             .or_else(|| Some((CONF, node.client_certificate(CONF)?)))
         else {
             continue;

@@ -1,6 +1,7 @@
 //! kubelet.conf with a certificate inside.
 
 use super::{Cluster, Finding, Rule, Severity};
+use crate::cluster::KUBELET_CURRENT;
 use crate::forecast::remedy::{Command, Order};
 
 const CONF: &str = "/etc/kubernetes/kubelet.conf";
@@ -18,10 +19,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         let Some(certificate) = node.client_certificate(CONF) else {
             continue;
         };
-        let rotated = node
-            .certificates("/var/lib/kubelet/pki/kubelet-client-current.pem")
-            .into_iter()
-            .next();
+        let rotated = node.certificates(KUBELET_CURRENT).into_iter().next();
         let end = certificate.not_after();
         // Without a file of its own the kubelet stands and falls with this one: another rule says so.
         if rotated.is_none() && end < cluster.at {

@@ -2,6 +2,7 @@
 
 use super::admin_conf_differs::groups;
 use super::{Cluster, Finding, Rule, Severity};
+use crate::kubeadm::certlist::{CLUSTER_ADMINS, MASTERS};
 use crate::kubeadm::profile::Profile;
 
 const KUBELET_CLIENT: &str = "apiserver-kubelet-client.crt";
@@ -34,7 +35,7 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
         let path = node.pki(KUBELET_CLIENT);
         let known = organizations
             .iter()
-            .all(|group| matches!(group.as_str(), "system:masters" | "kubeadm:cluster-admins"));
+            .all(|group| matches!(group.as_str(), MASTERS | CLUSTER_ADMINS));
         if !known {
             out.push(Finding::new(
                 &RULE,
@@ -67,11 +68,8 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             continue;
         };
         let organizations = certificate.organizations();
-        let masters = organizations.iter().any(|group| group == "system:masters");
-        let expected = masters
-            || organizations
-                .iter()
-                .any(|group| group == "kubeadm:cluster-admins");
+        let masters = organizations.iter().any(|group| group == MASTERS);
+        let expected = masters || organizations.iter().any(|group| group == CLUSTER_ADMINS);
         if !expected {
             out.push(Finding::new(
                 &RULE,

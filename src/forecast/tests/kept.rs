@@ -32,9 +32,9 @@ fn kubeconfigs_that_point_to_files_are_kept_as_such() {
         .user()
         .unwrap()
         .clone();
-    assert_eq!(user.certificate_file.as_deref(), Some(CURRENT));
+    assert_eq!(user.certificate_file.as_deref(), Some(KUBELET_CURRENT));
     assert!(user.key.is_none());
-    assert!(nodes[1].file(CURRENT).unwrap().key.is_some());
+    assert!(nodes[1].file(KUBELET_CURRENT).unwrap().key.is_some());
 }
 
 #[test]
@@ -104,7 +104,7 @@ mod hostile {
         "/etc/kubernetes/manifests/etcd.yaml",
         "/etc/kubernetes/manifests/kube-apiserver.yaml",
         "/etc/kubernetes/kubeadm-config.yaml",
-        "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        KUBELET_CURRENT,
         "/etc/hostname",
     ];
 

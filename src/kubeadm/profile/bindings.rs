@@ -1,6 +1,7 @@
 //! ClusterRoleBindings that `kubeadm init` creates, by version.
 
 use crate::kubeadm::Version;
+use crate::kubeadm::certlist::CLUSTER_ADMINS;
 
 /// A ClusterRoleBinding of kubeadm's.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +73,9 @@ pub static BINDINGS: [Binding; 6] = [
                    and upgrade apply; absent in 1.35.4; kubernetes#138957",
     },
     Binding {
-        name: "kubeadm:cluster-admins",
+        name: CLUSTER_ADMINS,
         role: "cluster-admin",
-        to: Whom::Group("kubeadm:cluster-admins"),
+        to: Whom::Group(CLUSTER_ADMINS),
         made_by: &[(Version::new(29, 0), None)],
         made_by_upgrade_to: &[(Version::new(29, 0), Some(Version::new(30, 0)))],
         evidence: "K/constants/constants.go ClusterAdminsGroupAndClusterRoleBinding, in 1.29.0 and not in 1.28.15; \

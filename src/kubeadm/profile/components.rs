@@ -73,6 +73,28 @@ static APISERVER_DYNAMIC: Behaviour<bool> = Behaviour {
     ],
 };
 
+/// What a leader of kube-controller-manager or kube-scheduler holds: path of its API, and the resource. Of 1.17 to 1.19 both
+/// are held.
+pub static LEADER_LOCK: Behaviour<(&'static str, &'static str)> = Behaviour {
+    name: "object that a leader holds",
+    rules: &[
+        Rule {
+            from: Version::new(17, 0),
+            until: None,
+            value: ("/apis/coordination.k8s.io/v1", "leases"),
+            evidence: "component-base/config/v1alpha1/defaults.go: endpointsleases from 1.17, leases from 1.20; run of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(17, 0)),
+            value: ("/api/v1", "endpoints"),
+            evidence: "component-base/config/v1alpha1/defaults.go; run of 1.16.15",
+            not_checked_after: None,
+        },
+    ],
+};
+
 static KUBELET_CLIENT: Behaviour<bool> = Behaviour {
     name: "kube-apiserver reloads its client certificate for kubelets",
     rules: &[

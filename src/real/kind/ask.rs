@@ -3,16 +3,16 @@
 use super::agent::{Ended, Order, Program, encode};
 use super::handshake::{Handshake, Shown};
 use super::{Kind, Reports, leases};
-use crate::cluster::{Answer, EdgeId, Failure, FailureClass, Outcome, ProcessSeen};
+use crate::cluster::{
+    Answer, EdgeId, Failure, FailureClass, KUBELET_CURRENT, Outcome, ProcessSeen,
+};
 use crate::fs::{MemoryTree, Tree as _};
-use crate::pki::{Certificate, ServerName, Usage, verify};
+use crate::pki::{Certificate, Kubeconfig, ServerName, Source, Usage, verify};
 use crate::scenario::Component;
 use crate::time::Timestamp;
 
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
-/// Where a kubelet keeps the client certificate that it rotates, and its key.
-const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// kubectl's own limit.
 const TIMEOUT: &str = "--request-timeout=6s";
 
@@ -244,27 +244,17 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
 /// What a kubelet asks with where its kubeconfig names another certificate: kubelet.conf of a cluster that kubeadm made before
 /// 1.17 embeds the first one for ever (kubeadm#1753), and a kubelet that rotates uses what is in its own store.
 fn of_its_own(tree: &MemoryTree) -> Option<String> {
-    let read = |path: &str| Some(String::from_utf8_lossy(&tree.read(path).ok()?).into_owned());
-    let conf = read("/etc/kubernetes/kubelet.conf")?;
-    if !tree.exists(KUBELET_CURRENT)
-        || !conf.contains("client-certificate-data:")
-        || !read("/var/lib/kubelet/config.yaml")?.contains("rotateCertificates: true")
+    let mut conf = Kubeconfig::parse(&tree.read("/etc/kubernetes/kubelet.conf").ok()?).ok()?;
+    let config = tree.read("/var/lib/kubelet/config.yaml").ok()?;
+    let rotates = String::from_utf8_lossy(&config).contains("rotateCertificates: true");
+    if !rotates
+        || !tree.exists(KUBELET_CURRENT)
+        || !matches!(conf.client_certificate(), Source::Data(_))
     {
         return None;
     }
-    let mut own = String::new();
-    for line in conf.lines() {
-        let start = line.trim_start();
-        let indentation = &line[..line.len() - start.len()];
-        let named = ["client-certificate", "client-key"]
-            .into_iter()
-            .find(|name| start.starts_with(&format!("{name}-data:")));
-        match named {
-            Some(name) => own += &format!("{indentation}{name}: {KUBELET_CURRENT}\n"),
-            None => own += &format!("{line}\n"),
-        }
-    }
-    Some(own)
+    conf.user_mut()?.point_at(KUBELET_CURRENT);
+    Some(conf.to_yaml(false))
 }
 
 fn several(ended: &[&Ended]) -> Answer {
@@ -445,17 +435,27 @@ mod tests {
             }
             tree
         };
-        let embedded =
-            "users:\n- user:\n    client-certificate-data: LS0t\n    client-key-data: LS0t\n";
+        let conf = |user: &str| {
+            format!(
+                "current-context: a\ncontexts:\n- name: a\n  context: {user_named}\nusers:\n- name: k\n  user: {user}\n",
+                user_named = "{ cluster: c, user: k }"
+            )
+        };
+        let embedded = conf("{ client-certificate-data: YQ==, client-key-data: YQ== }");
         let rotates = "rotateCertificates: true";
-        let own = format!(
-            "users:\n- user:\n    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n"
-        );
-        assert_eq!(of_its_own(&tree(embedded, rotates, true)), Some(own));
+        let own = of_its_own(&tree(&embedded, rotates, true)).unwrap();
+        let user = Kubeconfig::parse(own.as_bytes()).unwrap();
+        let current = Source::File(KUBELET_CURRENT.to_owned());
+        assert_eq!(user.client_certificate(), current);
+        assert_eq!(user.client_key(), current);
         for other in [
-            tree(embedded, rotates, false),
-            tree(embedded, "rotateCertificates: false", true),
-            tree("client-certificate: /a", rotates, true),
+            tree(&embedded, rotates, false),
+            tree(&embedded, "rotateCertificates: false", true),
+            tree(
+                &conf("{ client-certificate: /a, client-key: /a }"),
+                rotates,
+                true,
+            ),
             MemoryTree::new(),
         ] {
             assert_eq!(of_its_own(&other), None);

@@ -9,6 +9,7 @@ use super::api::items;
 use super::ask::kubectl;
 use crate::cluster::EngineError;
 use crate::kubeadm::Version;
+use crate::kubeadm::profile::components::LEADER_LOCK;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
 
@@ -98,25 +99,16 @@ impl Kind {
     }
 }
 
-/// What a leader holds: Leases, and until 1.16 an annotation of Endpoints (the default of `--leader-elect-resource-lock`,
-/// staging/src/k8s.io/component-base/config/v1alpha1/defaults.go).
+/// The resource that leaders hold.
 pub(super) fn locks(version: Version) -> &'static str {
-    if version.minor < 17 {
-        "endpoints"
-    } else {
-        "leases"
-    }
+    LEADER_LOCK.at(version).1
 }
 
 /// Path of the object that the leader of a component holds.
 pub(super) fn lock_path(version: Version, component: Component) -> String {
-    let api = match locks(version) {
-        "endpoints" => "/api/v1",
-        _ => "/apis/coordination.k8s.io/v1",
-    };
+    let (api, resource) = LEADER_LOCK.at(version);
     format!(
-        "{api}/namespaces/kube-system/{}/{}",
-        locks(version),
+        "{api}/namespaces/kube-system/{resource}/{}",
         component.name()
     )
 }

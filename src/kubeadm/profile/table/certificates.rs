@@ -2,6 +2,7 @@
 
 use super::super::{Behaviour, Rule};
 use super::{FIRST, boundary, v};
+use crate::kubeadm::certlist::{CLUSTER_ADMINS, MASTERS};
 
 boundary!(
     /// Being outside a certificate's validity is a warning instead of an error.
@@ -80,7 +81,7 @@ pub static KUBELET_CLIENT_O: Behaviour<Option<&'static str>> = Behaviour {
         Rule {
             from: v(36, 0),
             until: Some(v(36, 1)),
-            value: Some("kubeadm:cluster-admins"),
+            value: Some(CLUSTER_ADMINS),
             evidence: "kubernetes#138957 came with 1.36.1",
             not_checked_after: None,
         },
@@ -94,14 +95,14 @@ pub static KUBELET_CLIENT_O: Behaviour<Option<&'static str>> = Behaviour {
         Rule {
             from: v(29, 0),
             until: Some(v(35, 5)),
-            value: Some("kubeadm:cluster-admins"),
+            value: Some(CLUSTER_ADMINS),
             evidence: "source v1.29.15, v1.35.4; run v1.34.4",
             not_checked_after: None,
         },
         Rule {
             from: FIRST,
             until: Some(v(29, 0)),
-            value: Some("system:masters"),
+            value: Some(MASTERS),
             evidence: "run v1.15.12, v1.16.15, v1.17.17, v1.28.15",
             not_checked_after: None,
         },
