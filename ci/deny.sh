@@ -9,7 +9,7 @@ export PATH=$tools/bin:$PATH
 if ! cargo deny --version >/dev/null 2>&1; then
   echo "installing cargo-deny into $tools"
   # Built away from this directory: its target directory and its lock file are not ours.
-  (cd / && unset CARGO_TARGET_DIR && cargo install cargo-deny --locked --root "$tools") ||
+  (cd / && unset CARGO_TARGET_DIR && cargo install cargo-deny --quiet --debug --locked --root "$tools") ||
     { echo "cargo-deny cannot be installed" >&2; exit 1; }
 fi
 cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -18,7 +18,7 @@ instead() {
 cargo +nightly --version >/dev/null 2>&1 || instead "there is no nightly toolchain (rustup toolchain install nightly)"
 if ! cargo fuzz --version >/dev/null 2>&1; then
   echo "installing cargo-fuzz into $tools"
-  (cd / && unset CARGO_TARGET_DIR && cargo install cargo-fuzz --locked --root "$tools") ||
+  (cd / && unset CARGO_TARGET_DIR && cargo install cargo-fuzz --quiet --locked --root "$tools") ||
     instead "cargo-fuzz cannot be installed"
 fi
 

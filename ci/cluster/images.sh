@@ -70,7 +70,8 @@ legacy_runtime() { # DIRECTORY
   mkdir -p "$work/deb"
   chmod 755 "$work"
   chown _apt "$work/deb" 2>/dev/null || true
-  (cd "$work/deb" && apt-get download -qq containerd)
+  # A machine that never asked for packages has no lists of them.
+  (cd "$work/deb" && { apt-get download -qq containerd 2>/dev/null || { apt-get update -qq && apt-get download -qq containerd; }; })
   # Not into the node itself: the package's /lib would take the place of the link to /usr/lib.
   dpkg -x "$work"/deb/containerd_*.deb "$work/containerd"
   install -D -m 755 -t "$1/usr/bin" "$work"/containerd/usr/bin/{containerd,containerd-shim*,ctr}
