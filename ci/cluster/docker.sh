@@ -29,8 +29,11 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 mkdir -p "$home/data"
 # A runtime that asks for nothing that this machine does not have.
-cat > "$home/runc-within" <<'WRAPPER'
-#!/usr/bin/env python3
+# It runs at each `docker exec`: the system's own Python, without looking for packages, starts in a fifth of the time that
+# a version manager's takes.
+python=$(PATH=/usr/bin:/bin command -v python3 || command -v python3)
+echo "#!$python -SE" > "$home/runc-within"
+cat >> "$home/runc-within" <<'WRAPPER'
 """runc without CAP_SYS_RESOURCE and with no more open files than the machine allows."""
 import json
 import os

@@ -2,13 +2,12 @@
 
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::cluster::{KUBELET_CURRENT, World};
+use crate::cluster::{KUBELET_CURRENT, SERVING_CURRENT, World};
 use crate::fs::{FileType, Tree};
 use crate::pki::{Certificate, Kubeconfig, Source, spki_algorithm};
 use crate::scenario::{CertificateSays, Matcher};
 
 const DAY_S: f64 = 86_400.0;
-const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
 
 /// The file a certificate's name stands for: kubeadm's names, `kubelet`, or a path.
 #[must_use]

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::Exit;
 use super::output::{Output, complain};
+use crate::real::warp::calm;
 use crate::real::warp::clock_file::{ClockFile, Locked};
 use crate::real::warp::node::{Far, Move, Moved, move_node};
 use crate::real::warp::runc;
@@ -148,6 +149,14 @@ enum Action {
             env = "CERTDRILL_ALSO"
         )]
         also: Vec<String>,
+        /// Then wait until the processes of this control group work little again, at most so long: what came due is done.
+        #[arg(
+            long,
+            value_name = "SPAN",
+            value_parser = span::parse,
+            env = "CERTDRILL_SETTLE"
+        )]
+        settle: Option<SignedDuration>,
     },
     /// Tell how far the clocks of running processes are shifted
     Show {
@@ -227,6 +236,7 @@ pub(super) fn run(args: &WarpArgs, mut output: Output) -> ExitCode {
             timers,
             wall_only_for,
             also,
+            settle,
         }) => {
             let how = Move {
                 how_far: to.map_or(Far::By(by.unwrap_or_default()), Far::To),
@@ -234,7 +244,11 @@ pub(super) fn run(args: &WarpArgs, mut output: Output) -> ExitCode {
                 wall_only: wall_only_for.clone(),
                 also: also.clone(),
             };
-            move_node(&ClockFile::new(clock), &how).map(|moved| tell_moved(&moved, &mut output))
+            let moved = move_node(&ClockFile::new(clock), &how);
+            if let (Ok(_), Some(limit)) = (&moved, settle) {
+                calm::settle((*limit).try_into().unwrap_or_default());
+            }
+            moved.map(|moved| tell_moved(&moved, &mut output))
         }
     };
     match result {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::capture::{self, Node};
 use super::ring::Ring;
 use super::skew;
-use crate::cluster::{Engine, Found, Spec, World};
+use crate::cluster::{Engine, Found, SERVING_CURRENT, Spec, World};
 use crate::fs::FsError;
 use crate::kubeadm::profile::upgrade::CONFIG_API;
 use crate::kubeadm::{Version, manifests};
@@ -320,7 +320,7 @@ fn address_of(node: &Node) -> Option<IpAddr> {
     let last = |path: &str| node.served_address(path);
     node.address
         .or_else(|| last(&node.pki("apiserver.crt")))
-        .or_else(|| last("/var/lib/kubelet/pki/kubelet-server-current.pem"))
+        .or_else(|| last(SERVING_CURRENT))
         .or_else(|| last(&node.pki("etcd/server.crt")))
 }
 
@@ -393,11 +393,12 @@ fn requests_serving(node: &Node) -> bool {
 
 /// Somebody approves serving certificates where a kubelet has one: nothing in files says who.
 fn approver(nodes: &[&Node], assumptions: &mut Vec<String>) -> Option<ApproverPolicy> {
-    const SERVING: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
     if !nodes.iter().any(|node| requests_serving(node)) {
         return None;
     }
-    let approved = nodes.iter().any(|node| node.file(SERVING).is_some());
+    let approved = nodes
+        .iter()
+        .any(|node| node.file(SERVING_CURRENT).is_some());
     assumptions.push(if approved {
         "kubelets have serving certificates from the cluster; whoever approved them is taken to go on doing so".to_owned()
     } else {

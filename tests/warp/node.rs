@@ -130,6 +130,8 @@ fn a_node_is_moved_with_its_clock_file() {
         "kube-scheduler,kube-controller",
         "--also",
         "shim",
+        "--settle",
+        "400ms",
     ];
     let mut command = moving(&clock, &["--by", "+10d", "--timers"]);
     assert_eq!(printed(command.args(options)), "moved 4 processes");

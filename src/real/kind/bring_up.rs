@@ -8,9 +8,10 @@ use super::agent::{Content, Edit, Order, pause};
 use super::audit;
 use super::balancer::Balancer;
 use super::clock::Ahead;
+use super::leases::ELECTED;
 use super::member::Member;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
-use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan};
+use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan, RequestState};
 use crate::kubeadm::CommandOutput;
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
@@ -23,6 +24,8 @@ pub(super) const IGNORED_AT_UPGRADE: &str =
 const BOOT_LOOKS: u32 = 600;
 /// Looks at Nodes, half a second apart.
 const READY_LOOKS: u32 = 120;
+/// Looks at leaders and requests, half a second apart.
+const CONTROLLER_LOOKS: u32 = 20;
 /// Files that a control plane shares with those that join.
 const SHARED: [&str; 8] = [
     "ca.crt",
@@ -248,7 +251,7 @@ impl Kind {
                 .count();
             // A kubelet writes its lease some seconds after its Node.
             if ready == count && self.node_leases()? >= count {
-                return Ok(());
+                return self.wait_for_controllers();
             }
             last = format!("{}{}", output.stdout, output.stderr);
             pause(Duration::from_millis(500));
@@ -260,6 +263,32 @@ impl Kind {
             ),
             help: "look into a node: certdrill run --keep leaves them running".to_owned(),
         })
+    }
+
+    /// Waits until controller-manager and scheduler lead and what kubelets asked for at their start has been answered. Where
+    /// that stays undone, a cluster is meant to be so.
+    fn wait_for_controllers(&self) -> Result<(), EngineError> {
+        for _ in 0..CONTROLLER_LOOKS {
+            let done = self.api(&[])?.is_some_and(|api| {
+                api.leaders.len() == ELECTED.len()
+                    && api
+                        .requests
+                        .iter()
+                        // Nobody may be there to approve serving certificates.
+                        .filter(|request| !request.usages.iter().any(|one| one == "server auth"))
+                        .all(|request| {
+                            !matches!(
+                                request.state(),
+                                RequestState::Pending | RequestState::Approved
+                            )
+                        })
+            });
+            if done {
+                break;
+            }
+            pause(Duration::from_millis(500));
+        }
+        Ok(())
     }
 
     fn node_leases(&self) -> Result<usize, EngineError> {

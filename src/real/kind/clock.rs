@@ -1,11 +1,21 @@
 //! Where the nodes of a cluster stand in time.
 
+use std::time::Duration;
+
 use crate::real::warp;
 use crate::time::{SignedDuration, Timestamp, shift};
 
-/// Longest hop of a walk. The kubelet draws its deadline between 70 and 90 % of a certificate's life: a hop of 15
-/// days cannot pass over what it has to do.
-const HOP_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
+/// How long what a hop set off may take, in wall time.
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// The longest hop.
+const HOP_MAX: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// The kubelet draws its deadline between 70 and 90 % of a certificate's life (`certificate_manager.go`,
+/// nextRotationDeadline). From there on hops are short parts of that life, so that it renews when it is due, and not when
+/// it is long over.
+const DUE_PERCENT: i32 = 70;
+const HOP_WHEN_DUE_PERCENT: i32 = 4;
+/// A certificate that lives for minutes does not make a walk endless.
+const HOP_WHEN_DUE_MIN: SignedDuration = SignedDuration::from_mins(1);
 /// The last hour of a walk is lived in hops that become shorter, in which every process' timers run: leases of 15 s,
 /// Node conditions of 40 s and the hourly looks of cleaners come due in their order.
 const LANDING_S: [i64; 6] = [2_400, 900, 180, 60, 40, 20];
@@ -43,101 +53,177 @@ impl Ahead {
     }
 }
 
-/// One hop of a walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hop {
-    /// How far.
-    pub by: SignedDuration,
-    /// Timers of controller-manager and scheduler run, too.
-    pub everyone: bool,
+/// How a walk is divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    /// Short hops at the beginning of a long walk. Everyone's timers run.
+    pub take_off: Vec<SignedDuration>,
+    /// What is between, in hops as long as can be. Only the first one moves the timers of controller-manager and scheduler:
+    /// a hop that falls into the second in which one of them renews its lease would end it, and the new process would have
+    /// read its kubeconfig anew. It moves theirs, too, so that what they have put off for hours or days (tokens and
+    /// certificate keys that end) comes due.
+    pub stretch: SignedDuration,
+    /// Hops that become shorter, at the end. Everyone's timers run.
+    pub landing: Vec<SignedDuration>,
 }
 
-/// The hops that make a walk.
-///
-/// Long stretches move the timers of all but controller-manager and scheduler: a hop that falls into the second in
-/// which one of them renews its lease would end it, and the new process would have read its kubeconfig anew. The first one
-/// moves theirs, too, so that what they have put off for hours or days (tokens and certificate keys that end) comes due.
-#[must_use]
-pub fn hops(span: SignedDuration) -> Vec<Hop> {
-    let landing: Vec<SignedDuration> = LANDING_S
-        .iter()
-        .map(|&seconds| SignedDuration::from_secs(seconds))
-        .collect();
-    let landing_total = SignedDuration::from_secs(LANDING_S.iter().sum());
-    let mut hops = Vec::new();
-    let mut left = span;
-    if span > landing_total * 2 {
-        for seconds in TAKE_OFF_S {
-            let by = SignedDuration::from_secs(seconds);
-            hops.push(Hop { by, everyone: true });
+impl Walk {
+    /// Over a span of time.
+    #[must_use]
+    pub fn over(span: SignedDuration) -> Self {
+        let seconds = SignedDuration::from_secs;
+        let landing_total = seconds(LANDING_S.iter().sum());
+        let mut left = span;
+        let mut take_off = Vec::new();
+        if span > landing_total * 2 {
+            take_off = TAKE_OFF_S.map(seconds).to_vec();
+            left -= seconds(TAKE_OFF_S.iter().sum());
+        }
+        let stretch = (left - landing_total).max(SignedDuration::ZERO);
+        left -= stretch;
+        let mut landing = Vec::new();
+        let rest = seconds(5);
+        for by in LANDING_S.map(seconds) {
+            if left < by + rest {
+                continue;
+            }
+            landing.push(by);
             left -= by;
         }
-    }
-    let mut first = true;
-    while left > landing_total {
-        let by = (left - landing_total).min(HOP_MAX);
-        hops.push(Hop {
-            by,
-            everyone: std::mem::take(&mut first),
-        });
-        left -= by;
-    }
-    for by in landing {
-        let rest: SignedDuration = SignedDuration::from_secs(5);
-        if left < by + rest {
-            continue;
+        while left > seconds(20) {
+            let by = left.min(seconds(15));
+            landing.push(by);
+            left -= by;
         }
-        hops.push(Hop { by, everyone: true });
-        left -= by;
+        if left.is_positive() {
+            landing.push(left);
+        }
+        Self {
+            take_off,
+            stretch,
+            landing,
+        }
     }
-    while left > SignedDuration::from_secs(20) {
-        let by = left.min(SignedDuration::from_secs(15));
-        hops.push(Hop { by, everyone: true });
-        left -= by;
+}
+
+/// The life of a certificate that its holder renews before it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// Its NotBefore.
+    pub from: Timestamp,
+    /// Its NotAfter.
+    pub to: Timestamp,
+}
+
+impl Life {
+    /// Whether it may be renewed by now, and has not ended.
+    #[must_use]
+    pub fn is_due(self, now: Timestamp) -> bool {
+        self.due() <= now && now < self.to
     }
-    if left.is_positive() {
-        hops.push(Hop {
-            by: left,
-            everyone: true,
-        });
+
+    fn due(self) -> Timestamp {
+        shift(self.from, self.share(DUE_PERCENT))
     }
-    hops
+
+    fn share(self, percent: i32) -> SignedDuration {
+        self.to.duration_since(self.from) / 100 * percent
+    }
+}
+
+/// How far a hop may go that begins at an instant while these certificates live: not past what a kubelet has to do.
+#[must_use]
+pub fn longest(now: Timestamp, lives: &[Life]) -> SignedDuration {
+    lives.iter().fold(HOP_MAX, |longest, life| {
+        let before = life.due().duration_since(now);
+        longest.min(if before.is_positive() {
+            before
+        } else if life.is_due(now) {
+            life.share(HOP_WHEN_DUE_PERCENT).max(HOP_WHEN_DUE_MIN)
+        } else {
+            // It has ended: whoever holds it renews nothing any more.
+            HOP_MAX
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn hops_add_up_and_are_never_too_long() {
-        for seconds in [1, 2, 30, 61, 300, 3_600, 86_400, 86_400 * 30, 86_400 * 365] {
+    fn the_parts_of_a_walk_add_up() {
+        for seconds in [1, 2, 30, 61, 300, 3_600, 7_200, 86_400, 86_400 * 365] {
             let span = SignedDuration::from_secs(seconds);
-            let hops = hops(span);
-            let total = hops
-                .iter()
-                .fold(SignedDuration::ZERO, |sum, hop| sum + hop.by);
+            let walk = Walk::over(span);
+            let hops = walk.take_off.iter().chain(&walk.landing);
+            assert!(hops.clone().all(|by| by.is_positive()));
+            let total = hops.fold(walk.stretch, |sum, by| sum + *by);
             assert_eq!(total, span, "{seconds} s");
-            assert!(
-                hops.iter()
-                    .all(|hop| hop.by <= HOP_MAX && hop.by.is_positive())
-            );
         }
     }
 
     #[test]
     fn the_last_hour_runs_everyones_timers() {
-        let hops = hops(SignedDuration::from_hours(24 * 300));
-        let far = hops.iter().position(|hop| hop.by == HOP_MAX).unwrap();
-        assert!(hops[far].everyone && hops[far + 1..].iter().any(|hop| !hop.everyone));
-        let landing: Vec<&Hop> = hops[far + 1..].iter().filter(|hop| hop.everyone).collect();
-        let total = landing
+        let walk = Walk::over(SignedDuration::from_hours(24 * 300));
+        let total = walk
+            .landing
             .iter()
-            .fold(SignedDuration::ZERO, |sum, hop| sum + hop.by);
+            .fold(SignedDuration::ZERO, |sum, by| sum + *by);
         assert!(total >= SignedDuration::from_mins(58), "{total:?}");
         assert!(
-            landing
+            walk.landing
                 .iter()
-                .all(|hop| hop.by <= SignedDuration::from_mins(40))
+                .all(|by| *by <= SignedDuration::from_mins(40))
         );
+    }
+
+    proptest! {
+        /// A kubelet that renews as soon as it can after the deadline that it drew never lets its certificate end, and
+        /// is late by a small part of its life only.
+        #[test]
+        fn no_hop_passes_over_a_renewal(
+            hours in 1_i64..24 * 400,
+            since in 0_i64..60,
+            drawn in 70_i64..=90,
+            days in 1_i64..1_000,
+        ) {
+            let length = SignedDuration::from_hours(hours);
+            let mut now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 500);
+            let end = now + SignedDuration::from_hours(24 * days);
+            let from = now - length / 100 * i32::try_from(since).unwrap();
+            let mut life = Life { from, to: from + length };
+            for _ in 0..20_000 {
+                if now >= end {
+                    break;
+                }
+                let by = longest(now, &[life]).min(end.duration_since(now));
+                prop_assert!(by.is_positive());
+                now += by;
+                prop_assert!(now < life.to, "{life:?} has ended");
+                let deadline = life.from + length / 100 * i32::try_from(drawn).unwrap();
+                if now >= deadline {
+                    let late = now.duration_since(deadline);
+                    let allowed = (length / 100 * HOP_WHEN_DUE_PERCENT).max(HOP_WHEN_DUE_MIN);
+                    prop_assert!(late <= allowed, "late by {late:?}");
+                    life = Life { from: now, to: now + length };
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_ended_holds_nothing_up() {
+        let at = |hours: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        let life = Life {
+            from: at(0),
+            to: at(1_000),
+        };
+        assert_eq!(longest(at(0), &[life]), SignedDuration::from_hours(700));
+        assert_eq!(longest(at(700), &[life]), SignedDuration::from_hours(40));
+        assert_eq!(longest(at(1_000), &[life]), HOP_MAX);
+        assert_eq!(longest(at(0), &[]), HOP_MAX);
     }
 }

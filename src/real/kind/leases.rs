@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::Kind;
 use super::api::items;
 use super::ask::kubectl;
+use super::clock::SETTLE_MAX;
 use crate::cluster::EngineError;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::components::LEADER_LOCK;
@@ -16,7 +17,7 @@ use crate::time::{SignedDuration, Timestamp, shift};
 /// A leader renews its lease every two seconds.
 const FRESH: SignedDuration = SignedDuration::from_secs(6);
 /// Those that elect a leader among them.
-const ELECTED: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
+pub(super) const ELECTED: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 /// The kernel keeps so much of a process' name (`TASK_COMM_LEN`).
 const COMM_MAX: usize = 15;
 
@@ -27,7 +28,8 @@ const ANNOTATION: &str = "/metadata/annotations/control-plane.alpha.kubernetes.i
 type Still = BTreeMap<String, Vec<&'static str>>;
 
 impl Kind {
-    /// Moves every clock, timers, too, if wanted: then those of controller-manager and scheduler only where `everyone` is.
+    /// Moves every clock, timers, too, if wanted: then those of controller-manager and scheduler only where `everyone` is. Ends
+    /// when what came due is done.
     pub(super) fn hop(
         &mut self,
         by: SignedDuration,
@@ -41,7 +43,7 @@ impl Kind {
         };
         self.everywhere(|member| {
             let still = still.get(&member.plan.name).map_or(&[][..], Vec::as_slice);
-            member.container.move_clocks(by, timers, still)
+            member.container.move_clocks(by, timers, still, SETTLE_MAX)
         })?;
         self.ahead.add(by);
         Ok(())

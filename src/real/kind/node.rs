@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use super::agent::{Order, Report};
 use super::engine::Containers;
@@ -217,18 +218,22 @@ impl Container {
         ]
     }
 
-    /// Moves every process of the node, and whatever starts from now on: wall clocks, and timers except those of `still`.
+    /// Moves every process of the node, and whatever starts from now on: wall clocks, and timers except those of `still`. Then
+    /// gives them the time to do what came due, as far as that does not take longer than `settle`.
     pub fn move_clocks(
         &self,
         by: SignedDuration,
         timers: bool,
         still: &[&str],
+        settle: Duration,
     ) -> Result<(), EngineError> {
         let span = format!("{}ms", by.as_millis());
         let mut args = vec![
             "exec", &self.name, CERTDRILL, "warp", "move", "--clock", CLOCK, "--by", &span,
         ];
         args.extend(["--also", SHIMS]);
+        let settle = format!("{}ms", settle.as_millis());
+        args.extend(["--settle", &settle]);
         let names = WALL_ONLY
             .iter()
             .chain(still)

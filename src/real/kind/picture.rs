@@ -350,7 +350,8 @@ pub(super) fn identity(process: &ProcessFound) -> u64 {
     process.start_ticks << 22 | u64::from(process.pid)
 }
 
-fn tree(report: &Report) -> MemoryTree {
+/// What a node's files are.
+pub(super) fn tree(report: &Report) -> MemoryTree {
     let mut tree = MemoryTree::new();
     for file in &report.files {
         let parent = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);

@@ -4,20 +4,27 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::agent::{Edit, Order, encode, pause};
+use super::clock::Life;
 use super::node::Container;
 use super::{Kind, bring_up, clock, image, kubelet_seen, node, picture, reuse};
-use crate::cluster::{EngineError, FileChange, Look, NodePlan, Picture, Reality};
+use crate::cluster::{
+    EngineError, FileChange, KUBELET_CURRENT, KUBELET_PKI, Look, NodePlan, Picture, Reality,
+    SERVING_CURRENT,
+};
+use crate::fs::{MemoryTree, Tree as _};
 use crate::kubeadm::{CommandOutput, Version};
+use crate::pki::Certificate;
 use crate::scenario::{Component, ImageSource};
-use crate::time::SignedDuration;
+use crate::time::{SignedDuration, Timestamp, shift};
 
-/// How long processes get between two hops, in wall time: requests are answered, a kubelet gets its certificate.
-const HOP_PAUSE: Duration = Duration::from_millis(900);
+/// How long a hop takes at least, in wall time: processes do what came due.
+const HOP_TAKES: SignedDuration = SignedDuration::from_millis(350);
 
 /// What is so short is waited for: moving the clocks would take as long.
 const LIVED_THROUGH: SignedDuration = SignedDuration::from_millis(1_200);
 
-/// How much longer that is for each further node, where everybody's timers run.
+/// How much longer is waited for each further node, where everybody's timers run: keep-alives of every connection were due,
+/// and each must be answered before the next hop.
 const NODE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Reality for Kind {
@@ -122,35 +129,40 @@ impl Reality for Kind {
     }
 
     fn live(&mut self, span: SignedDuration) -> Result<(), EngineError> {
-        for hop in clock::hops(span) {
-            // A pause passes virtual time, too.
-            let passes = SignedDuration::try_from(HOP_PAUSE).unwrap_or_default();
-            if hop.by <= LIVED_THROUGH {
-                pause(hop.by.try_into().unwrap_or(HOP_PAUSE));
-                continue;
+        let walk = clock::Walk::over(span);
+        let mut due = self.ahead.now();
+        for by in walk.take_off {
+            due = shift(due, by);
+            self.reach(due, true)?;
+        }
+        let end = shift(due, walk.stretch);
+        let mut lives = self.lives();
+        let mut first = true;
+        while due < end {
+            if lives.iter().any(|life| life.is_due(due)) {
+                lives = self.lives_now()?;
             }
-            if hop.by > passes {
-                self.hop(hop.by - passes, true, hop.everyone)?;
-            }
-            pause(HOP_PAUSE);
-            if hop.everyone {
-                // Keep-alives of every connection were due: each must be answered before the next hop.
-                pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
-            }
+            let by = clock::longest(due, &lives).min(end.duration_since(due));
+            due = shift(due, by);
+            self.reach(due, std::mem::take(&mut first))?;
+        }
+        for by in walk.landing {
+            due = shift(due, by);
+            self.reach(due, true)?;
         }
         Ok(())
     }
 
     fn step(&mut self, by: SignedDuration) -> Result<(), EngineError> {
-        self.hop(by, false, true)?;
-        pause(HOP_PAUSE);
-        Ok(())
+        self.hop(by, false, true)
     }
 
     fn skew(&mut self, node: usize, offset: SignedDuration) -> Result<(), EngineError> {
         let member = &mut self.nodes[node];
         let by = offset - member.skew;
-        member.container.move_clocks(by, false, &[])?;
+        member
+            .container
+            .move_clocks(by, false, &[], Duration::ZERO)?;
         member.skew = offset;
         Ok(())
     }
@@ -287,4 +299,61 @@ impl Reality for Kind {
         }
         Ok(output)
     }
+}
+
+impl Kind {
+    /// Brings every clock to an instant and lets what came due be done.
+    fn reach(&mut self, due: Timestamp, everyone: bool) -> Result<(), EngineError> {
+        let left = due.duration_since(self.ahead.now());
+        if left > LIVED_THROUGH {
+            self.hop(left - HOP_TAKES, true, everyone)?;
+            if everyone {
+                pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
+            }
+        }
+        // Where there is none the wait above was long enough.
+        let left = due.duration_since(self.ahead.now());
+        pause(left.try_into().unwrap_or(Duration::ZERO));
+        Ok(())
+    }
+
+    /// The certificates that kubelets rotate, as they were when the nodes were last looked at.
+    fn lives(&self) -> Vec<Life> {
+        self.nodes
+            .iter()
+            .filter(|member| member.powered)
+            .flat_map(|member| lives(&member.tree, member.skew))
+            .collect()
+    }
+
+    /// The same as they are now.
+    fn lives_now(&self) -> Result<Vec<Life>, EngineError> {
+        let order = Order {
+            roots: vec![KUBELET_PKI.to_owned()],
+            ..Order::default()
+        };
+        let found = self.everywhere(|member| {
+            let report = member.container.order(&order)?;
+            Ok(lives(&picture::tree(&report), member.skew))
+        })?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// The certificates of a node's kubelet that it may rotate, by true time.
+fn lives(tree: &MemoryTree, skew: SignedDuration) -> Vec<Life> {
+    [KUBELET_CURRENT, SERVING_CURRENT]
+        .iter()
+        .filter_map(|path| {
+            let pem = tree.read(path).ok()?;
+            let certificate = Certificate::parse_pem_certs(&pem)
+                .ok()?
+                .into_iter()
+                .next()?;
+            Some(Life {
+                from: shift(certificate.not_before(), -skew),
+                to: shift(certificate.not_after(), -skew),
+            })
+        })
+        .collect()
 }

@@ -13,12 +13,14 @@
 //! - [`spawn`] starts a command warped, [`set`] and [`set_all`] move running processes, [`show`] tells.
 //! - [`run`] is what `certdrill warp` does: start, forward signals, wait, optionally follow and check.
 //! - [`clock_file`], [`node`] and [`runc`] keep a whole machine in a container at one time: a file says which, whatever
-//!   starts there takes it from the file, and a move changes the file and all processes at once.
+//!   starts there takes it from the file, and a move changes the file and all processes at once. [`calm`] tells when what
+//!   that set off is done.
 //!
 //! x86-64 is tested. For aarch64 the same is written down, but was never run on such a machine; of it only
 //! the patched code was tried, under qemu.
 //! Elsewhere every function returns [`WarpError::Platform`].
 
+pub mod calm;
 pub mod clock_file;
 mod error;
 pub mod node;
