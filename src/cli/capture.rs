@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "VERSION", env = "CERTDRILL_KUBERNETES_VERSION")]
     kubernetes_version: Option<Version>,
     /// When the files were as they are; now unless said otherwise.
-    #[arg(long, value_name = "TIME", env = "CERTDRILL_AT")]
+    #[arg(long, value_name = "TIME", value_parser = super::warp::parse_time, env = "CERTDRILL_AT")]
     at: Option<Timestamp>,
     /// File to write; standard output unless said otherwise.
     #[arg(short, long, value_name = "FILE", env = "CERTDRILL_OUTPUT")]
@@ -262,9 +262,14 @@ fn containers(engine: &str, cluster: &str) -> Result<Vec<String>, String> {
         .output()
         .map_err(|error| format!("error: cannot run {engine}: {error}\n  help: name another one with --container-engine"))?;
     if !listed.status.success() {
+        let said = String::from_utf8_lossy(&listed.stderr);
+        let reason = match said.trim() {
+            "" => listed.status.to_string(),
+            said => said.to_owned(),
+        };
         return Err(format!(
-            "error: {engine} ps: {}",
-            String::from_utf8_lossy(&listed.stderr).trim()
+            "error: {engine} ps: {reason}\n  help: certdrill doctor tells whether a container engine answers; name another one with \
+             --container-engine"
         ));
     }
     let mut names: Vec<String> = String::from_utf8_lossy(&listed.stdout)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::stage::{self, BackendArg, NO_KIND, Stage};
+use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output};
 use crate::forecast::capture::{Capture, Node};
 use crate::forecast::outlook::{Options, OutlookError, forecast};
@@ -175,7 +175,13 @@ fn plan(path: &PathBuf) -> Result<Plan, String> {
 fn stage(args: &Args, nodes: &[Node], plan: Option<&Plan>) -> Result<Stage, String> {
     let stage = match args.backend {
         BackendArg::Sim => Stage::Sim,
-        BackendArg::Kind => return Err(format!("error: {NO_KIND}")),
+        BackendArg::Kind => {
+            return Err(
+                "error: a forecast is not played on a real cluster\n  help: --backend sim, or --backend kubeadm for the real kubeadm on the \
+                 captured tree"
+                    .to_owned(),
+            );
+        }
         BackendArg::Kubeadm => {
             let engines = stage::engines(args.kubeadm.as_ref());
             let mut versions: Vec<_> = nodes

@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "VERSION", env = "CERTDRILL_KUBERNETES_VERSION")]
     kubernetes_version: Option<Version>,
     /// When it was printed.
-    #[arg(long, value_name = "TIME", env = "CERTDRILL_AT")]
+    #[arg(long, value_name = "TIME", value_parser = super::warp::parse_time, env = "CERTDRILL_AT")]
     at: Option<Timestamp>,
     /// The scenario's name.
     #[arg(long, value_name = "NAME", value_parser = name, env = "CERTDRILL_NAME")]

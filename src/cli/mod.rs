@@ -94,6 +94,22 @@ enum Command {
     Man(shell::ManArgs),
 }
 
+/// What stands for a switch in the environment may be 1, 0, yes, no or nothing, as CI systems write it.
+fn with_switches(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_action() {
+            clap::ArgAction::SetTrue => arg.value_parser(clap::builder::FalseyValueParser::new()),
+            _ => arg,
+        })
+        .mut_subcommands(with_switches)
+}
+
+/// A number that is not zero.
+fn at_least_one(text: &str) -> Result<std::num::NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "write a whole number from 1 on".to_owned())
+}
+
 /// Parses the arguments, runs the command and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -109,7 +125,7 @@ pub fn main() -> ExitCode {
             return Exit::Invalid.into();
         }
     };
-    let mut command = match config.apply(Cli::command()) {
+    let mut command = match config.apply(with_switches(Cli::command())) {
         Ok(command) => command,
         Err(message) => {
             output::complain(&message);

@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
     seed: u64,
     /// How many runs are played at once [default: the number of cores].
-    #[arg(long, short, env = "CERTDRILL_JOBS")]
+    #[arg(long, short, value_parser = super::at_least_one, env = "CERTDRILL_JOBS")]
     jobs: Option<NonZeroUsize>,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, env = "CERTDRILL_FAIL_FAST", conflicts_with = "max_fail")]
     fail_fast: bool,
     /// Start no more runs after this many that do not pass.
-    #[arg(long, value_name = "N", env = "CERTDRILL_MAX_FAIL")]
+    #[arg(long, value_name = "N", value_parser = super::at_least_one, env = "CERTDRILL_MAX_FAIL")]
     max_fail: Option<NonZeroUsize>,
     /// List the N runs that took longest.
     #[arg(long, value_name = "N", env = "CERTDRILL_SLOWEST", num_args = 0..=1, default_missing_value = "10")]

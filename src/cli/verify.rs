@@ -46,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
     seed: u64,
     /// How many runs are played at once [default: the number of cores].
-    #[arg(long, short, env = "CERTDRILL_JOBS")]
+    #[arg(long, short, value_parser = super::at_least_one, env = "CERTDRILL_JOBS")]
     jobs: Option<NonZeroUsize>,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]

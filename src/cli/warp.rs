@@ -182,7 +182,7 @@ struct Pids {
 }
 
 /// A time with zone, or a date, which is its midnight in UTC.
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     let date = format!("{text}T00:00:00Z");
     text.parse()
         .or_else(

@@ -330,6 +330,7 @@ impl World {
             )),
             certificates_dir: machine.certificates_dir.clone(),
             joins_later: self.spec.join_later.contains(&machine.name),
+            metrics_server: self.spec.metrics_server,
             upload_certs: self.spec.upload_certs,
             configuration: self.configuration(node)?,
         })

@@ -277,6 +277,7 @@ impl ApiView<'_> {
                 } else {
                     Component::Admin
                 },
+                version: self.world.nodes[self.node].version,
                 roots: Some(Arc::clone(&config.roots)),
                 credential: config.credential.clone(),
                 name: config.host.clone(),

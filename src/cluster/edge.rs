@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::files::{Credential, Roots};
 use super::texts;
+use crate::kubeadm::Version;
 use crate::pki::{ServerName, Usage, VerifyError, verify_window};
 use crate::scenario::Component;
 use crate::time::Timestamp;
@@ -301,6 +302,8 @@ impl Verifications {
 pub struct ClientSide {
     /// Who.
     pub component: Component,
+    /// Its Kubernetes version.
+    pub version: Version,
     /// What it trusts servers by; `None` when it does not check them.
     pub roots: Option<Arc<Roots>>,
     /// What it shows.
@@ -349,6 +352,7 @@ pub fn connect(
                     FailureClass::ServerCertificate,
                     texts::server_rejected(
                         client.component,
+                        client.version,
                         server.component,
                         &client.name,
                         &error,

@@ -121,6 +121,7 @@ impl World {
             &self.verifications,
             &ClientSide {
                 component,
+                version: self.nodes[client].version,
                 roots: process.roots(Slot::EtcdCa).cloned(),
                 credential: process.pair(Slot::EtcdClient).cloned(),
                 name: host.to_owned(),
@@ -153,6 +154,7 @@ impl World {
             &self.verifications,
             &ClientSide {
                 component: Component::Etcd,
+                version: self.nodes[client].version,
                 roots: process.roots(Slot::EtcdCa).cloned(),
                 credential: process.pair(Slot::Peer).cloned(),
                 name: address,

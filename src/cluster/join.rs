@@ -177,7 +177,13 @@ impl World {
             let result = self
                 .verifications
                 .check(check)
-                .map_err(|error| request(&format!("tls: failed to verify certificate: {error}")))
+                .map_err(|error| {
+                    request(&super::texts::unverified(
+                        Component::Admin,
+                        self.nodes[node].version,
+                        &error,
+                    ))
+                })
                 .and_then(|()| {
                     self.behind(backend, Component::Admin)
                         .map_err(|failure| request(&failure.text))

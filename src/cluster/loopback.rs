@@ -91,6 +91,7 @@ impl World {
             &self.verifications,
             &ClientSide {
                 component: Component::ApiServer,
+                version: self.nodes[node].version,
                 roots: process.roots(Slot::LoopbackCa).cloned(),
                 credential: None,
                 name: NAME.to_owned(),

@@ -44,7 +44,7 @@ mod shared_certs;
 mod shown;
 mod spec;
 mod surroundings;
-mod texts;
+pub mod texts;
 mod topology;
 mod upgrade;
 mod world;

@@ -80,6 +80,7 @@ impl World {
             &self.verifications,
             &ClientSide {
                 component: Component::MetricsServer,
+                version: self.nodes[client].version,
                 roots,
                 credential: None,
                 name: address.clone(),

@@ -31,11 +31,6 @@ impl World {
                 spec.load_balancer != Default::default(),
                 "options of the load balancer",
             ),
-            (spec.metrics_server.is_some(), "a metrics-server"),
-            (
-                spec.serving_approver.is_some(),
-                "an approver of serving certificates",
-            ),
         ]
         .into_iter()
         .find_map(|(wanted, what)| (wanted && self.is_real()).then_some(what))
@@ -53,6 +48,9 @@ impl World {
             return Ok(());
         }
         self.write_to_reality();
+        if let Some(policy) = self.serving_approver {
+            self.really(|reality| reality.install_approver(Some(policy)));
+        }
         let done = self.really(|reality| reality.create(&plan));
         match done {
             None => {

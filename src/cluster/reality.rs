@@ -19,7 +19,7 @@ use super::node::KubeletState;
 use crate::fs::{FileType, MemoryTree, Tree as _};
 use crate::kubeadm::{CommandOutput, Version};
 use crate::pki::Certificate;
-use crate::scenario::{Component, ImageSource};
+use crate::scenario::{ApproverPolicy, Component, ImageSource};
 use crate::time::{SignedDuration, Timestamp};
 
 /// A real cluster, moved in time.
@@ -145,6 +145,12 @@ pub trait Reality: Debug {
         certificate_key: Option<&str>,
     ) -> Result<CommandOutput, EngineError>;
 
+    /// Installs, replaces or removes who decides on serving certificates, now and while time passes.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn install_approver(&mut self, policy: Option<ApproverPolicy>) -> Result<(), EngineError>;
+
     /// Runs kubeadm of a version on a machine.
     ///
     /// # Errors
@@ -178,6 +184,8 @@ pub struct NodePlan {
     pub joins_later: bool,
     /// `kubeadm init` keeps the certificates that control planes share in a Secret.
     pub upload_certs: bool,
+    /// A metrics-server asks kubelets; whether it verifies what they show.
+    pub metrics_server: Option<bool>,
     /// Its kubeadm configuration: InitConfiguration, ClusterConfiguration and what a scenario adds.
     pub configuration: String,
 }

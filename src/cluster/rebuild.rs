@@ -69,6 +69,8 @@ impl World {
                 node.offset = found.offset;
                 node.tree = found.tree;
                 node.etcd = found.etcd;
+                // Whether its etcd can start or not, the others count it.
+                node.etcd_member = found.etcd;
                 node.certificates_dir = found.certificates_dir;
                 node.ready = (!node.only_etcd()).then_some(true);
                 node

@@ -220,6 +220,7 @@ impl World {
             };
             let client = ClientSide {
                 component: Component::Admin,
+                version: self.nodes[node].version,
                 roots: Some(Arc::clone(&roots)),
                 credential: Some(Arc::clone(&credential)),
                 name: self.nodes[member].address.to_string(),

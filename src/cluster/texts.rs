@@ -1,5 +1,8 @@
 //! What components print when a request fails. Each text is written here and nowhere else.
 
+use super::topology::API_PORT;
+use crate::kubeadm::Version;
+use crate::kubeadm::profile::components::{ETCD_NAMES_VERIFICATION, NAMES_VERIFICATION};
 use crate::pki::{Certificate, VerifyError, VerifyErrorKind};
 use crate::scenario::Component;
 
@@ -7,23 +10,42 @@ use crate::scenario::Component;
 #[must_use]
 pub fn server_rejected(
     client: Component,
+    version: Version,
     server: Component,
     name: &str,
     error: &VerifyError,
 ) -> String {
-    let tls = format!("tls: failed to verify certificate: {error}");
+    let tls = unverified(client, version, error);
     match (client, server) {
         (Component::Admin | Component::User, _) => {
             format!("Unable to connect to the server: {tls}")
         }
-        (Component::ControllerManager | Component::Scheduler, _) => lease(client, name, &tls),
-        (Component::Kubelet, _) => node_lease(name, &tls),
+        (Component::ControllerManager | Component::Scheduler, _) => {
+            lease(client, &format!("{name}:{API_PORT}"), &tls)
+        }
+        (Component::Kubelet, _) => node_lease(&format!("{name}:{API_PORT}"), &tls),
         (Component::ApiServer, Component::ApiServer) => format!(
-            "pods is forbidden: Get \"https://{name}:6443/api/v1/namespaces/default/limitranges\": {tls}"
+            "pods is forbidden: Get \"https://{name}:{API_PORT}/api/v1/namespaces/default/limitranges\": {tls}"
         ),
         (Component::ApiServer, Component::Etcd) => etcd_dial(&etcd_authority(name), &tls),
         (Component::Etcd, _) => peer_probe(&tls),
         _ => tls,
+    }
+}
+
+/// What Go says that cannot verify a server.
+#[must_use]
+pub fn unverified(client: Component, version: Version, error: &VerifyError) -> String {
+    let named = match client {
+        Component::Etcd => ETCD_NAMES_VERIFICATION.at(version),
+        // Of no version of Kubernetes; those of today are built with newer Go.
+        Component::MetricsServer => &true,
+        _ => NAMES_VERIFICATION.at(version),
+    };
+    if *named {
+        format!("tls: failed to verify certificate: {error}")
+    } else {
+        error.to_string()
     }
 }
 
@@ -245,16 +267,16 @@ fn alert(error: &VerifyError) -> String {
     format!("remote error: tls: {name}")
 }
 
-fn lease(client: Component, name: &str, reason: &str) -> String {
+fn lease(client: Component, authority: &str, reason: &str) -> String {
     let component = client.name();
     format!(
-        "\"Error retrieving lease lock\" err=\"Get \\\"https://{name}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{component}?timeout=5s\\\": {reason}\" lock=\"kube-system/{component}\""
+        "\"Error retrieving lease lock\" err=\"Get \\\"https://{authority}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{component}?timeout=5s\\\": {reason}\" lock=\"kube-system/{component}\""
     )
 }
 
-fn node_lease(name: &str, reason: &str) -> String {
+fn node_lease(authority: &str, reason: &str) -> String {
     format!(
-        "\"Failed to ensure lease exists, will retry\" err=\"Get \\\"https://{name}/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases\\\": {reason}\""
+        "\"Failed to ensure lease exists, will retry\" err=\"Get \\\"https://{authority}/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases\\\": {reason}\""
     )
 }
 

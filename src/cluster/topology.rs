@@ -193,6 +193,7 @@ impl World {
     ) -> Option<Failure> {
         let client = ClientSide {
             component: id.client,
+            version: self.nodes[id.client_node].version,
             roots: None,
             credential: credential.cloned(),
             name: self.nodes[server_node].address.to_string(),
@@ -273,6 +274,7 @@ impl World {
         };
         let side = ClientSide {
             component,
+            version: self.nodes[node].version,
             roots: Some(Arc::clone(&config.roots)),
             credential,
             name: config.host.clone(),
@@ -409,6 +411,7 @@ impl World {
         };
         let side = ClientSide {
             component: Component::ApiServer,
+            version: self.nodes[client].version,
             // kubeadm sets no --kubelet-certificate-authority: kube-apiserver takes whatever a kubelet shows.
             roots: None,
             credential: process.pair(Slot::KubeletClient).cloned(),
@@ -434,6 +437,7 @@ impl World {
             &self.verifications,
             &ClientSide {
                 component: Component::ApiServer,
+                version: self.nodes[client].version,
                 roots: None,
                 credential: process.pair(Slot::FrontProxyClient).cloned(),
                 name: "extension-apiserver".to_owned(),

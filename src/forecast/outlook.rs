@@ -74,6 +74,9 @@ pub struct Outlook {
     pub breaks_with_restarts: Vec<Break>,
     /// Commands of the plan that fail.
     pub refused: Vec<String>,
+    /// When the first of them fails.
+    #[serde(skip)]
+    pub first_refused: Option<Timestamp>,
     /// What to do, in this order.
     pub remedies: Vec<Remedy>,
     /// Whether that was tried, and what was left.
@@ -154,6 +157,7 @@ pub fn forecast(
         breaks: Vec::new(),
         breaks_with_restarts: Vec::new(),
         refused: Vec::new(),
+        first_refused: None,
         remedies: Vec::new(),
         replay: None,
         assumptions: Vec::new(),
@@ -174,6 +178,7 @@ pub fn forecast(
     };
     outlook.assumptions = assumptions;
     outlook.breaks = future.breaks;
+    outlook.first_refused = future.refused.first().map(|(at, _)| *at);
     outlook.refused = future
         .refused
         .into_iter()
@@ -202,7 +207,7 @@ pub fn forecast(
 }
 
 impl Outlook {
-    /// The first instant within a length of time at which something breaks or has broken.
+    /// The first instant within a length of time at which something breaks or has broken, or a command of the plan fails.
     #[must_use]
     pub fn fails_within(&self, span: SignedDuration) -> Option<Timestamp> {
         let limit = shift(self.from, span);
@@ -216,7 +221,11 @@ impl Outlook {
             .iter()
             .filter(|finding| finding.severity == Severity::Error)
             .map(|finding| finding.at.unwrap_or(self.from).max(self.from));
-        broken.chain(found).filter(|at| *at <= limit).min()
+        broken
+            .chain(found)
+            .chain(self.first_refused)
+            .filter(|at| *at <= limit)
+            .min()
     }
 }
 

@@ -460,16 +460,19 @@ pub fn restart_control_plane(world: &mut World, node: usize) {
     });
 }
 
-/// The line that says what is wrong, without klog's and kubeadm's frames.
+/// The line that says what is wrong, without klog's and kubeadm's frames; and the list that it announces.
 pub(super) fn first_line(stderr: &str) -> String {
-    stderr
-        .lines()
-        .map(str::trim)
-        .find(|line| {
-            !line.is_empty() && !line.starts_with("W") && !line.starts_with("To see the stack")
-        })
-        .unwrap_or("no message")
-        .to_owned()
+    let mut lines = stderr.lines().map(str::trim).filter(|line| {
+        !line.is_empty() && !line.starts_with("W") && !line.starts_with("To see the stack")
+    });
+    let first = lines.next().unwrap_or("no message");
+    if !first.ends_with(':') {
+        return first.to_owned();
+    }
+    std::iter::once(first)
+        .chain(lines.filter(|line| line.starts_with('-') || line.starts_with("[ERROR ")))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

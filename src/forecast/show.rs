@@ -21,7 +21,10 @@ pub fn table(outlook: &Outlook, width: usize) -> String {
     page.head("What the files show", outlook.findings.is_empty());
     for finding in &outlook.findings {
         let lead = format!("  {:<8} {}  ", severity(finding.severity), finding.node);
-        page.hang(&lead, &format!("{} [{}]", finding.what, finding.rule));
+        page.hang(
+            &lead,
+            &format!("{} [{}, {}]", finding.what, finding.rule, finding.from),
+        );
     }
     match &outlook.not_played {
         Some(why) => {
@@ -101,7 +104,7 @@ pub fn html(outlook: &Outlook) -> String {
                 "<tr class=\"{word}\"><td>{word}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escape(&finding.node),
                 escape(&finding.what),
-                finding.rule
+                format_args!("{}, {}", finding.rule, finding.from)
             )
         })
         .collect();

@@ -215,6 +215,41 @@ fn a_restart_breaks_what_no_end_of_validity_shows() {
 }
 
 #[test]
+fn etcd_members_that_cannot_start_count_for_its_quorum() {
+    let mut lab = Lab::new("v1.36.3", 3, 0);
+    for node in ["cp2", "cp3"] {
+        let other = lab.text(node, &format!("{PKI}/front-proxy-client.key"));
+        lab.write(node, &format!("{PKI}/etcd/server.key"), &other);
+    }
+    let outlook = look(&lab.captured(), 10, None);
+    // No API server comes up, not even beside the member that is in order.
+    let broken: Vec<&str> = outlook
+        .breaks
+        .iter()
+        .filter(|found| found.already)
+        .flat_map(|found| &found.consequences)
+        .map(|it| it.what.as_str())
+        .collect();
+    for what in ["kube-apiserver@cp1", "admin@cp1 -> kube-apiserver"] {
+        assert!(broken.contains(&what), "{what}: {broken:#?}");
+    }
+}
+
+#[test]
+fn a_command_of_the_plan_that_fails_fails_the_gate() {
+    let lab = Lab::new("v1.34.4", 1, 0);
+    let skip = "- { at: 2026-02-01T00:00:00Z, upgrade: { to: v1.36.3 } }\n";
+    let outlook = look(&lab.captured(), 100, Some(skip));
+    assert!(
+        outlook.refused[0].contains("Specified version to upgrade to \"v1.36.3\" is too high"),
+        "{:?}",
+        outlook.refused
+    );
+    assert_eq!(outlook.fails_within(days(29)), None);
+    assert!(outlook.fails_within(days(31)).is_some());
+}
+
+#[test]
 fn the_wrong_key_of_a_ca_shows_in_the_first_renewal() {
     let mut lab = Lab::new("v1.36.3", 2, 1);
     let other = lab.text("cp1", &format!("{PKI}/front-proxy-ca.key"));

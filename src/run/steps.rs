@@ -22,13 +22,6 @@ impl Player<'_> {
     /// # Errors
     /// With a sentence when the step cannot be taken at all: that says nothing about the subject.
     pub fn take(&mut self, step: &Step) -> Result<(), String> {
-        if self.world.is_real()
-            && let Some(what) = only_simulated(&step.action)
-        {
-            return Err(format!(
-                "{what} is not played on a real cluster; leave kind out of the scenario's backends"
-            ));
-        }
         // What a step itself needs is judged at the step's own place in the file.
         let own = Expectation {
             at: step.at,
@@ -544,13 +537,5 @@ impl Player<'_> {
 
     pub(super) fn refused(&self, node: usize, error: &FsError) -> String {
         format!("on {}: {error}", self.world.nodes[node].name)
-    }
-}
-
-/// What a step is called that a real cluster is not asked for.
-fn only_simulated(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::ServingApprover(_) => Some("servingApprover"),
-        _ => None,
     }
 }

@@ -57,6 +57,7 @@ impl World {
             node,
             side: ClientSide {
                 component: Component::Admin,
+                version: self.nodes[node].version,
                 roots: Some(std::sync::Arc::clone(&config.roots)),
                 credential: config.credential.clone(),
                 name: config.host.clone(),

@@ -5,7 +5,7 @@
 //! (`approver`), a person (`cluster::kubectl`), the signer (`sign`), the cleaner (`clean`). What a kubelet posts
 //! while nothing moves is made up for afterwards (`series`).
 
-pub(super) mod approver;
+pub mod approver;
 mod by_hand;
 pub(super) mod clean;
 pub mod flags;

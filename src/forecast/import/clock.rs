@@ -70,9 +70,21 @@ pub(super) fn find(rows: &[Row], long: bool, given: Option<Timestamp>) -> Option
     }
     let (_, from, to) = best;
     if to - from > 60 * A_DAY_S {
+        let ended = rows.iter().all(|row| {
+            row.residual
+                .as_deref()
+                .is_none_or(|text| text.starts_with('<'))
+        });
         return Some(Instant {
             at: Timestamp::from_second(from + A_DAY_S).ok()?,
-            how: "only what has ended tells it; a day after the last end".to_owned(),
+            how: if ended {
+                "only what has ended tells it; a day after the last end".to_owned()
+            } else {
+                let room = span::display(SignedDuration::from_secs(to - from));
+                format!(
+                    "EXPIRES and RESIDUAL TIME leave room for {room}; this is a day after its beginning"
+                )
+            },
         });
     }
     let at = Timestamp::from_second(from + (to - from) / 2).ok()?;

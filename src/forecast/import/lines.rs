@@ -34,22 +34,26 @@ pub(super) fn read(text: &str, paste: &mut Paste) {
     }
 }
 
-/// Without colours, control characters and Markdown's table bars.
+/// Without the sequences that colour a terminal.
+pub(super) fn colourless(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '\u{1b}' {
+            out.push(c);
+        } else if rest.peek() == Some(&'[') {
+            // CSI ... letter
+            rest.by_ref().find(char::is_ascii_alphabetic);
+        }
+    }
+    out
+}
+
+/// Without control characters and Markdown's table bars.
 fn plain(line: &str) -> String {
     let mut out = String::new();
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
+    for c in line.chars() {
         match c {
-            '\u{1b}' => {
-                // CSI ... letter
-                if rest.peek() == Some(&'[') {
-                    for c in rest.by_ref() {
-                        if c.is_ascii_alphabetic() {
-                            break;
-                        }
-                    }
-                }
-            }
             '\t' | '|' | '\u{a0}' => out.push(' '),
             c if c.is_control() => {}
             c => out.push(c),
@@ -60,6 +64,7 @@ fn plain(line: &str) -> String {
 
 fn header(line: &str, paste: &mut Paste) -> bool {
     let table = line.contains("EXPIRES") && line.contains("CERTIFICATE");
+    paste.ca_table |= table && line.starts_with("CERTIFICATE AUTHORITY");
     if table && line.starts_with("CERTIFICATE ") && !line.starts_with("CERTIFICATE AUTHORITY") {
         paste.ca_column |= line.contains("CERTIFICATE AUTHORITY");
     }

@@ -44,6 +44,12 @@ pub enum ImportError {
          shows it, or a table of kubectl get csr"
     )]
     Nothing,
+    /// There are certificates, and nothing says whose.
+    #[error(
+        "{0} of the certificates that openssl shows here could be of any file: put a line with its path before each, such as \
+         /etc/kubernetes/pki/etcd/server.crt"
+    )]
+    Nameless(usize),
     /// Larger than any paste.
     #[error("this text is larger than 4 MiB")]
     Size,
@@ -86,6 +92,10 @@ pub(super) struct Paste {
     pub unknown: Vec<String>,
     /// The table has a column for the CA.
     pub ca_column: bool,
+    /// There is a table of CAs.
+    pub ca_table: bool,
+    /// Certificates that openssl shows, and nothing says which files they are from.
+    pub nameless: usize,
     /// `kubeadm alpha certs` was typed.
     pub alpha: bool,
     /// A CA signed elsewhere, by the EXTERNALLY MANAGED column.
@@ -103,7 +113,8 @@ pub fn import(text: &str, hints: &Hints) -> Result<String, ImportError> {
         return Err(ImportError::Size);
     }
     let mut paste = Paste::default();
-    let rest = structured::read(text, &mut paste);
+    let text = lines::colourless(text);
+    let rest = structured::read(&text, &mut paste);
     let rest = openssl::read(&rest, &mut paste);
     lines::read(&rest, &mut paste);
     // The last word on a certificate counts: people paste before and after.
@@ -115,6 +126,9 @@ pub fn import(text: &str, hints: &Hints) -> Result<String, ImportError> {
         }
     }
     paste.rows = rows;
+    if paste.rows.is_empty() && paste.requests.is_empty() && paste.nameless > 0 {
+        return Err(ImportError::Nameless(paste.nameless));
+    }
     if paste.rows.is_empty() && paste.requests.is_empty() {
         return Err(ImportError::Nothing);
     }

@@ -162,9 +162,12 @@ fn close(open: &mut Open, paste: &mut Paste) {
             residual_s: None,
             minutes: false,
         }),
-        None => paste.unknown.push(format!(
+        None => {
+            paste.nameless += 1;
+            paste.unknown.push(format!(
             "a certificate of {:?} that is valid until {not_after}: nothing says which file it is from",
             known.subject.unwrap_or_default()
-        )),
+            ));
+        }
     }
 }

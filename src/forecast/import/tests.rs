@@ -376,6 +376,31 @@ fn what_the_model_prints_comes_back() {
 }
 
 #[test]
+fn a_table_of_cas_alone_is_of_a_version_that_has_one() {
+    let text = "CERTIFICATE AUTHORITY   EXPIRES                  RESIDUAL TIME   EXTERNALLY MANAGED\n\
+                ca                      May 29, 2036 00:00 UTC   9y              no\n\
+                etcd-ca                 May 29, 2036 00:00 UTC   9y              no\n";
+    let yaml = import(text, &Hints::default()).unwrap();
+    assert!(!yaml.contains("version: v1.16"), "{yaml}");
+    assert!(yaml.contains("leave room for 36"), "{yaml}");
+    assert!(!yaml.contains("only what has ended"), "{yaml}");
+}
+
+#[test]
+fn a_certificate_of_no_file_is_asked_for_it() {
+    let dates = "notBefore=Jan  1 00:00:00 2026 GMT\nnotAfter=Jan  1 00:00:00 2027 GMT\n";
+    let error = import(dates, &Hints::default()).unwrap_err();
+    assert_eq!(error, ImportError::Nameless(1));
+    // Colours are around the subject.
+    let coloured = format!("\u{1b}[31msubject=CN=kube-apiserver\u{1b}[0m\n{dates}");
+    assert!(
+        import(&coloured, &Hints::default())
+            .unwrap()
+            .contains("apiserver")
+    );
+}
+
+#[test]
 fn garbage_is_refused() {
     for text in [
         "",

@@ -285,7 +285,10 @@ fn version(paste: &Paste, hints: &Hints) -> (Version, String) {
             Version::new(17, 17),
             "it is one of those that say kubeadm alpha certs (before 1.20)",
         )
-    } else if !paste.rows.is_empty() && !paste.ca_column && paste.rows.iter().all(|row| row.minutes)
+    } else if !paste.rows.is_empty()
+        && !paste.ca_column
+        && !paste.ca_table
+        && paste.rows.iter().all(|row| row.minutes)
     {
         (
             Version::new(16, 15),

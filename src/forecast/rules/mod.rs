@@ -79,8 +79,10 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The rule.
+    /// The rule; its page is in `docs/rules/`.
     pub rule: &'static str,
+    /// Row of the documentation or incident that the rule comes from.
+    pub from: &'static str,
     /// How bad it is.
     pub severity: Severity,
     /// The node.
@@ -141,6 +143,7 @@ impl Finding {
     fn new(rule: &Rule, severity: Severity, node: &Node, what: impl Into<String>) -> Self {
         Self {
             rule: rule.id,
+            from: rule.from,
             severity,
             node: node.name.clone(),
             what: what.into(),

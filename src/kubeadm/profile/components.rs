@@ -95,6 +95,70 @@ pub static LEADER_LOCK: Behaviour<(&'static str, &'static str)> = Behaviour {
     ],
 };
 
+/// Whether a client begins with `tls: failed to verify certificate:` where it does not accept a server's certificate: it is built
+/// with Go 1.20 or later (`crypto/tls.CertificateVerificationError`).
+pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
+    name: "a client says that it is verification that failed",
+    rules: &[
+        Rule {
+            from: Version::new(27, 0),
+            until: None,
+            value: true,
+            evidence: "1.27 is built with Go 1.20; runs of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(26, 7),
+            until: Some(Version::new(27, 0)),
+            value: true,
+            evidence: "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(26, 0),
+            until: Some(Version::new(26, 7)),
+            value: false,
+            evidence: "1.26.0 is built with Go 1.19",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(25, 12),
+            until: Some(Version::new(26, 0)),
+            value: true,
+            evidence: "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(25, 12)),
+            value: false,
+            evidence: "built with Go 1.19 and before; reports of that time (kubernetes#86552, etcd#15949)",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// The same for etcd of kubeadm's default version.
+pub static ETCD_NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
+    name: "etcd says that it is verification that failed",
+    rules: &[
+        Rule {
+            from: Version::new(29, 0),
+            until: None,
+            value: true,
+            evidence: "etcd 3.5.10 is built with Go 1.20; runs of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(29, 0)),
+            value: false,
+            evidence: "etcd 3.5.9 and before are built with Go 1.19 and before",
+            not_checked_after: None,
+        },
+    ],
+};
+
 static KUBELET_CLIENT: Behaviour<bool> = Behaviour {
     name: "kube-apiserver reloads its client certificate for kubelets",
     rules: &[

@@ -14,6 +14,9 @@ use crate::cluster::{
 use crate::pki::{self, Certificate};
 use crate::time::Timestamp;
 
+/// Requests as the API has them, and as the world knows them.
+pub(super) type Listed = Vec<(Json, Request)>;
+
 impl Kind {
     /// What the API says: the first control plane that gives an answer is believed.
     pub(super) fn api(&self, silent: &[usize]) -> Result<Option<ApiPicture>, EngineError> {
@@ -57,6 +60,31 @@ impl Kind {
                         .collect(),
                     leaders: leases::leaders(&leases),
                 }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The requests, and the node that could be asked.
+    pub(super) fn requests(&self) -> Result<Option<(usize, Listed)>, EngineError> {
+        const LIST: [&str; 6] = [
+            "--kubeconfig=/etc/kubernetes/admin.conf",
+            "--request-timeout=8s",
+            "get",
+            "certificatesigningrequests",
+            "-o",
+            "json",
+        ];
+        for (node, member) in self.nodes.iter().enumerate() {
+            if !member.powered || !member.plan.control_plane {
+                continue;
+            }
+            let output = member.container.run(&kubectl(&LIST).words, &[])?;
+            if let Ok(list) = serde_json::from_str::<Json>(&output.stdout) {
+                let found = items(&list)
+                    .filter_map(|item| Some((item.clone(), self.request(item)?)))
+                    .collect();
+                return Ok(Some((node, found)));
             }
         }
         Ok(None)

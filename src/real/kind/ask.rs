@@ -4,13 +4,15 @@ use super::agent::{Ended, Order, Program, encode};
 use super::handshake::{Handshake, Shown};
 use super::{Kind, Reports, leases};
 use crate::cluster::{
-    Answer, EdgeId, Failure, FailureClass, KUBELET_CURRENT, Outcome, ProcessSeen,
+    Answer, EdgeId, Failure, FailureClass, KUBELET_CURRENT, Outcome, ProcessSeen, texts,
 };
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{Certificate, Kubeconfig, ServerName, Source, Usage, verify};
 use crate::scenario::Component;
 use crate::time::Timestamp;
 
+/// Where kubelets listen.
+const KUBELET_PORT: u16 = 10_250;
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
 /// kubectl's own limit.
@@ -71,6 +73,16 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
                     path: "/version".to_owned(),
                 },
             )),
+            (Component::MetricsServer, Component::Kubelet, Some(other)) => {
+                orders[node].handshakes.push((
+                    id,
+                    Handshake {
+                        address: format!("{}:{KUBELET_PORT}", kind.nodes[other].plan.address),
+                        pair: None,
+                        path: "/metrics/resource".to_owned(),
+                    },
+                ));
+            }
             (Component::ApiServer, Component::Kubelet, Some(other)) => {
                 let server = format!("--server=https://{}:6443", member.plan.address);
                 let path = format!(
@@ -156,7 +168,17 @@ pub(super) fn answer(
         (Component::ApiServer, Component::Extension, _) => {
             unseen("no extension API server is installed")
         }
-        (Component::MetricsServer, ..) => unseen("no metrics-server is installed"),
+        (Component::MetricsServer, Component::Kubelet, Some(_))
+            if !kind.nodes[node].kubelet.runs() =>
+        {
+            Answer::Seen(Outcome::Absent)
+        }
+        (Component::MetricsServer, Component::Kubelet, Some(server)) => {
+            match report.handshakes.get(&id) {
+                Some(shown) => scraped(kind, server, shown, &trees[node], reports, now),
+                None => unseen("it was not asked for"),
+            }
+        }
         _ => unseen("nobody knows how to ask for it"),
     }
 }
@@ -383,22 +405,18 @@ fn etcd(kind: &Kind, edge: EdgeId, shown: &Shown, tree: &MemoryTree, now: Timest
         (Component::Etcd, Some(other)) => kind.nodes[other].plan.address.to_string(),
         _ => "127.0.0.1".to_owned(),
     };
-    let chain: Vec<Certificate> = shown
-        .chain
-        .iter()
-        .filter_map(|text| Certificate::from_der(&super::agent::decode(text).ok()?).ok())
-        .collect();
-    let roots = tree
-        .read(&format!("{pki}/etcd/ca.crt"))
-        .ok()
-        .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
-        .unwrap_or_default();
+    let chain = certificates(shown);
+    let roots = roots(tree, &format!("{pki}/etcd/ca.crt"));
     if let Some((leaf, rest)) = chain.split_first() {
         let name = ServerName::new(&name);
         if let Err(error) = verify(leaf, rest, &roots, Usage::Server, Some(&name), now) {
             return failing(
                 FailureClass::ServerCertificate,
-                format!("tls: failed to verify certificate: {error}"),
+                texts::unverified(
+                    edge.client,
+                    kind.nodes[edge.client_node].plan.version,
+                    &error,
+                ),
             );
         }
     }
@@ -407,6 +425,81 @@ fn etcd(kind: &Kind, edge: EdgeId, shown: &Shown, tree: &MemoryTree, now: Timest
         (Some(text), _) => failing(FailureClass::ClientCertificate, text.clone()),
         (None, None) => failing(FailureClass::Backend, "no answer".to_owned()),
     }
+}
+
+/// A handshake with a kubelet, judged as a metrics-server would: the Pod itself does not run. Its token is reviewed by the
+/// API server with which the kubelet talks.
+fn scraped(
+    kind: &Kind,
+    server: usize,
+    shown: &Shown,
+    tree: &MemoryTree,
+    reports: &Reports,
+    now: Timestamp,
+) -> Answer {
+    let plan = &kind.nodes[server].plan;
+    let authority = format!("{}:{KUBELET_PORT}", plan.address);
+    let failing = |class, reason: &str| {
+        let text = texts::scrape(&plan.name, &authority, reason);
+        Answer::Seen(Outcome::Failing(Failure::new(class, text)))
+    };
+    if shown.unreachable.is_some() {
+        let reason = texts::refused(&authority, kind.nodes[server].powered);
+        return failing(FailureClass::Unreachable, &reason);
+    }
+    let chain = certificates(shown);
+    let Some((leaf, rest)) = chain.split_first() else {
+        let text =
+            texts::kubelet_without_certificate(Component::MetricsServer, &plan.name, &authority);
+        let failure = Failure::new(FailureClass::ServerCertificate, text);
+        return Answer::Seen(Outcome::Failing(failure));
+    };
+    if plan.metrics_server == Some(true) {
+        let roots = roots(tree, &format!("{}/ca.crt", plan.certificates_dir));
+        let name = ServerName::new(&plan.address.to_string());
+        if let Err(error) = verify(leaf, rest, &roots, Usage::Server, Some(&name), now) {
+            return failing(
+                FailureClass::ServerCertificate,
+                &texts::unverified(Component::MetricsServer, plan.version, &error),
+            );
+        }
+    }
+    // Without a token it answers 401, which tells nothing but that it answers.
+    if shown.status.is_none() {
+        return unseen("the kubelet gave no answer after the handshake");
+    }
+    let kubelet = id_of(EdgeId {
+        client: Component::Kubelet,
+        client_node: server,
+        server: Component::ApiServer,
+        server_node: None,
+    });
+    let reviewed = reports
+        .get(&server)
+        .and_then(|report| report.commands.get(&format!("{kubelet}/0")))
+        .is_some_and(|ended| ended.code == 0);
+    if reviewed {
+        return Answer::Seen(Outcome::Ok);
+    }
+    let text = texts::scrape_unauthorized(&plan.name);
+    Answer::Seen(Outcome::Failing(Failure::new(FailureClass::Backend, text)))
+}
+
+/// What a server showed.
+fn certificates(shown: &Shown) -> Vec<Certificate> {
+    shown
+        .chain
+        .iter()
+        .filter_map(|text| Certificate::from_der(&super::agent::decode(text).ok()?).ok())
+        .collect()
+}
+
+/// The certificates of a bundle; none where there is no such file.
+fn roots(tree: &MemoryTree, path: &str) -> Vec<Certificate> {
+    tree.read(path)
+        .ok()
+        .and_then(|pem| Certificate::parse_pem_certs(&pem).ok())
+        .unwrap_or_default()
 }
 
 fn unseen(reason: &str) -> Answer {

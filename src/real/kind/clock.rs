@@ -20,6 +20,15 @@ const HOP_WHEN_DUE_MIN: SignedDuration = SignedDuration::from_mins(1);
 /// Node conditions of 40 s and the hourly looks of cleaners come due in their order.
 const LANDING_S: [i64; 6] = [2_400, 900, 180, 60, 40, 20];
 
+/// Leaders renew their lease every 2 s and give up what has not been answered within 10 s of their own time: a longer hop
+/// that falls into a request ends them. After this one, which is too short for that, all of them renew at once, and then
+/// not for 2 s.
+pub(super) const IN_STEP: SignedDuration = SignedDuration::from_secs(3);
+/// Whoever was in step is so no longer, in wall time.
+pub(super) const IN_STEP_FOR: Duration = Duration::from_millis(1_500);
+/// A hop that ends no request.
+pub(super) const HARMLESS: SignedDuration = SignedDuration::from_secs(8);
+
 /// A long walk begins with these, in which everyone's timers run: a lease that somebody left behind runs out, and who
 /// takes it leads from then on.
 const TAKE_OFF_S: [i64; 3] = [20, 20, 20];

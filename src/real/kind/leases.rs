@@ -46,6 +46,8 @@ impl Kind {
             member.container.move_clocks(by, timers, still, SETTLE_MAX)
         })?;
         self.ahead.add(by);
+        // Leaders have renewed what came due, if theirs ran.
+        self.hopped = (timers && everyone).then(std::time::Instant::now);
         Ok(())
     }
 

@@ -19,6 +19,7 @@
 //! | `agent.rs`, `agent_logs.rs`, `handshake.rs` | what runs inside a node |
 //! | `audit.rs` | which certificates the API servers were shown |
 //! | `picture.rs`, `api.rs` | from what agents and the API report to what the world knows |
+//! | `approver.rs` | who decides on serving certificates |
 //! | `image.rs` | images that a scenario brings |
 //! | `reuse.rs` | clusters that several scenarios share |
 //! | `kubelet_seen.rs` | whether a kubelet lives or ends at each start |
@@ -33,6 +34,7 @@ mod adopt;
 pub mod agent;
 mod agent_logs;
 mod api;
+mod approver;
 mod ask;
 mod audit;
 mod balancer;
@@ -60,6 +62,7 @@ use member::Member;
 
 use crate::cluster::{BOOTSTRAP_TOKEN, EngineError};
 use crate::kubeadm::Version;
+use crate::scenario::ApproverPolicy;
 use crate::time::Timestamp;
 
 /// A cluster in node containers.
@@ -82,6 +85,10 @@ pub struct Kind {
     spoiled: bool,
     /// The last bootstrap token that kubeadm printed.
     token: String,
+    /// How someone decides on serving certificates.
+    approver: Option<ApproverPolicy>,
+    /// When everyone's timers were moved last, and everyone has done what came due.
+    hopped: Option<std::time::Instant>,
 }
 
 /// How clusters are made.
@@ -153,6 +160,8 @@ impl Kind {
             saved: None,
             spoiled: false,
             token: BOOTSTRAP_TOKEN.to_owned(),
+            approver: None,
+            hopped: None,
         }
     }
 

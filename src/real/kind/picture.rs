@@ -38,6 +38,7 @@ impl Kind {
     pub(super) fn picture(&mut self, what: Look<'_>) -> Result<Picture, EngineError> {
         if what.deep {
             self.settle_kubelets()?;
+            self.approve()?;
         }
         let mut reports = self.reports(what, true)?;
         self.keep_kubeconfigs(&reports);

@@ -14,7 +14,7 @@ use crate::cluster::{
 use crate::fs::{MemoryTree, Tree as _};
 use crate::kubeadm::{CommandOutput, Version};
 use crate::pki::Certificate;
-use crate::scenario::{Component, ImageSource};
+use crate::scenario::{ApproverPolicy, Component, ImageSource};
 use crate::time::{SignedDuration, Timestamp, shift};
 
 /// How long a hop takes at least, in wall time: processes do what came due.
@@ -25,7 +25,7 @@ const LIVED_THROUGH: SignedDuration = SignedDuration::from_millis(1_200);
 
 /// How much longer is waited for each further node, where everybody's timers run: keep-alives of every connection were due,
 /// and each must be answered before the next hop.
-const NODE_PAUSE: Duration = Duration::from_millis(500);
+const NODE_PAUSE: Duration = Duration::from_millis(200);
 
 impl Reality for Kind {
     fn name(&self) -> &'static str {
@@ -257,6 +257,11 @@ impl Reality for Kind {
         Ok(output)
     }
 
+    fn install_approver(&mut self, policy: Option<ApproverPolicy>) -> Result<(), EngineError> {
+        self.approver = policy;
+        Ok(())
+    }
+
     fn kubeadm(
         &mut self,
         node: usize,
@@ -265,6 +270,19 @@ impl Reality for Kind {
     ) -> Result<CommandOutput, EngineError> {
         let member = &self.nodes[node];
         if version != member.plan.version {
+            let there = format!("test -x /kind/versions/{version}/kubeadm");
+            if member.container.shell(&there)?.exit_code != 0 {
+                return Err(EngineError {
+                    message: format!(
+                        "the image of {} holds no kubeadm {version}",
+                        member.container.name
+                    ),
+                    help: format!(
+                        "ci/cluster/images.sh {} {version} makes one with both",
+                        member.plan.version
+                    ),
+                });
+            }
             // Images of a version to come lie beside its programs, where the node's image has them.
             member.container.must(&format!(
                 "cd /kind/versions/{version} && if [ -e images.tar ] && ! [ -e /run/certdrill-{version} ]; then \
@@ -304,6 +322,12 @@ impl Reality for Kind {
 impl Kind {
     /// Brings every clock to an instant and lets what came due be done.
     fn reach(&mut self, due: Timestamp, everyone: bool) -> Result<(), EngineError> {
+        let in_step = self
+            .hopped
+            .is_some_and(|at| at.elapsed() < clock::IN_STEP_FOR);
+        if everyone && !in_step && due.duration_since(self.ahead.now()) > clock::HARMLESS {
+            self.hop(clock::IN_STEP, true, true)?;
+        }
         let left = due.duration_since(self.ahead.now());
         if left > LIVED_THROUGH {
             self.hop(left - HOP_TAKES, true, everyone)?;
@@ -311,6 +335,7 @@ impl Kind {
                 pause(NODE_PAUSE * u32::try_from(self.nodes.len() - 1).unwrap_or(0));
             }
         }
+        self.approve()?;
         // Where there is none the wait above was long enough.
         let left = due.duration_since(self.ahead.now());
         pause(left.try_into().unwrap_or(Duration::ZERO));

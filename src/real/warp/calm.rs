@@ -18,21 +18,30 @@ const LITTLE: f64 = 0.25;
 /// Where nothing tells how much a node works, it gets so long.
 const UNTOLD: Duration = Duration::from_millis(900);
 
-/// Waits until the processes of this control group have done what came due: until they work little. At most `limit`, in wall
-/// time.
+/// Waits until the processes of this control group have done what came due: until they work little, and none waits for a
+/// disk. At most `limit`, in wall time.
 pub fn settle(limit: Duration) {
+    let used = || used().map(|worked| (worked, waits_for_disk()));
     settle_by(limit, &used, &std::thread::sleep);
 }
 
-fn settle_by(limit: Duration, used: &dyn Fn() -> Option<Duration>, sleep: &dyn Fn(Duration)) {
+/// `look` tells how long they have had a processor, and whether one waits for a disk.
+fn settle_by(
+    limit: Duration,
+    look: &dyn Fn() -> Option<(Duration, bool)>,
+    sleep: &dyn Fn(Duration),
+) {
     let begun = Instant::now();
     let mut looks: VecDeque<(Instant, Duration)> = VecDeque::new();
     loop {
-        let Some(worked) = used() else {
+        let Some((worked, waits)) = look() else {
             sleep(UNTOLD.min(limit).saturating_sub(begun.elapsed()));
             return;
         };
         let now = Instant::now();
+        if waits {
+            looks.clear();
+        }
         looks.push_back((now, worked));
         // The youngest look that is long enough ago comes first.
         while looks
@@ -62,6 +71,27 @@ fn used() -> Option<Duration> {
     })
 }
 
+/// Whether a thread that can be seen sleeps uninterruptibly: etcd answers when its disk has.
+fn waits_for_disk() -> bool {
+    let dirs = |path: &std::path::Path| {
+        std::fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+    };
+    dirs("/proc".as_ref())
+        .flat_map(|process| dirs(&process.join("task")))
+        .filter_map(|thread| std::fs::read_to_string(thread.join("stat")).ok())
+        .any(|stat| is_uninterruptible(&stat))
+}
+
+/// From the text of `/proc/PID/stat`: the state follows the name, which may hold anything.
+fn is_uninterruptible(stat: &str) -> bool {
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('D'))
+}
+
 /// From the text of `cpu.stat`.
 fn usage(text: &str) -> Option<Duration> {
     text.lines()
@@ -84,7 +114,7 @@ mod tests {
             if count.get() <= busy {
                 worked.set(worked.get() + Duration::from_secs(1));
             }
-            Some(worked.get())
+            Some((worked.get(), false))
         };
         settle_by(limit, &used, &std::thread::sleep);
         count.get()
@@ -106,6 +136,19 @@ mod tests {
         settle_by(Duration::from_millis(300), &|| None, &sleep);
         assert!(slept.get() <= Duration::from_millis(300));
         assert!(slept.get() > Duration::ZERO);
+    }
+
+    #[test]
+    fn who_waits_for_a_disk_is_waited_for() {
+        let count = Cell::new(0);
+        let look = || {
+            count.set(count.get() + 1);
+            Some((Duration::ZERO, count.get() <= 8))
+        };
+        settle_by(Duration::from_secs(600), &look, &std::thread::sleep);
+        assert!(count.get() > 8 + 2);
+        assert!(is_uninterruptible("77 (a) b) D 1 77 77 0"));
+        assert!(!is_uninterruptible("77 (D) S 1 77 77 0"));
     }
 
     #[test]
