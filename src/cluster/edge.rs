@@ -391,7 +391,13 @@ pub fn authenticate(
     };
     verifications.check(check).map_err(|error| Failure {
         class: FailureClass::ClientCertificate,
-        text: texts::client_rejected(client.component, server.component, &client.name, &error),
+        text: texts::client_rejected(
+            client.component,
+            client.version,
+            server.component,
+            &client.name,
+            &error,
+        ),
         server_log: texts::refusal_logged(server.component, &error),
         one_of_several: false,
     })?;

@@ -88,7 +88,12 @@ impl World {
                 Some(server) => self.dial_etcd(process, component, client, (host, server)),
                 None => Err(Failure::new(
                     FailureClass::Unreachable,
-                    texts::unreachable(component, &texts::etcd_authority(host), false),
+                    texts::unreachable(
+                        component,
+                        self.nodes[client].version,
+                        &texts::etcd_authority(host),
+                        false,
+                    ),
                 )),
             };
             match result {
@@ -112,6 +117,7 @@ impl World {
                 FailureClass::Unreachable,
                 texts::unreachable(
                     component,
+                    self.nodes[client].version,
                     &texts::etcd_authority(host),
                     self.nodes[server].powered,
                 ),
@@ -145,6 +151,7 @@ impl World {
                 FailureClass::Unreachable,
                 texts::unreachable(
                     Component::Etcd,
+                    self.nodes[client].version,
                     &format!("{address}:2380"),
                     self.nodes[server].powered,
                 ),

@@ -73,7 +73,12 @@ impl World {
         }
         Err(failure.unwrap_or_else(|| {
             let authority = format!("{}:{}", client.config.host, super::topology::API_PORT);
-            let text = super::texts::unreachable(client.side.component, &authority, true);
+            let text = super::texts::unreachable(
+                client.side.component,
+                client.side.version,
+                &authority,
+                true,
+            );
             Failure::new(super::FailureClass::Unreachable, text)
         }))
     }
@@ -92,6 +97,7 @@ impl World {
             Ok(None) | Err(_) => {
                 return Err(super::texts::unreachable(
                     Component::Admin,
+                    self.nodes[node].version,
                     "localhost:8080",
                     true,
                 ));

@@ -20,9 +20,12 @@ impl World {
                     &authority,
                     &texts::refused(&authority, self.nodes[server].powered),
                 ),
-                _ => {
-                    texts::unreachable(Component::Extension, &authority, self.nodes[server].powered)
-                }
+                _ => texts::unreachable(
+                    Component::Extension,
+                    self.nodes[server].version,
+                    &authority,
+                    self.nodes[server].powered,
+                ),
             };
             return Err(Failure::new(FailureClass::Unreachable, text));
         };

@@ -2,7 +2,9 @@
 
 use super::topology::API_PORT;
 use crate::kubeadm::Version;
-use crate::kubeadm::profile::components::{ETCD_NAMES_VERIFICATION, NAMES_VERIFICATION};
+use crate::kubeadm::profile::components::{
+    ETCD_NAMES_VERIFICATION, LEADER_LOCK, LOCK_ERROR_IS_STRUCTURED, NAMES_VERIFICATION,
+};
 use crate::pki::{Certificate, VerifyError, VerifyErrorKind};
 use crate::scenario::Component;
 
@@ -21,7 +23,7 @@ pub fn server_rejected(
             format!("Unable to connect to the server: {tls}")
         }
         (Component::ControllerManager | Component::Scheduler, _) => {
-            lease(client, &format!("{name}:{API_PORT}"), &tls)
+            lease(client, version, &format!("{name}:{API_PORT}"), &tls)
         }
         (Component::Kubelet, _) => node_lease(&format!("{name}:{API_PORT}"), &tls),
         (Component::ApiServer, Component::ApiServer) => format!(
@@ -53,6 +55,7 @@ pub fn unverified(client: Component, version: Version, error: &VerifyError) -> S
 #[must_use]
 pub fn client_rejected(
     client: Component,
+    version: Version,
     server: Component,
     name: &str,
     error: &VerifyError,
@@ -61,23 +64,24 @@ pub fn client_rejected(
         (Component::Admin | Component::User, _) => {
             "error: You must be logged in to the server (Unauthorized)".to_owned()
         }
-        (Component::ControllerManager | Component::Scheduler, _) => format!(
-            "error retrieving resource lock kube-system/{}: Unauthorized",
-            client.name()
-        ),
+        (Component::ControllerManager | Component::Scheduler, _) => {
+            lock_error(client, version, "Unauthorized")
+        }
         (Component::Kubelet, _) => {
             "\"Failed to ensure lease exists, will retry\" err=\"Unauthorized\"".to_owned()
         }
-        (Component::ApiServer, Component::Etcd) => {
-            etcd_dial(&etcd_authority(name), &alert(error))
-        }
+        (Component::ApiServer, Component::Etcd) => etcd_dial(&etcd_authority(name), &alert(error)),
         (Component::Etcd, _) => peer_probe(&alert(error)),
         (Component::ApiServer, Component::Kubelet) => {
-            "error: You must be logged in to the server (the server has asked for the client to provide credentials)"
+            // What kubectl logs says, and what kubectl exec does.
+            "error: You must be logged in to the server (the server has asked for the client to provide credentials); \
+             error: unable to upgrade connection: Unauthorized"
                 .to_owned()
         }
         (Component::ApiServer, Component::Extension) => {
-            format!("Unauthorized (x509: client certificate of the aggregator was refused: {error})")
+            format!(
+                "Unauthorized (x509: client certificate of the aggregator was refused: {error})"
+            )
         }
         _ => "Unauthorized".to_owned(),
     }
@@ -115,7 +119,7 @@ pub fn anonymous(client: Component, server: Component, name: &str) -> String {
 
 /// An API server knows the client and does not let it (`apimachinery/pkg/api/errors NewForbidden`).
 #[must_use]
-pub fn forbidden(client: Component, user: &str) -> String {
+pub fn forbidden(client: Component, version: Version, user: &str) -> String {
     match client {
         Component::Admin | Component::User => {
             kubectl_forbidden(user, "list", "nodes", "", "at the cluster scope")
@@ -123,10 +127,7 @@ pub fn forbidden(client: Component, user: &str) -> String {
         Component::Kubelet => format!(
             "\"Failed to ensure lease exists, will retry\" err=\"leases.coordination.k8s.io is forbidden: User \\\"{user}\\\" cannot get resource \\\"leases\\\" in API group \\\"coordination.k8s.io\\\" in the namespace \\\"kube-node-lease\\\"\""
         ),
-        _ => format!(
-            "\"Error retrieving lease lock\" err=\"leases.coordination.k8s.io {:?} is forbidden: User \\\"{user}\\\" cannot get resource \\\"leases\\\" in API group \\\"coordination.k8s.io\\\" in the namespace \\\"kube-system\\\"\"",
-            client.name()
-        ),
+        _ => lock_error(client, version, &lock_forbidden(client, version, user)),
     }
 }
 
@@ -159,7 +160,7 @@ pub fn kubelet_forbids(user: &str) -> String {
 
 /// Nothing listens at the other end, or the machine is off.
 #[must_use]
-pub fn unreachable(client: Component, authority: &str, powered: bool) -> String {
+pub fn unreachable(client: Component, version: Version, authority: &str, powered: bool) -> String {
     let reason = if powered {
         "connection refused"
     } else {
@@ -174,6 +175,7 @@ pub fn unreachable(client: Component, authority: &str, powered: bool) -> String 
         }
         Component::ControllerManager | Component::Scheduler => lease(
             client,
+            version,
             authority,
             &format!("dial tcp {authority}: connect: {reason}"),
         ),
@@ -267,10 +269,41 @@ fn alert(error: &VerifyError) -> String {
     format!("remote error: tls: {name}")
 }
 
-fn lease(client: Component, authority: &str, reason: &str) -> String {
+/// A request for the lock that a leader holds.
+fn lease(client: Component, version: Version, authority: &str, reason: &str) -> String {
+    let (api, resource) = LEADER_LOCK.at(version);
     let component = client.name();
+    let path = format!("{api}/namespaces/kube-system/{resource}/{component}");
+    lock_error(
+        client,
+        version,
+        &format!("Get \"https://{authority}{path}?timeout=5s\": {reason}"),
+    )
+}
+
+/// What a component logs that cannot read its lock (`client-go/tools/leaderelection/leaderelection.go`).
+fn lock_error(client: Component, version: Version, reason: &str) -> String {
+    let lock = format!("kube-system/{}", client.name());
+    if *LOCK_ERROR_IS_STRUCTURED.at(version) {
+        format!("\"Error retrieving lease lock\" err={reason:?} lock={lock:?}")
+    } else {
+        format!("error retrieving resource lock {lock}: {reason}")
+    }
+}
+
+fn lock_forbidden(client: Component, version: Version, user: &str) -> String {
+    let (api, resource) = LEADER_LOCK.at(version);
+    let (full, group) = if api.starts_with("/apis/") {
+        (
+            format!("{resource}.coordination.k8s.io"),
+            "coordination.k8s.io",
+        )
+    } else {
+        ((*resource).to_owned(), "")
+    };
     format!(
-        "\"Error retrieving lease lock\" err=\"Get \\\"https://{authority}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{component}?timeout=5s\\\": {reason}\" lock=\"kube-system/{component}\""
+        "{full} {:?} is forbidden: User {user:?} cannot get resource {resource:?} in API group {group:?} in the namespace \"kube-system\"",
+        client.name()
     )
 }
 

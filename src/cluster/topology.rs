@@ -290,7 +290,7 @@ impl World {
         if backends.is_empty() {
             return Outcome::Failing(Failure::new(
                 FailureClass::Unreachable,
-                texts::unreachable(client.side.component, &authority, true),
+                texts::unreachable(client.side.component, client.side.version, &authority, true),
             ));
         }
         let mut working = 0;
@@ -330,7 +330,12 @@ impl World {
             let authority = format!("{}:{API_PORT}", client.config.host);
             return Err(Failure::new(
                 FailureClass::Unreachable,
-                texts::unreachable(client.side.component, &authority, self.nodes[node].powered),
+                texts::unreachable(
+                    client.side.component,
+                    client.side.version,
+                    &authority,
+                    self.nodes[node].powered,
+                ),
             ));
         };
         connect(&self.verifications, &client.side, &server)
@@ -347,7 +352,7 @@ impl World {
         }
         Err(Failure::new(
             FailureClass::Forbidden,
-            texts::forbidden(client.component, &who.username),
+            texts::forbidden(client.component, client.version, &who.username),
         ))
     }
 

@@ -4,14 +4,13 @@
 //! only if its manifest differs; certificates before the manifest; admin.conf and super-admin.conf last.
 
 use super::mechanism::Mechanism;
-use super::node::MANIFESTS;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::etcd::etcd_tag;
 use crate::kubeadm::profile::upgrade::{
-    ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT, PATIENCE,
-    SPLIT_ADMIN, SplitAdmin,
+    APPLY_FAILS_WITH, ETCD_FOLLOWS_APISERVER, FRAME, MOVE_TEXT, MoveText, NODE_RENEWS_BY_DEFAULT,
+    PATIENCE, PHASE_FAILED, SPLIT_ADMIN, SplitAdmin,
 };
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Version, certlist, error_as_printed};
@@ -142,11 +141,19 @@ impl World {
             lines.say(frame.upgrading.replace("{}", &quoted));
         }
         if self.nodes[node].control_plane {
-            self.upgrade_static_pods(node, options, lines)?;
+            self.upgrade_static_pods(node, options, lines)
+                .map_err(|error| {
+                    let lead = if options.apply {
+                        *APPLY_FAILS_WITH.at(to)
+                    } else {
+                        PHASE_FAILED
+                    };
+                    format!("{lead}: {error}")
+                })?;
         }
         // The kubelet's configuration comes anew from the ConfigMap; the kubelet reads it when it next starts.
         self.write_kubelet_config(node)
-            .map_err(|error| format!("error: {error}"))?;
+            .map_err(|error| error.to_string())?;
         if options.apply {
             self.set_cluster_version(to);
             self.bindings_of_upgrade(to);
@@ -198,8 +205,8 @@ impl World {
         };
         let client = self
             .api_client(component, node)
-            .map_err(|failure| format!("error: [upgrade] FATAL: {}", failure.text))?
-            .ok_or_else(|| "error: [upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
+            .map_err(|failure| format!("[upgrade] FATAL: {}", failure.text))?
+            .ok_or_else(|| "[upgrade] FATAL: failed to load admin kubeconfig".to_owned())?;
         let backends = self.backends(&client.config.host, client.node);
         let mut last = "connection refused".to_owned();
         for backend in backends {
@@ -209,7 +216,7 @@ impl World {
             }
         }
         Err(format!(
-            "error: error execution phase preflight: couldn't create a Kubernetes client or reach the cluster: {last}"
+            "error execution phase preflight: couldn't create a Kubernetes client or reach the cluster: {last}"
         ))
     }
 
@@ -244,7 +251,8 @@ impl World {
         lines.say(format!(
             "[upgrade/staticpods] Writing new Static Pod manifests to \"/etc/kubernetes/tmp/kubeadm-upgraded-manifests{number}\""
         ));
-        let mut done: Vec<Component> = Vec::new();
+        // What is put back if something goes wrong.
+        let mut begun: Vec<Component> = Vec::new();
         let external_etcd = !self.nodes[node].etcd;
         for &component in self.nodes[node].static_pods() {
             if component == Component::Etcd && options.etcd_upgrade == Some(false) {
@@ -261,6 +269,7 @@ impl World {
             lines.say(format!(
                 "[upgrade/staticpods] Preparing for {name:?} upgrade"
             ));
+            begun.push(component);
             let equal = !differs(self, component);
             let dragged = component == Component::Etcd
                 && differs(self, Component::ApiServer)
@@ -277,10 +286,9 @@ impl World {
                         "[upgrade/staticpods] Renewing {certificate} certificate"
                     ));
                     if let Err(error) = self.renew_for_upgrade(node, certificate, lines) {
-                        self.roll_back(node, &backup, &done);
-                        return Err(format!(
-                            "error: couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: failed to renew certificates for component {name:?}: {error}"
-                        ));
+                        let error =
+                            format!("failed to renew certificates for component {name:?}: {error}");
+                        return Err(self.roll_back(node, &backup, &begun, error, lines));
                     }
                 }
             }
@@ -299,9 +307,9 @@ impl World {
             });
             let old = self.nodes[node].process_id(component);
             let new = fresh(self, component);
-            self.swap_manifest(node, &manifest, &saved, &new)
-                .map_err(|error| format!("error: {error}"))?;
-            done.push(component);
+            if let Err(error) = self.swap_manifest(node, &manifest, &saved, &new) {
+                return Err(self.roll_back(node, &backup, &begun, error.to_string(), lines));
+            }
             lines.say("[upgrade/staticpods] Waiting for the kubelet to restart the component");
             lines.say(format!("[upgrade/staticpods] {}", PATIENCE.at(to)));
             // The mirror Pod's hash must change, then the Pod must come up. With equal manifests only the latter.
@@ -311,10 +319,8 @@ impl World {
                     .is_some_and(|id| equal || Some(id) != old)
             });
             if !up {
-                self.roll_back(node, &backup, &done);
-                return Err(
-                    "error: couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: timed out waiting for the condition".to_owned(),
-                );
+                let error = "timed out waiting for the condition".to_owned();
+                return Err(self.roll_back(node, &backup, &begun, error, lines));
             }
             self.walk(SignedDuration::from_secs(5));
             lines.say(format!(
@@ -322,21 +328,18 @@ impl World {
             ));
         }
         if renew {
-            self.renew_for_upgrade(node, "admin.conf", lines)
-                .map_err(|error| {
-                    format!("error: failed to upgrade the admin.conf certificates: {error}")
-                })?;
-            if Profile::of(to).super_admin
+            let super_admin = Profile::of(to).super_admin
                 && self.nodes[node]
                     .tree
-                    .exists("/etc/kubernetes/super-admin.conf")
-            {
-                self.renew_for_upgrade(node, "super-admin.conf", lines)
-                    .map_err(|error| {
-                        format!(
-                            "error: failed to upgrade the super-admin.conf certificates: {error}"
-                        )
-                    })?;
+                    .exists("/etc/kubernetes/super-admin.conf");
+            for name in ["admin.conf", "super-admin.conf"] {
+                if name == "super-admin.conf" && !super_admin {
+                    continue;
+                }
+                if let Err(error) = self.renew_for_upgrade(node, name, lines) {
+                    let error = format!("failed to upgrade the {name} certificates: {error}");
+                    return Err(self.put_back(node, &backup, &begun, false, error));
+                }
             }
         }
         Ok(())
@@ -392,15 +395,62 @@ impl World {
         Ok(())
     }
 
-    /// Manifests come back; certificates and keys stay renewed.
-    fn roll_back(&mut self, node: usize, backup: &str, done: &[Component]) {
-        for component in done {
+    /// The upgrade of the last component that was begun has failed (`rollbackOldManifests`, `performEtcdStaticPodUpgrade`).
+    fn roll_back(
+        &mut self,
+        node: usize,
+        backup: &str,
+        begun: &[Component],
+        error: String,
+        lines: &mut Lines,
+    ) -> String {
+        let etcd = begun.last() == Some(&Component::Etcd);
+        let text = self.put_back(node, backup, begun, etcd, error);
+        if !etcd {
+            return text;
+        }
+        lines.say(format!("[upgrade/etcd] Failed to upgrade etcd: {text}"));
+        lines.say("[upgrade/etcd] Waiting for previous etcd to become available");
+        self.wait(COMPONENT_LIMIT, |world| {
+            world.nodes[node].process(Component::Etcd).is_some()
+        });
+        lines.say("[upgrade/etcd] Etcd was rolled back and is now available");
+        format!(
+            "fatal error when trying to upgrade the etcd cluster, rolled the state back to pre-upgrade state: {text}"
+        )
+    }
+
+    /// Manifests come back, etcd's only where it is etcd that has failed; certificates and keys stay renewed. What was not
+    /// moved away cannot be moved back, and that is told as well.
+    fn put_back(
+        &mut self,
+        node: usize,
+        backup: &str,
+        begun: &[Component],
+        etcd: bool,
+        error: String,
+    ) -> String {
+        let mut errors = vec![error];
+        for &component in begun {
+            if component == Component::Etcd && !etcd {
+                continue;
+            }
             let saved = format!("{backup}/{}.yaml", component.name());
-            let target = format!("{MANIFESTS}/{}.yaml", component.name());
-            // What cannot be moved back is left where kubeadm left it, as the real one does.
-            let _ = self.nodes[node].tree.rename(&saved, &target);
+            let target = World::manifest_path(component);
+            if self.nodes[node].tree.rename(&saved, &target).is_err() {
+                errors.push(format!(
+                    "rename {saved} {target}: no such file or directory"
+                ));
+            }
         }
         self.touched();
+        let faced = match &errors[..] {
+            [only] => only.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        format!(
+            "couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors faced: {faced}"
+        )
     }
 
     fn etcd_is_newer(&self, node: usize, to: Version) -> bool {

@@ -21,7 +21,7 @@ use super::dir::DirTree;
 use super::engines::{EngineFile, Engines};
 use super::scratch::Scratch;
 use super::{api_server, script, site, warp};
-use crate::cluster::{Call, Engine, EngineError, Surroundings};
+use crate::cluster::{Call, Engine, EngineError, Model, Surroundings};
 use crate::fs::mirror;
 use crate::kubeadm::renewal::Renewal;
 use crate::kubeadm::{CommandOutput, Machine, Version};
@@ -134,10 +134,12 @@ impl Engine for Binary {
             .tree
             .remove(UPGRADE_CONFIG)
             .map_err(tree_error)?;
+        if output.exit_code == 0 && output.stdout.contains("MISSING! ") {
+            // An upgrade does not look first, as this command does: what it says instead is known from the sources only.
+            return Model.renew(call, certificate, cluster_configuration);
+        }
         Ok(if output.exit_code != 0 {
             Err(output.stderr.trim_end().to_owned())
-        } else if output.stdout.contains("MISSING! ") {
-            Err(format!("the certificate {certificate} is missing"))
         } else if output.stdout.contains("can't be renewed") {
             Ok(Renewal::External)
         } else {

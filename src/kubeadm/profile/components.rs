@@ -95,6 +95,27 @@ pub static LEADER_LOCK: Behaviour<(&'static str, &'static str)> = Behaviour {
     ],
 };
 
+/// How a component logs that it cannot read the lock of its leader.
+pub static LOCK_ERROR_IS_STRUCTURED: Behaviour<bool> = Behaviour {
+    name: "an error with a leader's lock is a structured log line",
+    rules: &[
+        Rule {
+            from: Version::new(35, 0),
+            until: None,
+            value: true,
+            evidence: "client-go/tools/leaderelection/leaderelection.go of 0.35.3; run of 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(Version::new(35, 0)),
+            value: false,
+            evidence: "client-go/tools/leaderelection/leaderelection.go of 0.15.12 to 0.34.4",
+            not_checked_after: None,
+        },
+    ],
+};
+
 /// Whether a client begins with `tls: failed to verify certificate:` where it does not accept a server's certificate: it is built
 /// with Go 1.20 or later (`crypto/tls.CertificateVerificationError`).
 pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {

@@ -36,6 +36,29 @@ pub static NODE_RENEWS_BY_DEFAULT: Behaviour<bool> = Behaviour {
     ],
 };
 
+/// What `upgrade apply` puts before the reason for which static Pods were not upgraded; `upgrade node` has always had phases.
+pub static APPLY_FAILS_WITH: Behaviour<&str> = Behaviour {
+    name: "how upgrade apply tells what stopped it",
+    rules: &[
+        rule(
+            Version::new(32, 0),
+            None,
+            PHASE_FAILED,
+            "K/cmd/phases/upgrade/apply/controlplane.go of 1.32.0",
+        ),
+        rule(
+            V15,
+            Some(Version::new(32, 0)),
+            "[upgrade/apply] FATAL",
+            "K/cmd/upgrade/apply.go of 1.17.17 to 1.31.0",
+        ),
+    ],
+};
+
+/// The same where a command consists of phases.
+pub const PHASE_FAILED: &str =
+    "error execution phase control-plane: couldn't complete the static pod upgrade";
+
 /// An etcd whose manifest is equal is renewed and restarted when kube-apiserver's manifest differs.
 pub static ETCD_FOLLOWS_APISERVER: Behaviour<bool> = Behaviour {
     name: "etcd certificates are renewed although its manifest is equal",
