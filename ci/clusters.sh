@@ -46,7 +46,8 @@ else
   compare scenarios/clusters/serving.yaml
   compare scenarios/docs \
     --include 'slept-through-rotation/order=right,version=v1.36.3' \
-    --include 'generate-csr/signed=right,version=v1.36.3'
+    --include 'generate-csr/signed=right,version=v1.36.3' \
+    --include 'serving-approver/approver=strict,version=v1.36.3'
   [[ -z $legacy ]] || compare scenarios/incidents --include "kubeadm-1753/fix=no,version=$legacy"
   ci/cluster/captured.sh
   mark 'a captured cluster lives what was forecast for it'

@@ -287,6 +287,56 @@ fn after_so_many_failures_nothing_more_is_played() {
 }
 
 #[test]
+fn what_ci_systems_write_for_a_switch_is_understood() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("red.yaml"), RED).unwrap();
+    let played = |value: &str| {
+        let output = command(folder.path())
+            .args(["run", "red.yaml", "--jobs", "1", "--failures-only"])
+            .env("CERTDRILL_FAIL_FAST", value)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(100), "{value:?}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .matches("\u{2717} failed")
+            .count()
+    };
+    for value in ["1", "yes", "true"] {
+        assert_eq!(played(value), 1, "{value:?}");
+    }
+    for value in ["0", "no", "false", ""] {
+        assert_eq!(played(value), 4, "{value:?}");
+    }
+    let (code, stderr) = refused(folder.path(), &["run", "red.yaml", "--max-fail", "0"]);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("write a whole number from 1 on"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn import_overwrites_nothing() {
+    let folder = TempDir::new().unwrap();
+    let paste = "CERTIFICATE  EXPIRES                  RESIDUAL TIME   CERTIFICATE AUTHORITY   EXTERNALLY MANAGED\n\
+                 apiserver    Jun 01, 2026 10:00 UTC   12h             ca                      no\n";
+    fs::write(folder.path().join("paste.txt"), paste).unwrap();
+    let args = ["import", "paste.txt", "-o", "mine.yaml"];
+    said(folder.path(), &args);
+    fs::write(folder.path().join("mine.yaml"), "# mine\n").unwrap();
+    let (code, stderr) = refused(folder.path(), &args);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("mine.yaml exists"), "{stderr}");
+    let kept = fs::read_to_string(folder.path().join("mine.yaml")).unwrap();
+    assert_eq!(kept, "# mine\n");
+    said(
+        folder.path(),
+        &["import", "paste.txt", "-o", "mine.yaml", "--force"],
+    );
+}
+
+#[test]
 fn an_interrupted_run_writes_its_reports_and_exits_130() {
     let folder = TempDir::new().unwrap();
     let axis: Vec<String> = (1..=16).map(|n| n.to_string()).collect();

@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// File to write; standard output unless said otherwise.
     #[arg(short, long, value_name = "FILE", env = "CERTDRILL_OUTPUT")]
     output: Option<PathBuf>,
+    /// Overwrite a file that is there.
+    #[arg(long, env = "CERTDRILL_FORCE")]
+    force: bool,
     /// Version of the kubeadm that printed it.
     #[arg(long, value_name = "VERSION", env = "CERTDRILL_KUBERNETES_VERSION")]
     kubernetes_version: Option<Version>,
@@ -51,6 +54,15 @@ fn name(text: &str) -> Result<String, String> {
 
 /// Imports.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Some(path) = args.output.as_ref().filter(|path| path.is_file())
+        && !args.force
+    {
+        output::complain(&format!(
+            "error: {} exists\n  help: name another file, or overwrite it with --force",
+            path.display()
+        ));
+        return Exit::Usage;
+    }
     let mut bytes = Vec::new();
     let limit = BYTES_MAX as u64 + 1;
     let (read, shown) = match &args.file {

@@ -230,13 +230,22 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), RULES.len());
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules");
+        let tree = crate::real::dir::DirTree::open(&dir).unwrap();
+        let read = |name: &str| {
+            let page = crate::fs::Tree::read(&tree, &format!("/{name}.md"))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            String::from_utf8(page).unwrap()
+        };
+        let index = read("index");
         for rule in RULES {
-            let tree = crate::real::dir::DirTree::open(&dir).unwrap();
-            let page = crate::fs::Tree::read(&tree, &format!("/{}.md", rule.id))
-                .unwrap_or_else(|error| panic!("{}: {error}", rule.id));
-            let page = String::from_utf8(page).unwrap();
+            let page = read(rule.id);
             assert!(page.contains(rule.title), "{}: its title", rule.id);
             assert!(page.contains(rule.from), "{}: where it comes from", rule.id);
+            let line = format!(
+                "| [{0}]({0}.md) | {1} | {2} |",
+                rule.id, rule.title, rule.from
+            );
+            assert!(index.contains(&line), "docs/rules/index.md lacks {line}");
         }
     }
 
