@@ -13,6 +13,7 @@ use crate::kubeadm::profile::upgrade::{
     PATIENCE, PHASE_FAILED, SPLIT_ADMIN, SplitAdmin,
 };
 use crate::kubeadm::renewal::Renewal;
+use crate::kubeadm::upgrade::{self, Begun, Configured};
 use crate::kubeadm::{CommandOutput, Version, certlist, error_as_printed};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
@@ -24,7 +25,7 @@ const COMPONENT_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a person gives `kubeadm upgrade`.
 #[derive(Debug, Clone, Copy)]
-pub struct UpgradeOptions {
+pub struct UpgradeOptions<'a> {
     /// The version to go to; the kubeadm binary of that version is used.
     pub to: Version,
     /// `apply` on the first node, `node` on the others.
@@ -33,6 +34,21 @@ pub struct UpgradeOptions {
     pub certificate_renewal: Option<bool>,
     /// `--etcd-upgrade`.
     pub etcd_upgrade: Option<bool>,
+    /// `--config`: an `UpgradeConfiguration` on the node.
+    pub config: Option<&'a str>,
+}
+
+impl UpgradeOptions<'_> {
+    /// The flags that a configuration stands for, without dashes.
+    fn flags(&self) -> Vec<(&'static str, bool)> {
+        [
+            ("certificate-renewal", self.certificate_renewal),
+            ("etcd-upgrade", self.etcd_upgrade),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag, value?)))
+        .collect()
+    }
 }
 
 /// Output while it grows.
@@ -50,14 +66,23 @@ impl Lines {
 
 impl World {
     /// Runs `kubeadm upgrade` on a node. Time passes as components restart.
-    pub fn upgrade(&mut self, node: usize, options: UpgradeOptions) -> CommandOutput {
-        let command = upgrade_line(options);
+    ///
+    /// # Errors
+    /// With a sentence where the file of [`UpgradeOptions::config`] asks for what is not simulated.
+    pub fn upgrade(
+        &mut self,
+        node: usize,
+        options: UpgradeOptions<'_>,
+    ) -> Result<CommandOutput, String> {
+        let args = upgrade_args(options);
+        let command = args.join(" ");
         let before = self.nodes[node].version;
         // The kubeadm package of the new version is installed first, as the documentation asks.
         self.nodes[node].version = options.to;
         if self.is_real() {
-            return self.upgrade_really(node, &command, options.to);
+            return Ok(self.upgrade_really(node, &args, options.to));
         }
+        let (begun, said) = self.begin_upgrade(node, options)?;
         if self.backend() != "sim" {
             // It needs a live kubelet to wait for, and that is simulated here.
             let text = format!(
@@ -76,10 +101,15 @@ impl World {
             );
         }
         let mut lines = Lines::default();
-        let result = self.upgrade_steps(node, before, options, &mut lines);
-        let (exit_code, stderr) = match result {
-            Ok(()) => (0, String::new()),
-            Err(error) => (1, error_as_printed(&error, options.to)),
+        let (exit_code, stderr) = match begun {
+            Err(code) => {
+                self.nodes[node].version = before;
+                (code, said)
+            }
+            Ok(options) => match self.upgrade_steps(node, before, options, &mut lines) {
+                Ok(()) => (0, said),
+                Err(error) => (1, said + &error_as_printed(&error, options.to)),
+            },
         };
         let output = CommandOutput {
             exit_code,
@@ -106,22 +136,53 @@ impl World {
         }
         self.nodes[node].last_output = Some(output.clone());
         self.touched();
+        Ok(output)
+    }
+
+    /// The real command, with the real kubeadm of the new version. `--ignore-preflight-errors`, which a reality may add,
+    /// stands beside `--config` in every version.
+    fn upgrade_really(&mut self, node: usize, args: &[String], to: Version) -> CommandOutput {
+        let output = self.run_really(|reality| reality.kubeadm(node, to, args));
+        self.command_ran(node, "kubeadm", &args.join(" "), &output);
         output
     }
 
-    /// The real command, with the real kubeadm of the new version.
-    fn upgrade_really(&mut self, node: usize, command: &str, to: Version) -> CommandOutput {
-        let args: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        let output = self.run_really(|reality| reality.kubeadm(node, to, &args));
-        self.command_ran(node, "kubeadm", command, &output);
-        output
+    /// Takes options from a configuration. The inner error is an exit code, the text what standard error holds by then.
+    fn begin_upgrade<'a>(
+        &mut self,
+        node: usize,
+        options: UpgradeOptions<'a>,
+    ) -> Result<(Result<UpgradeOptions<'a>, i32>, String), String> {
+        let Some(path) = options.config else {
+            return Ok((Ok(options), String::new()));
+        };
+        let flags: Vec<&str> = options.flags().into_iter().map(|(flag, _)| flag).collect();
+        let given = Configured {
+            apply: options.apply,
+            path,
+            flags: &flags,
+        };
+        let (begun, said) = self
+            .with_engine(node, |_, mut call| {
+                Ok(upgrade::begin(call.version, &mut call.machine, given))
+            })?
+            .map_err(|beyond| format!("{}: {beyond}", self.nodes[node].name))?;
+        let begun = match begun {
+            Begun::Ends(code) => Err(code),
+            Begun::Goes(part) => Ok(UpgradeOptions {
+                certificate_renewal: Some(part.certificate_renewal),
+                etcd_upgrade: Some(part.etcd_upgrade),
+                ..options
+            }),
+        };
+        Ok((begun, said))
     }
 
     fn upgrade_steps(
         &mut self,
         node: usize,
         before: Version,
-        options: UpgradeOptions,
+        options: UpgradeOptions<'_>,
         lines: &mut Lines,
     ) -> Result<(), String> {
         let to = options.to;
@@ -223,7 +284,7 @@ impl World {
     fn upgrade_static_pods(
         &mut self,
         node: usize,
-        options: UpgradeOptions,
+        options: UpgradeOptions<'_>,
         lines: &mut Lines,
     ) -> Result<(), String> {
         let to = options.to;
@@ -507,19 +568,30 @@ impl World {
 
 /// The command line of an upgrade.
 #[must_use]
-pub fn upgrade_line(options: UpgradeOptions) -> String {
-    let mut line = if options.apply {
-        format!("upgrade apply {} -y", options.to)
+pub fn upgrade_line(options: UpgradeOptions<'_>) -> String {
+    upgrade_args(options).join(" ")
+}
+
+/// Its words. A version on the command line wins over one in a configuration.
+fn upgrade_args(options: UpgradeOptions<'_>) -> Vec<String> {
+    let mut args = if options.apply {
+        vec![
+            "upgrade".to_owned(),
+            "apply".to_owned(),
+            options.to.to_string(),
+            "-y".to_owned(),
+        ]
     } else {
-        "upgrade node".to_owned()
+        vec!["upgrade".to_owned(), "node".to_owned()]
     };
-    if let Some(renew) = options.certificate_renewal {
-        line += &format!(" --certificate-renewal={renew}");
-    }
-    if let Some(etcd) = options.etcd_upgrade {
-        line += &format!(" --etcd-upgrade={etcd}");
-    }
-    line
+    args.extend(options.config.map(|path| format!("--config={path}")));
+    args.extend(
+        options
+            .flags()
+            .into_iter()
+            .map(|(flag, value)| format!("--{flag}={value}")),
+    );
+    args
 }
 
 /// `K/phases/upgrade/policy.go`: one minor version at a time.
@@ -542,4 +614,45 @@ fn tag_numbers(tag: &str) -> Vec<u32> {
     tag.split(['.', '-'])
         .map(|part| part.parse().unwrap_or(0))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::trace::Verdict;
+    use crate::run::{PlayOptions, Run, play};
+
+    fn played(configuration: &str, expectations: &str) -> Run {
+        let text = format!(
+            "apiVersion: certdrill/v1\nkind: Scenario\nmetadata: {{ name: lab, title: A lab }}\nspec:\n  backends: [sim]\n  cluster:\n    \
+             version: v1.36.3\n    start: 2026-01-01T00:00:00Z\n    nodes: {{ controlPlane: 3 }}\n  steps:\n    - walk: 100d\n    \
+             - edit: {{ nodes: \"@cp*\", path: /root/u.yaml, content: \"apiVersion: kubeadm.k8s.io/v1beta4\\nkind: UpgradeConfiguration\\n{configuration}\" }}\n    \
+             - upgrade: {{ to: v1.37.2, config: /root/u.yaml }}\n    - expect: {{ edges: all, is: ok }}\n{expectations}"
+        );
+        let scenario = crate::scenario::load("lab.yaml", &text).unwrap();
+        play(&scenario[0], &PlayOptions { seed: 0 })
+    }
+
+    #[test]
+    fn the_first_control_plane_obeys_apply_and_the_others_node() {
+        let run = played(
+            "node:\\n  certificateRenewal: false\\n",
+            "    - expect: { certificate: apiserver, nodes: \"@cp1\", renewed: true }\n    \
+             - expect: { certificate: apiserver, nodes: \"@cp2,cp3\", renewed: false }\n",
+        );
+        assert_eq!(run.verdict, Verdict::Passed, "{:?}", run.records.last());
+        let run = played(
+            "apply:\\n  etcdUpgrade: false\\n",
+            "    - expect: { process: etcd@cp1, restarted: false }\n    - expect: { process: etcd@cp2, restarted: true }\n",
+        );
+        assert_eq!(run.verdict, Verdict::Passed, "{:?}", run.records.last());
+    }
+
+    #[test]
+    fn a_file_that_asks_for_more_is_no_verdict_about_the_cluster() {
+        let run = played("apply:\\n  dryRun: true\\n", "");
+        assert_eq!(run.verdict, Verdict::Infrastructure);
+        assert!(format!("{:?}", run.records.last()).contains(
+            "cp1: `apply.dryRun` of the UpgradeConfiguration /root/u.yaml is not simulated"
+        ));
+    }
 }

@@ -369,16 +369,20 @@ impl Act {
                             apply: place == 0,
                             certificate_renewal: *certificate_renewal,
                             etcd_upgrade: None,
+                            config: None,
                         },
                     );
-                    if output.exit_code != 0 {
-                        failed.push(format!(
-                            "kubeadm upgrade to {to} fails on {}: {}",
-                            world.nodes[node].name,
-                            first_line(&output.stderr)
-                        ));
-                        break;
-                    }
+                    let why = match &output {
+                        Ok(output) if output.exit_code == 0 => continue,
+                        Ok(output) => &output.stderr,
+                        Err(why) => why,
+                    };
+                    failed.push(format!(
+                        "kubeadm upgrade to {to} fails on {}: {}",
+                        world.nodes[node].name,
+                        first_line(why)
+                    ));
+                    break;
                 }
             }
             Act::Renew { restart, .. } => {

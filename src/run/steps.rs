@@ -310,8 +310,9 @@ impl Player<'_> {
                     apply: position == 0 && node == 0,
                     certificate_renewal: upgrade.certificate_renewal,
                     etcd_upgrade: upgrade.etcd_upgrade,
+                    config: upgrade.config.as_deref(),
                 },
-            );
+            )?;
             self.expect_exit(own, node, upgrade.exit_code);
             // Leases of restarted components settle before the next node is taken.
             self.world.walk(SignedDuration::from_mins(1));

@@ -194,6 +194,9 @@ impl super::RequestCertificate {
 impl Upgrade {
     fn describe(&self) -> String {
         let mut text = format!("upgrade {} to {}", self.nodes, self.to);
+        if let Some(path) = &self.config {
+            text.push_str(&format!(" --config={path}"));
+        }
         for (flag, value) in [
             ("certificate-renewal", self.certificate_renewal),
             ("etcd-upgrade", self.etcd_upgrade),

@@ -304,6 +304,7 @@ fn upgrade(written: Short<At<Version>, raw::Upgrade>) -> Upgrade {
             to: to.value,
             certificate_renewal: None,
             etcd_upgrade: None,
+            config: None,
             exit_code: 0,
         },
         Short::Long(upgrade) => Upgrade {
@@ -311,6 +312,7 @@ fn upgrade(written: Short<At<Version>, raw::Upgrade>) -> Upgrade {
             to: upgrade.to.value,
             certificate_renewal: upgrade.certificate_renewal.map(|flag| flag.value),
             etcd_upgrade: upgrade.etcd_upgrade.map(|flag| flag.value),
+            config: upgrade.config.map(|path| path.value.0),
             exit_code: upgrade.exit_code.map_or(0, |code| code.value),
         },
     }

@@ -118,6 +118,7 @@ fn every_key_of_the_format_is_read() {
         "reset cp3",
         "upgrade all to v1.36.3",
         "upgrade cp* to v1.37.2 --certificate-renewal=false --etcd-upgrade=false, which exits 1",
+        "upgrade cp* to v1.37.2 --config=/root/upgrade.yaml",
         "kubeadm certs renew all on cp1",
         "kubeadm kubeconfig user --org system:nodes > /root/new.conf on cp1, which exits 1",
         "kubectl get csr on cp1",

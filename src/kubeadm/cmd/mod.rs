@@ -41,7 +41,7 @@ pub fn error_as_printed(text: &str, version: Version) -> String {
 }
 
 /// Prints a failure as the version does; returns the exit status.
-fn end(process: &mut Process<'_, '_>, failure: &Failure) -> i32 {
+pub(super) fn end(process: &mut Process<'_, '_>, failure: &Failure) -> i32 {
     let profile = process.profile.clone();
     let err = &mut process.stderr;
     match &failure.kind {

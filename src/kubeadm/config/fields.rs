@@ -87,6 +87,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A yes or no.
+    pub fn flag(&self, field: &str) -> Result<Option<bool>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(self.wrong(other, field, "bool")),
+        }
+    }
+
     /// A length of time in Go's form.
     pub fn duration(&self, field: &str) -> Result<Option<SignedDuration>> {
         match self.get(field) {
@@ -109,6 +118,19 @@ impl<'a> Fields<'a> {
                 path: "",
             })),
             Some(other) => Err(self.wrong(other, field, go_type)),
+        }
+    }
+
+    /// A part of an `UpgradeConfiguration`, whose errors say the path; `None` when absent.
+    pub fn part(&self, field: &'static str, go_type: &'static str) -> Result<Option<Self>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self {
+                map: Some(map),
+                go_type,
+                path: field,
+            })),
+            Some(other) => Err(self.wrong(other, field, &format!("v1beta4.{go_type}"))),
         }
     }
 

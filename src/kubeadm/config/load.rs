@@ -12,7 +12,7 @@ use super::validate::{Unparsed, validate};
 use super::{ClusterConfiguration, Etcd, InitConfiguration, Overrides};
 use crate::pki::KeyAlgorithm;
 
-const GROUP: &str = "kubeadm.k8s.io";
+pub(super) const GROUP: &str = "kubeadm.k8s.io";
 
 /// What `InitConfiguration` says of the node.
 #[derive(Debug, Default)]
@@ -203,8 +203,8 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// Whether this version still reads, or already knows, an API version.
-    fn check_version(&mut self, document: &Document) -> Result<()> {
+    /// Refuses an API version that this version reads no more.
+    pub(super) fn refuse_old_version(&self, document: &Document) -> Result<()> {
         if document.group != GROUP {
             return Ok(());
         }
@@ -219,11 +219,29 @@ impl Process<'_, '_> {
             _ => None,
         };
         let (api, kind) = (document.group_version(), &document.kind);
-        if let Some(kubeadm) = last_reader {
-            return Err(Failure::new(format!(
+        last_reader.map_or(Ok(()), |kubeadm| {
+            Err(Failure::new(format!(
                 "your configuration file uses an old API spec: {api:?} (kind: {kind:?}). Please use kubeadm {kubeadm} instead and run 'kubeadm config migrate --old-config old-config-file --new-config new-config-file', which will write the new, similar spec using a newer API version."
-            )));
+            )))
+        })
+    }
+
+    /// Warns about an API version that will be read no more.
+    pub(super) fn warn_of_old_version(&mut self, document: &Document) {
+        let (api, kind) = (document.group_version(), &document.kind);
+        self.warn("common.go:100", &format!(
+            "your configuration file uses a deprecated API spec: {api:?} (kind: {kind:?}). Please use 'kubeadm config migrate --old-config old-config-file --new-config new-config-file', which will write the new, similar spec using a newer API version."
+        ));
+    }
+
+    /// Whether this version still reads, or already knows, an API version.
+    fn check_version(&mut self, document: &Document) -> Result<()> {
+        if document.group != GROUP {
+            return Ok(());
         }
+        self.refuse_old_version(document)?;
+        let profile = &self.profile;
+        let (api, kind) = (document.group_version(), &document.kind);
         let newest = if profile.v1beta4 {
             "v1beta4"
         } else if profile.v1beta3 {
@@ -242,9 +260,7 @@ impl Process<'_, '_> {
             )));
         }
         if document.version != newest && document.version != "v1beta1" {
-            self.warn("common.go:100", &format!(
-                "your configuration file uses a deprecated API spec: {api:?} (kind: {kind:?}). Please use 'kubeadm config migrate --old-config old-config-file --new-config new-config-file', which will write the new, similar spec using a newer API version."
-            ));
+            self.warn_of_old_version(document);
         }
         Ok(())
     }
@@ -292,7 +308,7 @@ fn validation_failure(text: String) -> Failure {
     }
 }
 
-fn is_component(group: &str) -> bool {
+pub(super) fn is_component(group: &str) -> bool {
     matches!(
         group,
         "kubelet.config.k8s.io" | "kubeproxy.config.k8s.io" | "kubelet.config.k8s.io/v1beta1"

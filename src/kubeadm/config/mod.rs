@@ -3,6 +3,7 @@
 mod documents;
 mod fields;
 mod load;
+mod upgrade;
 mod validate;
 
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ pub fn go_duration(text: &str) -> std::result::Result<SignedDuration, String> {
 }
 
 pub(super) use load::{first_address, join_host_port, parse_host_port};
+pub use upgrade::{UpgradeConfiguration, UpgradePart};
 pub(super) use validate::is_san;
 
 use crate::pki::KeyAlgorithm;

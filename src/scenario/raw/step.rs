@@ -259,6 +259,9 @@ record! {
         "certificateRenewal" certificate_renewal: Option<At<bool>>,
         /// `--etcd-upgrade`.
         "etcdUpgrade" etcd_upgrade: Option<At<bool>>,
+        /// `--config`: a file of the node that holds an `UpgradeConfiguration` (kubeadm v1.30 and later), which decides instead of
+        /// the flags. `to` is given on the command line, too, and wins over the file's `kubernetesVersion`.
+        "config" config: Option<At<NodePath>>,
         /// The exit code that is expected; 0 unless said otherwise.
         "exitCode" exit_code: Option<At<i32>>,
     }

@@ -252,6 +252,8 @@ pub struct Upgrade {
     pub certificate_renewal: Option<bool>,
     /// `--etcd-upgrade`, when given.
     pub etcd_upgrade: Option<bool>,
+    /// `--config`, when given: the path of an `UpgradeConfiguration` on the node.
+    pub config: Option<String>,
     /// The expected exit code; 0 unless said otherwise.
     pub exit_code: i32,
 }
