@@ -15,6 +15,11 @@ instead() {
   exit
 }
 [[ -z ${CERTDRILL_NEW_MACHINE:-} ]] || instead "this is the first run on a new machine"
+# Building the targets takes 5 to 8 minutes, and a gate has to end in time.
+if [[ ! -d $cache/target && -n ${CERTDRILL_GATE_BEGAN:-} ]]; then
+  minutes=$((($(date +%s) - CERTDRILL_GATE_BEGAN) / 60))
+  [[ $minutes -lt 65 ]] || instead "the targets are not built, and the gate has taken $minutes minutes already"
+fi
 cargo +nightly --version >/dev/null 2>&1 || instead "there is no nightly toolchain (rustup toolchain install nightly)"
 if ! cargo fuzz --version >/dev/null 2>&1; then
   echo "installing cargo-fuzz into $tools"
