@@ -44,9 +44,10 @@ mod shared_certs;
 mod shown;
 mod spec;
 mod surroundings;
-pub mod texts;
+pub(crate) mod texts;
 mod topology;
 mod upgrade;
+mod upgrade_pods;
 mod world;
 
 pub use bootstrap::ClusterError;

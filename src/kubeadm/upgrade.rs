@@ -4,7 +4,7 @@
 use super::config::UpgradePart;
 use super::failure::{Context as _, Failure, FailureKind, Result as KubeadmResult};
 use super::process::Process;
-use super::profile::upgrade::{CONFIG_BESIDE_YES, CONFIG_FATAL, CONFIG_FLAG, ConfigFlag};
+use super::profile::upgrade_config::{CONFIG_BESIDE_YES, CONFIG_FATAL, CONFIG_FLAG, ConfigFlag};
 use super::renewal::Renewal;
 use super::{Machine, Version, cmd};
 

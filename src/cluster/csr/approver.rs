@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ConditionKind, KUBELET_SERVING, LEGACY_UNKNOWN, Request, RequestState, recognise};
+use super::{ConditionKind, KUBELET_SERVING, Request, RequestState, recognise};
 use crate::cluster::mechanism::Mechanism;
 use crate::cluster::world::World;
 use crate::scenario::ApproverPolicy;
@@ -23,10 +23,7 @@ pub fn decide(
     request: &Request,
     nodes: &[(&str, IpAddr)],
 ) -> Option<Decision> {
-    // Before signers had names.
-    let legacy = request.signer == LEGACY_UNKNOWN
-        && request.usages.iter().any(|usage| usage == "server auth");
-    if request.signer != KUBELET_SERVING && !legacy {
+    if request.signer != KUBELET_SERVING {
         return None;
     }
     let deny = |reason: String| Some(Decision::Deny(reason));

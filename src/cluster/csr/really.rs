@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::by_hand::LOOKS;
 use crate::cluster::world::World;
-use crate::kubeadm::profile::signing::{REQUESTED_DURATION, REQUESTS_V1, SIGNER_NAMES};
+use crate::kubeadm::profile::signing::{REQUESTED_DURATION, REQUESTS_API, SIGNER_NAMES};
 use crate::kubeadm::{CommandOutput, Version};
 use crate::pki::{self, KeyAlgorithm, KeySource as _, Name};
 use crate::scenario::RequestCertificate;
@@ -64,11 +64,7 @@ impl World {
 
 /// The object as kubectl reads it.
 fn object(name: &str, asked: &str, wanted: &RequestCertificate, version: Version) -> String {
-    let group = if *REQUESTS_V1.at(version) {
-        "v1"
-    } else {
-        "v1beta1"
-    };
+    let group = REQUESTS_API.at(version);
     let request = STANDARD.encode(asked);
     let mut text = format!(
         "apiVersion: certificates.k8s.io/{group}\nkind: CertificateSigningRequest\nmetadata:\n  name: {name}\nspec:\n  \

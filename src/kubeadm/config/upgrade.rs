@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::failure::{Context as _, Failure, Result};
 use super::super::process::Process;
-use super::super::profile::upgrade::{
+use super::super::profile::upgrade_config::{
     CONFIG_PULLS_IMAGES, CONFIG_WARNINGS, CONFIG_WITHOUT_KIND, WithoutKind,
 };
 use super::documents::{Document, split};

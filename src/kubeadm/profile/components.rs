@@ -1,6 +1,6 @@
 //! Which component takes new files into use without a restart, by version.
 
-use super::{Behaviour, Rule};
+use super::{Behaviour, Rule, rule};
 use crate::kubeadm::Version;
 
 /// A set of files that a process holds in memory.
@@ -99,20 +99,18 @@ pub static LEADER_LOCK: Behaviour<(&'static str, &'static str)> = Behaviour {
 pub static LOCK_ERROR_IS_STRUCTURED: Behaviour<bool> = Behaviour {
     name: "an error with a leader's lock is a structured log line",
     rules: &[
-        Rule {
-            from: Version::new(35, 0),
-            until: None,
-            value: true,
-            evidence: "client-go/tools/leaderelection/leaderelection.go of 0.35.3; run of 1.36.3",
-            not_checked_after: None,
-        },
-        Rule {
-            from: FIRST,
-            until: Some(Version::new(35, 0)),
-            value: false,
-            evidence: "client-go/tools/leaderelection/leaderelection.go of 0.15.12 to 0.34.4",
-            not_checked_after: None,
-        },
+        rule(
+            Version::new(35, 0),
+            None,
+            true,
+            "client-go/tools/leaderelection/leaderelection.go of 0.35.3; run of 1.36.3",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(35, 0)),
+            false,
+            "client-go/tools/leaderelection/leaderelection.go of 0.15.12 to 0.34.4",
+        ),
     ],
 };
 
@@ -121,41 +119,36 @@ pub static LOCK_ERROR_IS_STRUCTURED: Behaviour<bool> = Behaviour {
 pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
     name: "a client says that it is verification that failed",
     rules: &[
-        Rule {
-            from: Version::new(27, 0),
-            until: None,
-            value: true,
-            evidence: "1.27 is built with Go 1.20; runs of 1.36.3",
-            not_checked_after: None,
-        },
-        Rule {
-            from: Version::new(26, 7),
-            until: Some(Version::new(27, 0)),
-            value: true,
-            evidence: "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
-            not_checked_after: None,
-        },
-        Rule {
-            from: Version::new(26, 0),
-            until: Some(Version::new(26, 7)),
-            value: false,
-            evidence: "1.26.0 is built with Go 1.19",
-            not_checked_after: None,
-        },
-        Rule {
-            from: Version::new(25, 12),
-            until: Some(Version::new(26, 0)),
-            value: true,
-            evidence: "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
-            not_checked_after: None,
-        },
-        Rule {
-            from: FIRST,
-            until: Some(Version::new(25, 12)),
-            value: false,
-            evidence: "built with Go 1.19 and before; reports of that time (kubernetes#86552, etcd#15949)",
-            not_checked_after: None,
-        },
+        rule(
+            Version::new(27, 0),
+            None,
+            true,
+            "1.27 is built with Go 1.20; runs of 1.36.3",
+        ),
+        rule(
+            Version::new(26, 7),
+            Some(Version::new(27, 0)),
+            true,
+            "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
+        ),
+        rule(
+            Version::new(26, 0),
+            Some(Version::new(26, 7)),
+            false,
+            "1.26.0 is built with Go 1.19",
+        ),
+        rule(
+            Version::new(25, 12),
+            Some(Version::new(26, 0)),
+            true,
+            "patch releases of July 2023 are built with Go 1.20.6 (kubernetes#119368)",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(25, 12)),
+            false,
+            "built with Go 1.19 and before; reports of that time (kubernetes#86552, etcd#15949)",
+        ),
     ],
 };
 
@@ -163,20 +156,18 @@ pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
 pub static ETCD_NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
     name: "etcd says that it is verification that failed",
     rules: &[
-        Rule {
-            from: Version::new(29, 0),
-            until: None,
-            value: true,
-            evidence: "etcd 3.5.10 is built with Go 1.20; runs of 1.36.3",
-            not_checked_after: None,
-        },
-        Rule {
-            from: FIRST,
-            until: Some(Version::new(29, 0)),
-            value: false,
-            evidence: "etcd 3.5.9 and before are built with Go 1.19 and before",
-            not_checked_after: None,
-        },
+        rule(
+            Version::new(29, 0),
+            None,
+            true,
+            "etcd 3.5.10 is built with Go 1.20; runs of 1.36.3",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(29, 0)),
+            false,
+            "etcd 3.5.9 and before are built with Go 1.19 and before",
+        ),
     ],
 };
 

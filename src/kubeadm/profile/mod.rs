@@ -9,6 +9,7 @@ pub mod joining;
 pub mod kubelet;
 pub mod signing;
 pub mod upgrade;
+pub mod upgrade_config;
 
 use super::Version;
 
@@ -37,6 +38,22 @@ pub struct Rule<T: 'static> {
     /// Last version before `from` that is known to behave otherwise, where versions in between
     /// were never looked at.
     pub not_checked_after: Option<Version>,
+}
+
+/// A rule without doubt about its lower boundary.
+const fn rule<T>(
+    from: Version,
+    until: Option<Version>,
+    value: T,
+    evidence: &'static str,
+) -> Rule<T> {
+    Rule {
+        from,
+        until,
+        value,
+        evidence,
+        not_checked_after: None,
+    }
 }
 
 impl<T> Behaviour<T> {

@@ -163,13 +163,19 @@ since!(
     18,
     "pkg/printers/internalversion/printers.go of 1.17.17 and 1.18.20"
 );
-since!(
-    /// `certificates.k8s.io/v1`.
-    REQUESTS_V1,
-    "the certificates API is v1",
-    19,
-    "k8s.io/api/certificates/v1 is in v0.19.16 and not in v0.18.20"
-);
+/// Version of the API group `certificates.k8s.io`.
+pub static REQUESTS_API: Behaviour<&str> = Behaviour {
+    name: "version of the certificates API",
+    rules: &[
+        rule(
+            19,
+            None,
+            "v1",
+            "k8s.io/api/certificates/v1 is in v0.19.16 and not in v0.18.20",
+        ),
+        rule(15, Some(19), "v1beta1", "k8s.io/api of v0.18.20"),
+    ],
+};
 since!(
     /// `spec.expirationSeconds`, and the REQUESTEDDURATION column.
     REQUESTED_DURATION,

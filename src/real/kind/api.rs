@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::agent::{Order, decode};
 use super::ask::kubectl;
 use super::{Kind, leases};
-use crate::cluster::csr::Origin;
+use crate::cluster::csr::{KUBELET_SERVING, LEGACY_UNKNOWN, Origin};
 use crate::cluster::{
     ApiPicture, Condition, ConditionKind, EngineError, Manager, Request, Requestor,
 };
@@ -97,7 +97,6 @@ impl Kind {
         let node = username
             .strip_prefix("system:node:")
             .and_then(|name| self.nodes.iter().position(|one| one.plan.name == name));
-        let signer = text("/spec/signerName").unwrap_or("kubernetes.io/legacy-unknown");
         let asked = decode(text("/spec/request")?).ok()?;
         let strings = |at: &str| -> Vec<String> {
             let list = item.pointer(at).and_then(Json::as_array);
@@ -105,6 +104,13 @@ impl Kind {
                 .flatten()
                 .filter_map(|one| Some(one.as_str()?.to_owned()))
                 .collect()
+        };
+        let usages = strings("/spec/usages");
+        // Before 1.18 usages alone tell what a kubelet wants.
+        let signer = match text("/spec/signerName") {
+            Some(name) => name,
+            None if usages.iter().any(|usage| usage == "server auth") => KUBELET_SERVING,
+            None => LEGACY_UNKNOWN,
         };
         let conditions = item
             .pointer("/status/conditions")
@@ -135,7 +141,7 @@ impl Kind {
             Some(node) => Origin::Kubelet {
                 node,
                 process: 0,
-                manager: if signer.ends_with("kubelet-serving") {
+                manager: if signer == KUBELET_SERVING {
                     Manager::Serving
                 } else {
                     Manager::Client
@@ -153,7 +159,7 @@ impl Kind {
                 groups: strings("/spec/groups"),
             },
             signer: signer.to_owned(),
-            usages: strings("/spec/usages"),
+            usages,
             expiration_seconds: item
                 .pointer("/spec/expirationSeconds")
                 .and_then(Json::as_i64),

@@ -13,7 +13,7 @@ use super::agent::{Edit, Order, encode, pause};
 use super::ask::kubectl;
 use crate::cluster::csr::approver::{Decision, decide};
 use crate::cluster::{EngineError, RequestState};
-use crate::kubeadm::profile::signing::REQUESTS_V1;
+use crate::kubeadm::profile::signing::REQUESTS_API;
 use crate::time::Timestamp;
 
 /// How long the signer and the kubelet that asked get, in wall time.
@@ -34,11 +34,7 @@ impl Kind {
             .iter()
             .map(|member| (member.plan.name.as_str(), member.plan.address))
             .collect();
-        let group = if *REQUESTS_V1.at(member.plan.version) {
-            "v1"
-        } else {
-            "v1beta1"
-        };
+        let group = REQUESTS_API.at(member.plan.version);
         let mut order = Order::default();
         for (object, request) in found {
             if request.state() != RequestState::Pending {

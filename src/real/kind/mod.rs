@@ -23,7 +23,8 @@
 //! | `image.rs` | images that a scenario brings |
 //! | `reuse.rs` | clusters that several scenarios share |
 //! | `kubelet_seen.rs` | whether a kubelet lives or ends at each start |
-//! | `ask.rs` | how each edge is asked for, and what an answer means |
+//! | `ask.rs` | how each edge is asked for |
+//! | `answer.rs` | what an answer means |
 
 #![expect(
     clippy::disallowed_methods,
@@ -33,6 +34,7 @@
 mod adopt;
 pub mod agent;
 mod agent_logs;
+mod answer;
 mod api;
 mod approver;
 mod ask;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agent::{Content, Order, ProcessFound, Report, decode, pause};
-use super::ask;
 use super::handshake::Handshake;
 use super::{Kind, Reports};
+use super::{answer, ask};
 use crate::cluster::{
     Answer, EngineError, KubeletState, Look, NodePicture, Outcome, Picture, ProcessSeen,
     STATIC_PODS,
@@ -91,7 +91,7 @@ impl Kind {
             .edges
             .iter()
             .map(|&edge| {
-                let answer = ask::answer(self, edge, &reports, &trees, &processes, now);
+                let answer = answer::answer(self, edge, &reports, &trees, &processes, now);
                 (edge, answer)
             })
             .collect();
