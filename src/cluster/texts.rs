@@ -26,8 +26,9 @@ pub fn server_rejected(
             lease(client, version, &format!("{name}:{API_PORT}"), &tls)
         }
         (Component::Kubelet, _) => node_lease(&format!("{name}:{API_PORT}"), &tls),
+        // `[::1]` on machines with IPv6 (`apiserver/pkg/server/config_selfclient.go`).
         (Component::ApiServer, Component::ApiServer) => format!(
-            "pods is forbidden: Get \"https://{name}:{API_PORT}/api/v1/namespaces/default/limitranges\": {tls}"
+            "pods is forbidden: Get \"https://localhost:{API_PORT}/api/v1/namespaces/default/limitranges\": {tls}"
         ),
         (Component::ApiServer, Component::Etcd) => etcd_dial(&etcd_authority(name), &tls),
         (Component::Etcd, _) => peer_probe(&tls),
