@@ -5,8 +5,8 @@ use super::node::{KUBELET_CONFIG, KubeletState, USER_CONF};
 use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::{FsError, Tree};
-use crate::kubeadm::profile::Profile;
 use crate::kubeadm::profile::upgrade::{CLUSTER_STATUS, CONFIG_API, NODE_LOCAL_CRI_SOCKET};
+use crate::kubeadm::profile::{Profile, kubelet_config_name};
 use crate::kubeadm::{Version, manifests};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
@@ -140,14 +140,11 @@ impl World {
             "kubeadm-config".to_owned(),
             [("ClusterConfiguration".to_owned(), cluster)].into(),
         );
-        for name in [
-            "kubelet-config".to_owned(),
-            format!("kubelet-config-1.{}", self.spec.version.minor),
-        ] {
-            let data = self.kubelet_configuration();
-            self.config_maps
-                .insert(name, [("kubelet".to_owned(), data)].into());
-        }
+        let data = self.kubelet_configuration();
+        self.config_maps.insert(
+            kubelet_config_name(self.spec.version),
+            [("kubelet".to_owned(), data)].into(),
+        );
         self.make_tokens_of_init();
         self.role_bindings = super::rbac::made_by_init(self.spec.version);
         self.list_api_servers();
@@ -235,12 +232,12 @@ impl World {
         text
     }
 
-    /// What the `kubelet-config` ConfigMap says goes to the node's `/var/lib/kubelet/config.yaml`
+    /// What the kubelet's ConfigMap says goes to the node's `/var/lib/kubelet/config.yaml`
     /// (`K/phases/kubelet/config.go`).
     pub(super) fn write_kubelet_config(&mut self, node: usize) -> Result<(), ClusterError> {
         let text = self
             .config_maps
-            .get(&Profile::of(self.nodes[node].version).kubelet_config_name())
+            .get(&kubelet_config_name(self.nodes[node].version))
             .and_then(|data| data.get("kubelet"))
             .cloned()
             .unwrap_or_else(|| self.kubelet_configuration());

@@ -319,6 +319,8 @@ pub struct ClientSide {
 pub struct ServerSide {
     /// Who.
     pub component: Component,
+    /// Its Kubernetes version.
+    pub version: Version,
     /// What it shows; `None` when it is not checked.
     pub credential: Option<Arc<Credential>>,
     /// What it trusts clients by.
@@ -398,7 +400,13 @@ pub fn authenticate(
             &client.name,
             &error,
         ),
-        server_log: texts::refusal_logged(server.component, &error),
+        server_log: texts::refusal_logged(
+            client.component,
+            server.component,
+            server.version,
+            &shown.certificate,
+            &error,
+        ),
         one_of_several: false,
     })?;
     if let Some(name) = &server.client_name {
@@ -410,10 +418,12 @@ pub fn authenticate(
                 ..check
             })
             .map_err(|_| {
-                Failure::new(
-                    FailureClass::ClientCertificate,
-                    texts::peer_name_rejected(name, &shown.certificate),
-                )
+                let (text, log) =
+                    texts::peer_name_rejected(name, server.version, &shown.certificate);
+                Failure {
+                    server_log: Some(log),
+                    ..Failure::new(FailureClass::ClientCertificate, text)
+                }
             })?;
     }
     Ok(())

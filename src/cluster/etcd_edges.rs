@@ -135,6 +135,7 @@ impl World {
             },
             &ServerSide {
                 component: Component::Etcd,
+                version: self.nodes[server].version,
                 credential: etcd.pair(Slot::Serving).cloned(),
                 client_roots: etcd.roots(Slot::EtcdCa).cloned(),
                 client_name: None,
@@ -169,6 +170,7 @@ impl World {
             },
             &ServerSide {
                 component: Component::Etcd,
+                version: self.nodes[server].version,
                 credential: peer.pair(Slot::Peer).cloned(),
                 client_roots: peer.roots(Slot::EtcdCa).cloned(),
                 client_name: Some(self.nodes[client].address.to_string()),

@@ -11,7 +11,7 @@ use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::joining::ETCD_MAJORITY;
+use crate::kubeadm::profile::joining::{BOOTSTRAP_ERROR, BOOTSTRAP_LIMIT, ETCD_MAJORITY};
 use crate::kubeadm::profile::upgrade::{KUBELET_LOCAL, TOKEN_GONE};
 use crate::kubeadm::{CommandOutput, Version, error_as_printed};
 use crate::pki::Usage;
@@ -322,10 +322,24 @@ impl World {
         }
         self.connect_nodes();
         self.start_kubelet(node);
-        self.wait_for(node, "the kubelet's certificate", |world| {
+        let version = self.nodes[node].version;
+        let bootstrapped = self.wait(*BOOTSTRAP_LIMIT.at(version), |world| {
             world.nodes[node].kubelet.current.is_some()
-        })?;
+        });
+        // It is removed in either case.
         self.remove_bootstrap_conf(node)?;
+        if !bootstrapped {
+            let phase = if *KUBELET_LOCAL.at(version) {
+                "kubelet-wait-bootstrap"
+            } else {
+                "kubelet-start"
+            };
+            let error = format!(
+                "error execution phase {phase}: {}",
+                BOOTSTRAP_ERROR.at(version)
+            );
+            return Err(self.join_fails(node, &error));
+        }
         if late {
             self.write_manifests_of(node, &etcd)?;
         }

@@ -99,6 +99,7 @@ impl World {
             },
             &ServerSide {
                 component: Component::ApiServer,
+                version: self.nodes[node].version,
                 credential: process.pair(Slot::Loopback).cloned(),
                 // It shows itself a token.
                 client_roots: None,

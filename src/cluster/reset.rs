@@ -228,6 +228,7 @@ impl World {
             };
             let server = ServerSide {
                 component: Component::Etcd,
+                version: self.nodes[member].version,
                 credential: etcd.pair(Slot::Serving).cloned(),
                 client_roots: etcd.roots(Slot::EtcdCa).cloned(),
                 client_name: None,

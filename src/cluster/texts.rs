@@ -3,8 +3,10 @@
 use super::topology::API_PORT;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::components::{
-    ETCD_NAMES_VERIFICATION, LEADER_LOCK, LOCK_ERROR_IS_STRUCTURED, NAMES_VERIFICATION,
+    AUTHENTICATION_ERROR_IS_STRUCTURED, AUTHENTICATION_NAMES_CERTIFICATE, LEADER_LOCK,
+    LOCK_ERROR_IS_STRUCTURED, NAMES_VERIFICATION,
 };
+use crate::kubeadm::profile::etcd::{RefusalLog, etcd_refusal_log, etcd_verification_words};
 use crate::pki::{Certificate, VerifyError, VerifyErrorKind};
 use crate::scenario::Component;
 
@@ -40,12 +42,12 @@ pub fn server_rejected(
 #[must_use]
 pub fn unverified(client: Component, version: Version, error: &VerifyError) -> String {
     let named = match client {
-        Component::Etcd => ETCD_NAMES_VERIFICATION.at(version),
+        Component::Etcd => return format!("{}{error}", etcd_verification_words(version)[0]),
         // Of no version of Kubernetes; those of today are built with newer Go.
-        Component::MetricsServer => &true,
-        _ => NAMES_VERIFICATION.at(version),
+        Component::MetricsServer => true,
+        _ => *NAMES_VERIFICATION.at(version),
     };
-    if *named {
+    if named {
         format!("tls: failed to verify certificate: {error}")
     } else {
         error.to_string()
@@ -88,19 +90,70 @@ pub fn client_rejected(
     }
 }
 
-/// What a server logs when it refuses a client certificate
-/// (`apiserver/pkg/endpoints/filters/authentication.go`, `etcd server/embed`).
+/// What a server of a version logs when it refuses a client's certificate.
 #[must_use]
-pub fn refusal_logged(server: Component, error: &VerifyError) -> Option<String> {
+pub fn refusal_logged(
+    client: Component,
+    server: Component,
+    version: Version,
+    shown: &Certificate,
+    error: &VerifyError,
+) -> Option<String> {
     match server {
-        Component::ApiServer => Some(format!(
-            "\"Unable to authenticate the request\" err=\"[{error}]\""
-        )),
-        Component::Etcd => Some(format!(
-            "\"rejected connection\" \"error\":\"tls: failed to verify certificate: {error}\""
-        )),
+        Component::ApiServer => Some(unauthenticated(version, shown, error)),
+        Component::Etcd => {
+            let [_, words] = etcd_verification_words(version);
+            Some(etcd_refuses(client, version, &format!("{words}{error}")))
+        }
         _ => None,
     }
+}
+
+/// kube-apiserver asks two authenticators, that of its aggregators first and that of clients then, and logs what differs of
+/// their errors (`apiserver/pkg/authentication/request/x509/x509.go`, `apimachinery/pkg/util/errors`).
+fn unauthenticated(version: Version, shown: &Certificate, error: &VerifyError) -> String {
+    let hex = |bytes: &[u8]| {
+        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        pairs.join(":")
+    };
+    let first = match error.kind() {
+        // Times are looked at before the issuer, what the certificate may be used for after it.
+        VerifyErrorKind::Expired | VerifyErrorKind::NotYetValid => error.to_string(),
+        _ => "x509: certificate signed by unknown authority".to_owned(),
+    };
+    let second = if *AUTHENTICATION_NAMES_CERTIFICATE.at(version) {
+        format!(
+            "verifying certificate SN={}, SKID={}, AKID={} failed: {error}",
+            shown.serial_decimal(),
+            hex(shown.subject_key_id()),
+            hex(shown.authority_key_id())
+        )
+    } else {
+        error.to_string()
+    };
+    let both = if first == second {
+        first
+    } else {
+        format!("[{first}, {second}]")
+    };
+    if *AUTHENTICATION_ERROR_IS_STRUCTURED.at(version) {
+        format!("\"Unable to authenticate the request\" err={both:?}")
+    } else {
+        format!("Unable to authenticate the request due to an error: {both}")
+    }
+}
+
+/// etcd logs which connection it refused and why. The port that the client had is not simulated.
+fn etcd_refuses(client: Component, version: Version, error: &str) -> String {
+    let message = match (etcd_refusal_log(version), client) {
+        (RefusalLog::Text, _) => {
+            return format!("embed: rejected connection from … (error {error:?}, …)");
+        }
+        (RefusalLog::Json, _) => "rejected connection",
+        (RefusalLog::JsonOfEndpoint, Component::Etcd) => "rejected connection on peer endpoint",
+        (RefusalLog::JsonOfEndpoint, _) => "rejected connection on client endpoint",
+    };
+    format!("{{\"level\":\"warn\",…,\"msg\":{message:?},…,\"error\":{error:?}}}")
 }
 
 /// The client has no certificate to show.
@@ -245,18 +298,26 @@ pub fn refused(authority: &str, powered: bool) -> String {
 }
 
 /// An etcd member refuses a peer whose certificate does not carry the address it came from
-/// (`etcd client/pkg/transport/listener_tls.go`).
+/// (`etcd client/pkg/transport/listener_tls.go`): what the peer says, and what the member logs.
 #[must_use]
-pub fn peer_name_rejected(address: &str, certificate: &Certificate) -> String {
+pub fn peer_name_rejected(
+    address: &str,
+    version: Version,
+    certificate: &Certificate,
+) -> (String, String) {
     let names: Vec<String> = certificate
         .dns_names()
         .iter()
         .map(|name| format!("{name:?}"))
         .collect();
-    peer_probe(&format!(
+    let error = format!(
         "tls: {address:?} does not match any of DNSNames [{}]",
         names.join(" ")
-    ))
+    );
+    (
+        peer_probe(&error),
+        etcd_refuses(Component::Etcd, version, &error),
+    )
 }
 
 /// The alert a Go TLS server sends when it refuses a client certificate
@@ -328,4 +389,66 @@ pub fn etcd_authority(host: &str) -> String {
 
 fn peer_probe(reason: &str) -> String {
     format!("prober detected unhealthy status: ROUND_TRIPPER_RAFT_MESSAGE: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::pki::issue::self_signed_ca;
+    use crate::pki::{KeyAlgorithm, PrivateKey};
+
+    fn ca() -> Certificate {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, to) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+        self_signed_ca("kubernetes", &key, from, to, 4711).unwrap()
+    }
+
+    #[test]
+    fn a_refused_client_is_logged_in_the_words_of_the_version() {
+        let ca = ca();
+        let end: Timestamp = "2027-01-02T00:00:00Z".parse().unwrap();
+        let roots = std::slice::from_ref(&ca);
+        let usage = crate::pki::Usage::Client;
+        let error = crate::pki::verify(&ca, &[], roots, usage, None, end).unwrap_err();
+        let logged = |minor, patch, server, client| {
+            let version = Version::new(minor, patch);
+            refusal_logged(client, server, version, &ca, &error).unwrap()
+        };
+        let api = |minor, patch| logged(minor, patch, Component::ApiServer, Component::Kubelet);
+        let x509 = "x509: certificate has expired or is not yet valid: current time 2027-01-02T00:00:00Z is after 2027-01-01T00:00:00Z";
+        assert_eq!(
+            api(19, 16),
+            format!("Unable to authenticate the request due to an error: {x509}")
+        );
+        let named = |text: &str| text.contains("verifying certificate SN=4711, SKID=");
+        assert!(api(20, 15).starts_with("Unable to authenticate the request due to an error: ["));
+        assert!(named(&api(20, 15)));
+        let structured = "\"Unable to authenticate the request\" err=\"[";
+        assert!(api(36, 3).starts_with(&format!("{structured}{x509}, verifying certificate SN=")));
+        assert!(named(&api(36, 3)));
+        let etcd = |minor, patch, client| logged(minor, patch, Component::Etcd, client);
+        assert_eq!(
+            etcd(17, 17, Component::ApiServer),
+            format!(
+                "embed: rejected connection from … (error \"tls: failed to verify client's certificate: {x509}\", …)"
+            )
+        );
+        let line = etcd(36, 3, Component::Etcd);
+        assert!(
+            line.contains("\"msg\":\"rejected connection on peer endpoint\""),
+            "{line}"
+        );
+        assert!(
+            line.contains("\"error\":\"tls: failed to verify certificate: x509:"),
+            "{line}"
+        );
+        let line = etcd(36, 3, Component::ApiServer);
+        assert!(
+            line.contains("rejected connection on client endpoint"),
+            "{line}"
+        );
+    }
 }

@@ -376,6 +376,7 @@ impl World {
         let process = self.nodes[node].process(Component::ApiServer)?;
         Some(ServerSide {
             component: Component::ApiServer,
+            version: self.nodes[node].version,
             credential: process.pair(Slot::Serving).cloned(),
             client_roots: process.roots(Slot::ClientCa).cloned(),
             client_name: None,
@@ -390,6 +391,7 @@ impl World {
         }
         Some(ServerSide {
             component: Component::Kubelet,
+            version: machine.version,
             credential: self.shown_by_kubelet(node),
             client_roots: machine.kubelet.client_ca.clone(),
             client_name: None,
@@ -450,6 +452,7 @@ impl World {
             },
             &ServerSide {
                 component: Component::Extension,
+                version: self.nodes[client].version,
                 credential: None,
                 client_roots: process.roots(Slot::RequestHeaderCa).cloned(),
                 client_name: None,

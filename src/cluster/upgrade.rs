@@ -4,6 +4,7 @@
 
 use super::world::World;
 use crate::fs::Tree;
+use crate::kubeadm::profile::kubelet_config_name;
 use crate::kubeadm::profile::upgrade::{
     APPLY_FAILS_WITH, CONFIG_API, FRAME, PHASE_FAILED, SPLIT_ADMIN, SplitAdmin,
 };
@@ -202,6 +203,9 @@ impl World {
                     format!("{lead}: {error}")
                 })?;
         }
+        if options.apply {
+            self.carry_kubelet_config(to);
+        }
         // The kubelet's configuration comes anew from the ConfigMap; the kubelet reads it when it next starts.
         self.write_kubelet_config(node)
             .map_err(|error| error.to_string())?;
@@ -269,6 +273,22 @@ impl World {
         Err(format!(
             "error execution phase preflight: couldn't create a Kubernetes client or reach the cluster: {last}"
         ))
+    }
+
+    /// Name of the ConfigMap that holds the configuration of the cluster's kubelets now.
+    pub(crate) fn kubelet_config_map(&self) -> String {
+        kubelet_config_name(self.cluster_version().unwrap_or(self.spec.version))
+    }
+
+    /// What the cluster's kubelets are told goes into the ConfigMap that the new version reads, whatever its name. The old
+    /// one stays, and is read by nobody (`K/phases/upgrade/postupgrade.go`, `kubeletphase.CreateConfigMap`).
+    fn carry_kubelet_config(&mut self, to: Version) {
+        let (from, to) = (self.kubelet_config_map(), kubelet_config_name(to));
+        if from != to
+            && let Some(data) = self.config_maps.get(&from).cloned()
+        {
+            self.config_maps.insert(to, data);
+        }
     }
 
     fn cluster_version(&self) -> Option<Version> {

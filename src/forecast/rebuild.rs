@@ -13,7 +13,7 @@ use super::ring::Ring;
 use super::skew;
 use crate::cluster::{Engine, Found, SERVING_CURRENT, Spec, World};
 use crate::fs::FsError;
-use crate::kubeadm::profile::upgrade::CONFIG_API;
+use crate::kubeadm::profile::{kubelet_config_name, upgrade::CONFIG_API};
 use crate::kubeadm::{Version, manifests};
 use crate::scenario::{ApproverPolicy, Component, LoadBalancer};
 use crate::time::SignedDuration;
@@ -461,8 +461,7 @@ fn config_maps(
             "kubeadm-config".to_owned(),
             [("ClusterConfiguration".to_owned(), cluster)].into(),
         ),
-        ("kubelet-config".to_owned(), kubelet.clone()),
-        (format!("kubelet-config-1.{}", version.minor), kubelet),
+        (kubelet_config_name(version), kubelet),
     ]
     .into()
 }

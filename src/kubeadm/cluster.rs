@@ -50,7 +50,7 @@ impl Process<'_, '_> {
 
     fn fetch_configuration(&mut self, kubeconfig: &[u8]) -> Option<InitConfiguration> {
         let node_name = self.own_node_name();
-        let kubelet_config = self.profile.kubelet_config_name();
+        let kubelet_config = super::profile::kubelet_config_name(self.profile.version);
         let needs_node = self.profile.structured_output;
         let cluster = self.machine.cluster.as_deref_mut()?;
         let text = cluster

@@ -215,6 +215,29 @@ impl Certificate {
             .collect()
     }
 
+    /// The serial number in decimal, as Go prints a number.
+    #[must_use]
+    pub fn serial_decimal(&self) -> String {
+        let mut digits = vec![0_u8];
+        for &byte in &self.0.serial {
+            let mut carry = u32::from(byte);
+            for digit in &mut digits {
+                carry += u32::from(*digit) * 256;
+                *digit = (carry % 10) as u8;
+                carry /= 10;
+            }
+            while carry > 0 {
+                digits.push((carry % 10) as u8);
+                carry /= 10;
+            }
+        }
+        digits
+            .iter()
+            .rev()
+            .map(|&digit| char::from(b'0' + digit))
+            .collect()
+    }
+
     /// How many bits the serial number has.
     #[must_use]
     pub fn serial_bits(&self) -> u32 {

@@ -324,6 +324,22 @@ mod tests {
     }
 
     #[test]
+    fn a_serial_number_is_printed_in_decimal_like_gos() {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
+        for serial in [0, 1, 9, 10, 255, 256, 0x1234_5678_9abc_def0, u64::MAX >> 1] {
+            let ca = self_signed_ca(
+                "kubernetes",
+                &key,
+                at("2026-01-01T00:00:00Z"),
+                at("2036-01-01T00:00:00Z"),
+                serial,
+            )
+            .unwrap();
+            assert_eq!(ca.serial_decimal(), serial.to_string());
+        }
+    }
+
+    #[test]
     fn a_leaf_has_kubeadms_shape() {
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256);
         let ca = ca(&key);

@@ -51,27 +51,19 @@ impl Player<'_> {
         own: &Expectation,
     ) -> Result<(), String> {
         self.world.read_config_maps()?;
-        // The kubelet's has the minor version in its name where kubeadm is old; the world keeps both.
-        let maps: Vec<String> = self
+        // The kubelet's has the minor version in its name where kubeadm is old.
+        let map = if name == "kubelet-config" {
+            self.world.kubelet_config_map()
+        } else {
+            name.to_owned()
+        };
+        let mut found = false;
+        let value = self
             .world
             .config_maps
-            .keys()
-            .filter(|known| {
-                known.as_str() == name
-                    || (name == "kubelet-config" && known.starts_with("kubelet-config-"))
-            })
-            .cloned()
-            .collect();
-        let mut found = false;
-        for map in &maps {
-            let Some(value) = self
-                .world
-                .config_maps
-                .get_mut(map)
-                .and_then(|data| data.get_mut(key))
-            else {
-                continue;
-            };
+            .get_mut(&map)
+            .and_then(|data| data.get_mut(key));
+        if let Some(value) = value {
             found = true;
             match change {
                 Change::Content(content) => content.clone_into(value),
@@ -90,19 +82,17 @@ impl Player<'_> {
                 }
             }
         }
-        for map in &maps {
-            self.world.write_config_map(map, key)?;
-        }
-        let expected = format!("ConfigMap {name} with what is to be changed in {key:?}");
+        self.world.write_config_map(&map, key)?;
+        let expected = format!("ConfigMap {map} with what is to be changed in {key:?}");
         if !found {
-            self.require(own, name, expected, "it has none".to_owned(), false);
+            self.require(own, &map, expected, "it has none".to_owned(), false);
         }
         self.world.record(
             EventKind::Note,
             Weight::Normal,
             None,
-            name,
-            format!("ConfigMap {name} edited: {key}"),
+            &map,
+            format!("ConfigMap {map} edited: {key}"),
             None,
         );
         Ok(())

@@ -104,7 +104,8 @@ impl World {
             .kubelet
             .current
             .as_ref()
-            .is_some_and(|current| now > current.not_after());
+            // None at all: its first request has not been served yet.
+            .is_none_or(|current| now > current.not_after());
         match (without, self.nodes[node].kubelet.stranded) {
             (true, Stranded::No) => {
                 self.nodes[node].kubelet.stranded = Stranded::Counting;

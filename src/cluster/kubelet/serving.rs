@@ -34,7 +34,7 @@ impl World {
                 .read(KUBELET_CONFIG)
                 .unwrap_or_default()
         } else {
-            let map = self.config_maps.get("kubelet-config");
+            let map = self.config_maps.get(&self.kubelet_config_map());
             map.and_then(|data| data.get("kubelet"))
                 .map_or_else(Vec::new, |text| text.clone().into_bytes())
         };

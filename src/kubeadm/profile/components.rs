@@ -152,21 +152,40 @@ pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
     ],
 };
 
-/// The same for etcd of kubeadm's default version.
-pub static ETCD_NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
-    name: "etcd says that it is verification that failed",
+/// How kube-apiserver logs that it does not know a client.
+pub static AUTHENTICATION_ERROR_IS_STRUCTURED: Behaviour<bool> = Behaviour {
+    name: "an error of authentication is a structured log line",
     rules: &[
         rule(
-            Version::new(29, 0),
+            Version::new(21, 0),
             None,
             true,
-            "etcd 3.5.10 is built with Go 1.20; runs of 1.36.3",
+            "apiserver/pkg/endpoints/filters/authentication.go of 0.21.14 to 0.37.2; run of 1.36.3",
         ),
         rule(
             FIRST,
-            Some(Version::new(29, 0)),
+            Some(Version::new(21, 0)),
             false,
-            "etcd 3.5.9 and before are built with Go 1.19 and before",
+            "apiserver/pkg/endpoints/filters/authentication.go of 0.15.12 to 0.20.15",
+        ),
+    ],
+};
+
+/// Which certificate it was that could not be verified.
+pub static AUTHENTICATION_NAMES_CERTIFICATE: Behaviour<bool> = Behaviour {
+    name: "an error of authentication names the certificate",
+    rules: &[
+        rule(
+            Version::new(20, 0),
+            None,
+            true,
+            "apiserver/pkg/authentication/request/x509/x509.go of 0.20.15 to 0.37.2; run of 1.36.3",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(20, 0)),
+            false,
+            "apiserver/pkg/authentication/request/x509/x509.go of 0.15.12 to 0.19.16",
         ),
     ],
 };

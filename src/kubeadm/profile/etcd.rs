@@ -73,6 +73,45 @@ pub fn etcd_tag_uncertainty(version: Version) -> Option<String> {
     ))
 }
 
+/// How an etcd logs that it refuses a client's certificate (`server/embed/config_logging.go`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalLog {
+    /// A line of text; the logger is capnslog.
+    Text,
+    /// A JSON object whose message does not say which of the two ports it was.
+    Json,
+    /// A JSON object that says so.
+    JsonOfEndpoint,
+}
+
+/// See [`RefusalLog`]. Sources of etcd 3.4.3, 3.4.13, 3.5.6, 3.5.12 to 3.5.16, 3.5.24, 3.6.5, 3.6.8 and 3.7.0.
+#[must_use]
+pub fn etcd_refusal_log(version: Version) -> RefusalLog {
+    match etcd_numbers(version) {
+        numbers if numbers < [3, 5, 0] => RefusalLog::Text,
+        numbers if numbers < [3, 5, 15] => RefusalLog::Json,
+        _ => RefusalLog::JsonOfEndpoint,
+    }
+}
+
+/// What the TLS library of an etcd calls a certificate that does not verify: in a client, and in a server that speaks of
+/// its client's (`crypto/tls`). etcd 3.5.10 is the first that is built with Go 1.20, which has one text for both.
+#[must_use]
+pub fn etcd_verification_words(version: Version) -> [&'static str; 2] {
+    match etcd_numbers(version) {
+        numbers if numbers < [3, 5, 0] => ["", "tls: failed to verify client's certificate: "],
+        numbers if numbers < [3, 5, 10] => ["", "tls: failed to verify client certificate: "],
+        _ => ["tls: failed to verify certificate: "; 2],
+    }
+}
+
+/// The numbers in etcd's tag.
+fn etcd_numbers(version: Version) -> [u16; 3] {
+    let tag = etcd_tag(version).split('-').next().unwrap_or_default();
+    let mut numbers = tag.split('.').map(|number| number.parse().unwrap_or(0));
+    [(); 3].map(|()| numbers.next().unwrap_or(0))
+}
+
 type Known = Option<&'static (u16, u16, &'static str)>;
 
 /// The last known version up to this one, and the first after it.
@@ -97,6 +136,20 @@ mod tests {
             assert_eq!(etcd_tag(version), known.2);
             assert_eq!(etcd_tag_uncertainty(version), None);
         }
+    }
+
+    #[test]
+    fn the_words_of_a_log_follow_the_version_of_etcd() {
+        let log = |minor, patch| etcd_refusal_log(Version::new(minor, patch));
+        assert_eq!(log(17, 17), RefusalLog::Text);
+        assert_eq!(log(27, 16), RefusalLog::Json);
+        assert_eq!(log(28, 15), RefusalLog::JsonOfEndpoint);
+        let words = |minor, patch| etcd_verification_words(Version::new(minor, patch))[0];
+        // 3.5.6 and 3.5.12: it is etcd's version that decides, not that of Kubernetes.
+        assert_eq!(words(26, 3), "");
+        assert_eq!(words(26, 15), "tls: failed to verify certificate: ");
+        assert_eq!(words(27, 16), "tls: failed to verify certificate: ");
+        assert_eq!(words(28, 0), "");
     }
 
     #[test]

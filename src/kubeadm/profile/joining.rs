@@ -1,10 +1,14 @@
 //! Joining and leaving a cluster, by version.
 
+use jiff::SignedDuration;
+
 use super::{Behaviour, Rule};
 use crate::kubeadm::Version;
 
 const V15: Version = Version::new(15, 0);
+const V17: Version = Version::new(17, 0);
 const V29: Version = Version::new(29, 0);
+const V30: Version = Version::new(30, 0);
 const V32: Version = Version::new(32, 0);
 const V33: Version = Version::new(33, 0);
 const V34: Version = Version::new(34, 0);
@@ -49,6 +53,55 @@ pub static ETCD_MAJORITY: Behaviour<bool> = Behaviour {
             until: Some(V36),
             value: false,
             evidence: "the same of 1.16.15, 1.22.17 and 1.28.15 to 1.35.4",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// How long a join waits for the kubelet's certificate.
+pub static BOOTSTRAP_LIMIT: Behaviour<SignedDuration> = Behaviour {
+    name: "how long a join waits for the kubelet's certificate",
+    rules: &[
+        Rule {
+            from: V17,
+            until: None,
+            value: SignedDuration::from_mins(5),
+            evidence: "K/constants/constants.go TLSBootstrapTimeout of 1.17.17 to 1.37.2",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V15,
+            until: Some(V17),
+            value: SignedDuration::from_mins(2),
+            evidence: "the same of 1.15.12 and 1.16.15",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// What a join says that has waited for the kubelet's certificate in vain.
+pub static BOOTSTRAP_ERROR: Behaviour<&str> = Behaviour {
+    name: "what a join says without a certificate of the kubelet",
+    rules: &[
+        Rule {
+            from: V33,
+            until: None,
+            value: "failed while waiting for TLS bootstrap: context deadline exceeded",
+            evidence: "K/cmd/phases/join/kubelet.go of 1.33.0 to 1.37.2",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V30,
+            until: Some(V33),
+            value: "context deadline exceeded",
+            evidence: "the same of 1.30.14 to 1.32.0",
+            not_checked_after: None,
+        },
+        Rule {
+            from: V15,
+            until: Some(V30),
+            value: "timed out waiting for the condition",
+            evidence: "the same of 1.15.12 to 1.29.15",
             not_checked_after: None,
         },
     ],

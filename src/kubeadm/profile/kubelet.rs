@@ -77,23 +77,23 @@ pub static NO_CERTIFICATE: Behaviour<NoCertificate> = Behaviour {
     name: "wording of a kubelet without valid client certificate",
     rules: &[
         Rule {
-            from: Version::new(28, 15),
+            from: Version::new(21, 0),
             until: None,
             value: NoCertificate {
                 responsive: "No valid client certificate is found and the server is responsive, exiting.",
                 unresponsive: "No valid client certificate is found but the server is not responsive. A restart may be necessary to retrieve new initial credentials.",
             },
-            evidence: "source of 1.28.15 and 1.36.3",
-            not_checked_after: Some(Version::new(17, 17)),
+            evidence: "source of 1.21.14 to 1.28.15 and 1.36.3",
+            not_checked_after: None,
         },
         Rule {
             from: Version::new(15, 0),
-            until: Some(Version::new(28, 15)),
+            until: Some(Version::new(21, 0)),
             value: NoCertificate {
                 responsive: "It has been 5m0s since a valid client cert was found and the server is responsive, exiting.",
                 unresponsive: "It has been 5m0s since a valid client cert was found, but the server is not responsive. A restart may be necessary to retrieve new initial credentials.",
             },
-            evidence: "source of 1.14.10 and 1.17.17",
+            evidence: "source of 1.14.10 to 1.20.15",
             not_checked_after: None,
         },
     ],

@@ -267,8 +267,6 @@ profile! {
     v1beta1_gone: bool = table::V1BETA1_GONE;
     /// `kubeconfig user` at the top.
     kubeconfig_group: bool = table::KUBECONFIG_GROUP;
-    /// The kubelet's ConfigMap has no version in its name.
-    kubelet_config_unversioned: bool = table::KUBELET_CONFIG_UNVERSIONED;
     /// Source line that the decoder of kubeconfigs names.
     scheme_line: &'static str = table::SCHEME_LINE;
     /// Two warnings about component configurations at every load.
@@ -343,14 +341,12 @@ profile! {
     renewal_moves_groups: bool = table::RENEWAL_MOVES_GROUPS;
 }
 
-impl Profile {
-    /// Name of the kubelet's ConfigMap.
-    #[must_use]
-    pub fn kubelet_config_name(&self) -> String {
-        if self.kubelet_config_unversioned {
-            "kubelet-config".to_owned()
-        } else {
-            format!("kubelet-config-1.{}", self.version.minor)
-        }
+/// Name of the ConfigMap that a cluster of a version keeps the kubelet's configuration in.
+#[must_use]
+pub fn kubelet_config_name(version: Version) -> String {
+    if *table::KUBELET_CONFIG_UNVERSIONED.at(version) {
+        "kubelet-config".to_owned()
+    } else {
+        format!("kubelet-config-1.{}", version.minor)
     }
 }

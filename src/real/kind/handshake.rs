@@ -19,6 +19,10 @@ use super::agent::encode;
 
 /// Wall seconds for connecting and for each read.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often a connection that is cut is made in all.
+const ATTEMPTS_MAX: usize = 3;
+/// Wall time between them.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(300);
 /// More than any answer that is looked at.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -50,33 +54,56 @@ pub struct Shown {
     pub unusable: Option<String>,
 }
 
-/// Does the handshake and the request.
+/// Does the handshake and the request. A connection that is cut is tried again: a server on its way out cuts one, and an
+/// etcd cuts each one of a peer that it rejects.
 #[must_use]
 pub fn try_it(wanted: &Handshake) -> Shown {
+    for _ in 1..ATTEMPTS_MAX {
+        let (shown, cut) = try_once(wanted);
+        if !cut {
+            return shown;
+        }
+        std::thread::sleep(BETWEEN_ATTEMPTS);
+    }
+    try_once(wanted).0
+}
+
+/// What came of one try, and whether the connection was cut.
+fn try_once(wanted: &Handshake) -> (Shown, bool) {
     let mut shown = Shown::default();
+    let mut cut = false;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let config = match config(wanted, Arc::clone(&seen)) {
         Ok(config) => config,
         Err(error) => {
             shown.unusable = Some(error.to_string());
-            return shown;
+            return (shown, cut);
         }
     };
     let stream = match connect(&wanted.address) {
         Ok(stream) => stream,
         Err(error) => {
             shown.unreachable = Some(error.to_string());
-            return shown;
+            return (shown, cut);
         }
     };
     match converse(config, stream, wanted) {
         Ok(status) => shown.status = Some(status),
-        Err(error) => shown.refused = Some(error.to_string()),
+        Err(error) => {
+            cut = matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+            );
+            shown.refused = Some(error.to_string());
+        }
     }
     if let Ok(chain) = seen.lock() {
         shown.chain.clone_from(&chain);
     }
-    shown
+    (shown, cut)
 }
 
 /// A request without TLS: status and body.

@@ -332,7 +332,7 @@ record! {
 record! {
     /// A change to a ConfigMap: give `content`, `setLines` or `append`.
     "editConfigMap" pub(crate) struct EditConfigMap {
-        /// Its name: kubelet-config, kubeadm-config.
+        /// Its name: kubeadm-config; kubelet-config, which before 1.24 stands for kubelet-config-1.X of the cluster's version.
         "name" name: At<String>,
         /// The key of its data.
         "key" key: At<String>,

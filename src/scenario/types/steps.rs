@@ -109,7 +109,7 @@ pub enum Action {
     ServingApprover(Option<ApproverPolicy>),
     /// A ConfigMap in `kube-system` is edited.
     EditConfigMap {
-        /// Its name; `kubelet-config` stands for the name that the version gives it.
+        /// Its name; `kubelet-config` stands for the name that the cluster's version gives it.
         name: String,
         /// The key of its data.
         key: String,
