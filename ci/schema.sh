@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# The published JSON Schema is the one that the binary prints.
+# The published JSON Schemas are those that the binary prints.
 set -euo pipefail
 current=$(mktemp)
 trap 'rm -f "$current"' EXIT
-cargo run --locked --quiet -- schema >"$current"
-diff -u scenarios/schema.json "$current" || {
-  echo "scenarios/schema.json is not current: cargo run -- schema > scenarios/schema.json" >&2
-  exit 1
-}
+stale=0
+for pair in scenario:scenarios/schema.json report:docs/report.schema.json verify:docs/verify.schema.json forecast:docs/forecast.schema.json; do
+  word=${pair%%:*} file=${pair#*:}
+  cargo run --locked --quiet -- schema "$word" >"$current"
+  diff -u "$file" "$current" || {
+    echo "$file is not current: cargo run -- schema $word > $file" >&2
+    stale=1
+  }
+done
+exit "$stale"

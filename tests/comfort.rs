@@ -69,10 +69,21 @@ fn init_writes_a_scenario_that_passes_and_overwrites_nothing() {
     assert!(message.contains("--force"), "{message}");
     said(folder.path(), &["init", "--from", "incidents/kubeadm-1753"]);
     let copied = fs::read_to_string(folder.path().join("kubeadm-1753.yaml")).unwrap();
-    assert_eq!(
-        copied,
-        include_str!("../scenarios/incidents/kubeadm-1753.yaml")
-    );
+    // All of it, and a schema that can be had where the copy is.
+    let library = include_str!("../scenarios/incidents/kubeadm-1753.yaml");
+    let (schema, rest) = library.split_once('\n').unwrap();
+    assert!(schema.ends_with("$schema=../schema.json") && copied.ends_with(rest));
+    assert!(!copied.contains("../schema.json"), "{copied}");
+    let schema = said(folder.path(), &["schema"]);
+    let path = copied
+        .split("$schema=")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
+    fs::write(folder.path().join("schema.json"), schema).unwrap();
+    assert!(folder.path().join(path).is_file(), "{path}");
     assert_eq!(
         said(folder.path(), &["init", "--from", "kubeadm-1753", "-"]),
         copied
@@ -145,10 +156,19 @@ fn shells_and_man_get_theirs() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = said(folder.path(), &["completions", shell]);
         assert!(text.contains("report-html"), "{shell}");
+        // What certdrill runs in nodes by itself is nothing to be offered.
+        assert!(!text.contains("node-agent"), "{shell}");
     }
     assert!(said(folder.path(), &["man"]).contains(".TH certdrill"));
     said(folder.path(), &["man", "pages"]);
     assert!(folder.path().join("pages/certdrill-run.1").is_file());
+    for page in fs::read_dir(folder.path().join("pages")).unwrap() {
+        let page = page.unwrap().path();
+        let text = fs::read_to_string(&page).unwrap();
+        let named =
+            text.contains("node\\-agent") || page.display().to_string().contains("node-agent");
+        assert!(!named, "{}", page.display());
+    }
     assert!(
         said(folder.path(), &["--version"])
             .starts_with(concat!("certdrill ", env!("CARGO_PKG_VERSION")))

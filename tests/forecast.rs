@@ -12,37 +12,23 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use base64::Engine as _;
-use certdrill::cluster::{Spec, World};
-use certdrill::fs::mirror;
 use certdrill::pki::der::{Reader, tag};
-use certdrill::pki::{KeyAlgorithm, Kubeconfig, Source, pem};
-use certdrill::real::dir::DirTree;
-use certdrill::time::SignedDuration;
+use certdrill::pki::{Kubeconfig, Source, pem};
 use tempfile::TempDir;
 
+#[path = "beside/cluster.rs"]
+mod cluster;
 #[path = "beside/engine.rs"]
 mod engine;
+#[path = "beside/schema.rs"]
+mod schema;
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
 
 /// A cluster's disks, laid out as directories of a folder.
 fn disks(version: &str, control_planes: u32, workers: u32) -> TempDir {
-    let mut world = World::new(Spec {
-        control_planes,
-        workers,
-        key_algorithm: (version > "v1.31").then_some(KeyAlgorithm::EcdsaP256),
-        seed: 11,
-        ..Spec::of(version.parse().unwrap())
-    });
-    world.create_cluster().unwrap();
-    world.walk(SignedDuration::from_hours(24));
     let folder = TempDir::new().unwrap();
-    for node in &world.nodes {
-        let dir = folder.path().join(&node.name);
-        fs::create_dir(&dir).unwrap();
-        let mut disk = DirTree::open(&dir).unwrap();
-        mirror(&node.tree, &mut disk, &[]).unwrap();
-    }
+    cluster::disks(folder.path(), version, control_planes, workers);
     folder
 }
 
@@ -551,4 +537,76 @@ fn the_real_kubeadm_plays_the_same_plan() {
         value
     });
     assert_eq!(played[0], played[1]);
+}
+
+/// Every shape that a forecast can have: quiet, with findings and their commands, with a plan that fails, not played.
+#[test]
+fn a_forecast_in_json_fits_its_published_schema() {
+    let published = include_str!("../docs/forecast.schema.json");
+    assert!(
+        published == certdrill::forecast::outlook::schema(),
+        "run `cargo run -- schema forecast > docs/forecast.schema.json`"
+    );
+    let words: serde_json::Value = serde_json::from_str(published).unwrap();
+    let folder = disks("v1.36.3", 1, 1);
+    let capture = |file: &str| {
+        let at = "2026-01-02T00:00:00Z";
+        let args = ["capture", "cp1", "w1", "--at", at, "-o", file];
+        ended(&certdrill(folder.path(), &args, None), 0);
+    };
+    capture("sound.yaml");
+    let pki = folder.path().join("cp1/etc/kubernetes/pki");
+    // A key of another CA, a certificate that cannot be read, one that is missing, a key that everybody can read.
+    fs::copy(pki.join("etcd/ca.key"), pki.join("front-proxy-ca.key")).unwrap();
+    fs::write(pki.join("apiserver-kubelet-client.crt"), "nonsense").unwrap();
+    fs::remove_file(folder.path().join("cp1/etc/kubernetes/super-admin.conf")).unwrap();
+    capture("broken.yaml");
+    let manifest = folder
+        .path()
+        .join("cp1/etc/kubernetes/manifests/kube-apiserver.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let elsewhere = text.replace("/etc/kubernetes/pki/ca.crt", "/srv/pki/ca.crt");
+    fs::write(&manifest, elsewhere).unwrap();
+    capture("elsewhere.yaml");
+    fs::write(
+        folder.path().join("plan.yaml"),
+        "apiVersion: certdrill/v1\nkind: Plan\nsteps:\n- { after: 1d, upgrade: { to: v1.40.0 } }\n- { every: 300d, renew: { restart: true } }\n",
+    )
+    .unwrap();
+    let forecast = |args: &[&str], code: i32| {
+        let args = [&["forecast", "--format", "json"], args].concat();
+        let output = certdrill(folder.path(), &args, None);
+        ended(&output, code);
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mistakes = schema::mistakes(&words, &words, &value, "forecast");
+        assert!(mistakes.is_empty(), "{args:?}: {mistakes:#?}");
+        value
+    };
+    let short = forecast(&["sound.yaml", "--horizon", "30d"], 0);
+    assert!(short["breaks"].as_array().unwrap().is_empty() && short["replay"].is_null());
+    let sound = forecast(&["sound.yaml"], 0);
+    assert!(sound["breaks"][0]["consequences"][0]["text"].is_string());
+    assert!(sound["remedies"][0]["by"].is_string() && sound["replay"]["cured"] == true);
+    let broken = forecast(&["broken.yaml"], 0);
+    assert!(broken["findings"][0]["orders"].is_array());
+    let planned = forecast(&["sound.yaml", "--plan", "plan.yaml"], 0);
+    assert!(
+        !planned["refused"].as_array().unwrap().is_empty(),
+        "{planned:#}"
+    );
+    let elsewhere = forecast(&["elsewhere.yaml"], 104);
+    assert!(elsewhere["notPlayed"].is_string(), "{elsewhere:#}");
+    // A schema that takes everything would say nothing.
+    for (pointer, value) in [
+        ("/kind", serde_json::Value::from("Weather")),
+        ("/from", serde_json::Value::from(3)),
+        ("/breaks/0", serde_json::json!({ "unknown": 1 })),
+        ("/findings", serde_json::json!([{ "rule": "expired" }])),
+        ("/replay/cured", serde_json::Value::from("yes")),
+    ] {
+        let mut wrong = sound.clone();
+        *wrong.pointer_mut(pointer).unwrap() = value;
+        let mistakes = schema::mistakes(&words, &words, &wrong, "forecast");
+        assert!(!mistakes.is_empty(), "{pointer}");
+    }
 }

@@ -17,16 +17,22 @@ use crate::real::dir::DirTree;
 use crate::time::Timestamp;
 
 const HELP: &str = "\
-What a capture holds: certificates, kubeconfigs without keys, tokens and passwords, symlinks,
-modes, flags of static Pods and settings that concern certificates, and of each private key only
-which certificate it belongs to. Keys never leave this process. The file can be shown to anybody
-who may know the cluster's names and addresses.
+What a capture holds: certificates, kubeconfigs without keys, tokens and
+passwords, symlinks, modes, flags of static Pods and settings that concern
+certificates, and of each private key only which certificate it belongs to.
+Keys never leave this process. The file can be shown to anybody who may know the
+cluster's names and addresses.
 
 Examples:
-  certdrill capture -o cluster.yaml                            this host
-  certdrill capture --node cp1=/mnt/cp1 --node w1=w1.tar.gz    two nodes of one cluster
-  ssh root@cp1 tar -C / -cz etc/kubernetes var/lib/kubelet/pki | certdrill capture --node cp1=- -o cp1.yaml
-  certdrill capture --kind my-cluster                          the node containers of a kind cluster";
+  this host:
+    certdrill capture -o cluster.yaml
+  two nodes of one cluster:
+    certdrill capture --node cp1=/mnt/cp1 --node w1=w1.tar.gz -o cluster.yaml
+  a node without certdrill:
+    ssh root@cp1 tar -C / -cz etc/kubernetes var/lib/kubelet/pki |
+      certdrill capture --node cp1=- -o cp1.yaml
+  the node containers of a kind cluster:
+    certdrill capture --kind my-cluster -o cluster.yaml";
 
 /// Arguments of `certdrill capture`.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ use clap::parser::ValueSource;
 use serde_json::Value;
 
 use super::{Exit, Output, output};
-use crate::scenario;
+use crate::scenario::{self, Position, Problem};
 
 /// Read where `CERTDRILL_CONFIG` names no other file.
 const DEFAULT: &str = ".certdrill.yaml";
@@ -34,9 +34,13 @@ pub(super) enum Action {
 }
 
 /// What the file says: values by command and option.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Config {
     path: Option<PathBuf>,
+    /// Its text, for carets.
+    text: String,
+    /// Where each key stands.
+    places: BTreeMap<Vec<String>, Position>,
     /// Values by option, for every command.
     everywhere: BTreeMap<String, Vec<String>>,
     /// Values by command and option.
@@ -62,42 +66,103 @@ impl Config {
             None if Path::new(DEFAULT).is_file() => PathBuf::from(DEFAULT),
             None => return Ok(Self::default()),
         };
-        let shown = path.display();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("error: {shown} cannot be read: {error}"))?;
-        let config = Self::parse(&text).map_err(|reason| format!("error: {shown}: {reason}"))?;
-        Ok(Self {
-            path: Some(path),
-            ..config
-        })
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            format!(
+                "error: {} cannot be read: {error}\n  help: CERTDRILL_CONFIG names another file; set to nothing, none is read",
+                path.display()
+            )
+        })?;
+        Self::parse(path, text)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut config = Self::default();
-        if text
+    fn parse(path: PathBuf, text: String) -> Result<Self, String> {
+        let mut config = Self {
+            path: Some(path),
+            text,
+            ..Self::default()
+        };
+        if config
+            .text
             .lines()
             .all(|line| line.trim().is_empty() || line.trim().starts_with('#'))
         {
             return Ok(config);
         }
-        let tree: BTreeMap<String, Value> =
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let told = |problem: Box<Problem>| config.shown(&problem);
+        let tree: BTreeMap<String, Value> = scenario::document(&config.text).map_err(told)?;
+        config.places = scenario::places(&config.text).map_err(told)?;
         for (key, value) in tree {
             match value {
                 Value::Object(section) => {
-                    let options = section
-                        .into_iter()
-                        .map(|(option, value)| Ok((option.clone(), words(&option, &value)?)))
-                        .collect::<Result<_, String>>()?;
+                    let mut options = BTreeMap::new();
+                    for (option, value) in section {
+                        let words =
+                            words(&value).ok_or_else(|| config.no_value(&[&key, &option]))?;
+                        options.insert(option, words);
+                    }
                     config.sections.insert(key, options);
                 }
                 value => {
-                    let words = words(&key, &value)?;
+                    let words = words(&value).ok_or_else(|| config.no_value(&[&key]))?;
                     config.everywhere.insert(key, words);
                 }
             }
         }
         Ok(config)
+    }
+
+    /// A mistake in the file, with its line.
+    fn shown(&self, problem: &Problem) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(DEFAULT));
+        problem.render_discreetly(
+            &path.display().to_string(),
+            &self.text,
+            output::stderr_style(),
+            output::width(),
+        )
+    }
+
+    fn at(&self, path: &[&str]) -> Position {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        self.places.get(&path).copied().unwrap_or_default()
+    }
+
+    fn no_value(&self, path: &[&str]) -> String {
+        let key = path.last().copied().unwrap_or_default();
+        self.shown(
+            &Problem::new(
+                self.at(path),
+                format!("`{key}` must be a value or a list of values"),
+            )
+            .help("leave the line out where the default is meant"),
+        )
+    }
+
+    /// Where the file gives a value to an option of a command: `.certdrill.yaml, line 3`.
+    pub(super) fn place(&self, command: &str, option: &str) -> Option<String> {
+        let section = self.sections.get(command);
+        let path = if section.is_some_and(|one| one.contains_key(option)) {
+            vec![command, option]
+        } else if self.everywhere.contains_key(option) {
+            vec![option]
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{}, line {}",
+            self.path.as_ref()?.display(),
+            self.at(&path).line
+        ))
+    }
+
+    /// The same without what it says about an option of a command.
+    pub(super) fn without(&self, command: &str, option: &str) -> Self {
+        let mut other = self.clone();
+        other.everywhere.remove(option);
+        if let Some(section) = other.sections.get_mut(command) {
+            section.remove(option);
+        }
+        other
     }
 
     /// Makes the values the defaults of a command line.
@@ -121,7 +186,11 @@ impl Config {
                 .collect();
             for option in self.sections.get(name).into_iter().flat_map(BTreeMap::keys) {
                 if !options.contains(option) {
-                    return Err(self.unknown(option, &format!("option of `{name}`"), &options));
+                    return Err(self.unknown(
+                        &[name, option],
+                        &format!("option of `{name}`"),
+                        &options,
+                    ));
                 }
             }
             known.extend(options);
@@ -129,26 +198,22 @@ impl Config {
         }
         // An option may have the name of a command: a mapping is always for a command.
         if let Some(key) = self.sections.keys().find(|key| !names.contains(key)) {
-            return Err(self.unknown(key, "option or command", &names));
+            return Err(self.unknown(&[key], "option or command", &names));
         }
         if let Some(key) = self.everywhere.keys().find(|key| !known.contains(key)) {
             known.extend(names);
-            return Err(self.unknown(key, "option or command", &known));
+            return Err(self.unknown(&[key], "option or command", &known));
         }
         Ok(command)
     }
 
-    fn unknown(&self, key: &str, what: &str, known: &[String]) -> String {
-        let shown = self
-            .path
-            .as_ref()
-            .map_or_else(String::new, |path| format!("{}: ", path.display()));
-        let near = scenario::nearest(key, known.iter().map(String::as_str));
-        let help = near.map_or_else(
+    fn unknown(&self, path: &[&str], what: &str, known: &[String]) -> String {
+        let key = path.last().copied().unwrap_or_default();
+        let help = scenario::nearest(key, known.iter().map(String::as_str)).map_or_else(
             || "`certdrill config show` lists what there is".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        format!("error: {shown}`{key}` is no {what}\n  help: {help}")
+        self.shown(&Problem::new(self.at(path), format!("`{key}` is no {what}")).help(help))
     }
 
     fn defaults(&self, command: clap::Command) -> clap::Command {
@@ -181,20 +246,18 @@ impl Config {
     }
 }
 
-/// Values as they would stand on a command line.
-fn words(key: &str, value: &Value) -> Result<Vec<String>, String> {
+/// Values as they would stand on a command line; none for nothing and for mappings.
+fn words(value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::String(text) => Ok(vec![text.clone()]),
-        Value::Number(number) => Ok(vec![number.to_string()]),
-        Value::Bool(flag) => Ok(vec![flag.to_string()]),
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Number(number) => Some(vec![number.to_string()]),
+        Value::Bool(flag) => Some(vec![flag.to_string()]),
         Value::Array(items) => items
             .iter()
-            .map(|item| words(key, item))
-            .collect::<Result<Vec<_>, _>>()
+            .map(words)
+            .collect::<Option<Vec<_>>>()
             .map(|lists| lists.concat()),
-        Value::Null | Value::Object(_) => {
-            Err(format!("`{key}` must be a value or a list of values"))
-        }
+        Value::Null | Value::Object(_) => None,
     }
 }
 
@@ -283,7 +346,7 @@ mod tests {
     use super::*;
 
     fn applied(text: &str) -> Result<clap::Command, String> {
-        Config::parse(text)?.apply(Cli::command())
+        Config::parse("c.yaml".into(), text.to_owned())?.apply(Cli::command())
     }
 
     #[test]
@@ -315,6 +378,7 @@ mod tests {
         ] {
             let message = applied(text).unwrap_err();
             assert!(message.contains(said), "{text}: {message}");
+            assert!(message.contains("--> c.yaml:1:"), "{text}: {message}");
         }
         applied("# nothing\n").unwrap();
         // The other commands do not know this format.

@@ -77,6 +77,7 @@ Exit codes:
   103  two backends disagree
   104  something outside the subject is missing or broken: no verdict
   110  a report could not be written
-  130  interrupted (128 and the number of the signal); the reports hold what was played before
+  130  interrupted (128 and the signal); reports hold what was played before
 
-Every option can also be given as an environment variable: --seed as CERTDRILL_SEED.";
+Options can be environment variables, too: --seed as CERTDRILL_SEED. The help of
+a command names each.";

@@ -8,12 +8,15 @@ use crate::check::explain::{Explanation, Subject};
 use crate::run::{Asked, PlayOptions, ask};
 use crate::scenario::{self, Scenario};
 
+const HELP: &str = "\
+Examples:
+  certdrill explain a-year.yaml --at 366d --edge 'scheduler@cp1 -> apiserver'
+  certdrill explain a-year.yaml --at 2026-10-01T00:00:00Z --kubelet w1
+  certdrill explain a-year.yaml --certificate apiserver@cp1";
+
 /// Arguments of `certdrill explain`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples\n  \
-    certdrill explain scenarios/docs/year-long-expiry.yaml --at '366d' --edge 'controller-manager@cp1 -> apiserver'\n  \
-    certdrill explain scenarios/docs/year-long-expiry.yaml --at 2026-10-01T00:00:00Z --kubelet w1\n  \
-    certdrill explain scenarios/docs/year-long-expiry.yaml --certificate apiserver@cp1")]
+#[command(after_help = HELP)]
 pub(super) struct Args {
     /// A scenario file.
     #[arg(value_name = "SCENARIO")]
@@ -88,18 +91,23 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         },
     };
     let options = PlayOptions { seed: args.seed };
-    let Asked { at, reached, found } = ask(scenario, &options, at, &subject);
+    let Asked {
+        at,
+        reached,
+        found,
+        known,
+    } = ask(scenario, &options, at, &subject);
     if !reached {
         output::complain(&format!(
             "warning: the run ends before the time that was asked for; this is how it stands at its end, {at}"
         ));
     }
     if found.is_empty() {
+        let asked = described(args, &subject);
         output::complain(&format!(
-            "error: {} names nothing in {} at {at}\n  help: certdrill run {} -v shows what there is",
-            described(&subject),
+            "error: there is no '{asked}' in {} at {at}\n  help: {}",
             scenario.id(),
-            args.scenario.display()
+            near(&asked, &known)
         ));
         return Exit::NothingSelected;
     }
@@ -113,8 +121,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
 
 fn subject(args: &Args) -> Result<Subject, String> {
     if let Some(edge) = &args.edge {
-        let (client, server) = scenario::edge(edge).map_err(|message| {
-            format!("error: {message}\n  help: write --edge 'kubelet@cp1 -> apiserver'")
+        let (client, server) = scenario::edge(edge).map_err(|(message, help)| {
+            let help = help.unwrap_or_else(|| "write --edge 'kubelet@cp1 -> apiserver'".to_owned());
+            format!("error: {message}\n  help: {help}")
         })?;
         return Ok(Subject::Edge { client, server });
     }
@@ -140,13 +149,34 @@ fn subject(args: &Args) -> Result<Subject, String> {
     )
 }
 
-fn described(subject: &Subject) -> String {
+fn described(args: &Args, subject: &Subject) -> String {
     match subject {
-        Subject::Edge { .. } => "the edge".to_owned(),
+        Subject::Edge { .. } => args.edge.clone().unwrap_or_default(),
         Subject::Certificate { name, node } => format!("{name}@{node}"),
-        Subject::Kubelet(node) => format!("kubelet@{node}"),
+        Subject::Kubelet(node) => node.clone(),
         Subject::Request(name) => name.clone(),
     }
+}
+
+/// What was probably meant, or what there is.
+fn near(asked: &str, known: &[String]) -> String {
+    const SHOWN_MAX: usize = 12;
+    if let Some(near) = scenario::nearest(asked, known.iter().map(String::as_str)) {
+        return format!("did you mean '{near}'?");
+    }
+    if known.is_empty() {
+        return "there is none of its kind at this time: --at names another one".to_owned();
+    }
+    let mut text = known
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|name| format!("'{name}'"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if known.len() > SHOWN_MAX {
+        text.push_str(&format!(", and {} more", known.len() - SHOWN_MAX));
+    }
+    format!("there are {text}")
 }
 
 /// An explanation for a person: headings on the left, text wrapped on the right.

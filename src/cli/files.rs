@@ -108,9 +108,10 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Exit> {
             let hint = if paths.is_empty() {
                 ": name the files or directories to play".to_owned()
             } else {
-                similar(path).map_or_else(String::new, |near| {
-                    format!("\n  help: did you mean `{near}`?")
-                })
+                let help = similar(path)
+                    .map(|near| format!("did you mean `{near}`?"))
+                    .or_else(|| super::init::copied(path));
+                help.map_or_else(String::new, |help| format!("\n  help: {help}"))
             };
             output::complain(&format!("error: {}: {error}{hint}", path.display()));
             Exit::Usage
@@ -154,7 +155,13 @@ fn similar(path: &Path) -> Option<String> {
             .map(|stem| stem.to_string_lossy().into_owned())
     };
     let stems: Vec<String> = candidates.iter().filter_map(stem).collect();
-    let near = scenario::nearest(bare, stems.iter().map(String::as_str))?;
+    let near = scenario::nearest(
+        bare,
+        stems
+            .iter()
+            .map(String::as_str)
+            .filter(|stem| may_be_meant(bare, stem)),
+    )?;
     let found = candidates
         .iter()
         .find(|one| stem(one).as_deref() == Some(near))?;
@@ -165,6 +172,14 @@ fn similar(path: &Path) -> Option<String> {
             .display()
             .to_string(),
     )
+}
+
+/// Short names are near to everything, and another number is another thing: of an issue, of a version.
+fn may_be_meant(wanted: &str, there: &str) -> bool {
+    const LETTERS_MIN: usize = 3;
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    let shorter = wanted.chars().count().min(there.chars().count());
+    shorter >= LETTERS_MIN && strsim::damerau_levenshtein(&digits(wanted), &digits(there)) <= 1
 }
 
 /// Adds the scenario files below a directory. Symlinks to directories are not followed: they may lead

@@ -5,21 +5,24 @@
     reason = "captures and plans are read here"
 )]
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::progress::Progress;
 use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output};
-use crate::forecast::capture::{Capture, Node};
-use crate::forecast::outlook::{Options, OutlookError, forecast};
-use crate::forecast::plan::Plan;
+use crate::forecast::capture::{Capture, CaptureError, Node};
+use crate::forecast::outlook::{Options, OutlookError, Progress as Advance, forecast_watched};
+use crate::forecast::plan::{Plan, PlanError};
 use crate::forecast::rebuild::version_of;
 use crate::forecast::show;
 use crate::time::{SignedDuration, span};
 
 const HELP: &str = "\
-Exit codes: 0, or 100 if something fails within the time of --fail-within; 104 if the cluster cannot be simulated.
+Exit codes: 0, or 100 if something fails within the time of --fail-within; 104
+if the cluster cannot be simulated.
 
 A plan (see docs/before-an-upgrade.md):
   apiVersion: certdrill/v1
@@ -102,7 +105,23 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         horizon: args.horizon,
         plan,
     };
-    let outlook = match forecast(&nodes, &options, &|| stage.engine()) {
+    // A course is a thousand parts.
+    let bar = Cell::new(None::<Progress>);
+    let watch = |progress: Advance| {
+        let shown = bar
+            .take()
+            .unwrap_or_else(|| Progress::of_parts(u64::from(progress.courses_max) * 1_000));
+        let before = progress.course.saturating_sub(1) * 1_000;
+        shown.set(u64::from(before + progress.passed));
+        shown.message(format!(
+            "course {} of {}",
+            progress.course, progress.courses_max
+        ));
+        bar.set(Some(shown));
+    };
+    let played = forecast_watched(&nodes, &options, &|| stage.engine(), &watch);
+    bar.take().map(Progress::finish);
+    let outlook = match played {
         Ok(outlook) => outlook,
         Err(error) => {
             output::complain(&format!("error: {error}"));
@@ -153,10 +172,12 @@ fn nodes(paths: &[PathBuf]) -> Result<Vec<Node>, String> {
             std::fs::read_to_string(path)
         };
         let text = text.map_err(|error| format!("error: {shown}: {error}"))?;
-        let capture = Capture::parse(&text).map_err(|error| {
-            format!(
+        let capture = Capture::parse(&text).map_err(|error| match error {
+            // Somebody may have named a key, or a kubeconfig: no line of it is shown.
+            CaptureError::Format(problem) => problem.render_place(&shown.to_string()),
+            error => format!(
                 "error: {shown}: {error}\n  help: certdrill capture -o FILE makes one on a node"
-            )
+            ),
         })?;
         nodes.extend(capture.nodes);
     }
@@ -166,8 +187,14 @@ fn nodes(paths: &[PathBuf]) -> Result<Vec<Node>, String> {
 fn plan(path: &PathBuf) -> Result<Plan, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("error: {shown}: {error}"))?;
-    Plan::parse(&text).map_err(|error| {
-        format!("error: {shown}: {error}\n  help: certdrill forecast --help shows a plan")
+    Plan::parse(&text).map_err(|error| match error {
+        PlanError::Format(problem) => problem.render_discreetly(
+            &shown.to_string(),
+            &text,
+            output::stderr_style(),
+            output::width(),
+        ),
+        error => format!("error: {shown}: {error}\n  help: certdrill forecast --help shows a plan"),
     })
 }
 

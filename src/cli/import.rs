@@ -12,9 +12,12 @@ use crate::time::Timestamp;
 
 const HELP: &str = "\
 Understood are, also among prompts and logs:
-  kubeadm certs check-expiration        the tables of any version, one or both; -o json, -o yaml
-  openssl x509 -text, -dates, -enddate  with -subject, or with the file's name before it
-  kubectl get csr                       its table, of any version, with -o wide or without
+  kubeadm certs check-expiration
+    the tables of any version, one or both; -o json, -o yaml
+  openssl x509 -text, -dates, -enddate
+    with -subject, or with the file's name before it
+  kubectl get csr
+    its table, of any version, with -o wide or without
 
 Example:
   pbpaste | certdrill import -o incident.yaml && certdrill run incident.yaml";

@@ -15,7 +15,8 @@ pub(super) struct Args {
     /// File to write; `-` for standard output [default: my-rotation.yaml, or the name of what is copied].
     #[arg(value_name = "FILE", env = "CERTDRILL_FILE")]
     file: Option<PathBuf>,
-    /// Copy a scenario of the library, for example incidents/kubeadm-1753.
+    /// Copy a scenario of the library: by its name (incidents/kubeadm-1753), by the issue (kubeadm#1753, or its address), or
+    /// by a row of list --coverage (S1).
     #[arg(long, value_name = "NAME", env = "CERTDRILL_FROM")]
     from: Option<String>,
     /// List the library.
@@ -41,11 +42,16 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             }
         },
     };
-    let base = name.rsplit('/').next().unwrap_or(name);
+    let base = base(name);
     let file = args
         .file
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{base}.yaml")));
+    let text = &if args.from.is_some() {
+        with_living_schema(text, &file)
+    } else {
+        text.to_owned()
+    };
     if file == Path::new("-") {
         output.text(text);
         return Exit::Success;
@@ -82,28 +88,66 @@ fn list(output: &mut Output) -> Exit {
     Exit::Success
 }
 
-/// A scenario of the library, by its name with or without its folder.
+/// What tells an editor where the schema is.
+const SCHEMA: &str = "# yaml-language-server: $schema=";
+
+/// The text of the library for another place: its path of the schema leads nowhere from there.
+fn with_living_schema(text: &str, file: &Path) -> String {
+    let Some((path, rest)) = text
+        .strip_prefix(SCHEMA)
+        .and_then(|text| text.split_once('\n'))
+    else {
+        return text.to_owned();
+    };
+    let folder = file.parent().unwrap_or(Path::new(""));
+    if file != Path::new("-") && folder.join(path).is_file() {
+        return text.to_owned();
+    }
+    format!(
+        "# certdrill schema > schema.json    beside this file, and an editor completes and checks it:\n{SCHEMA}./schema.json\n{rest}"
+    )
+}
+
+/// How to get a scenario of the library that somebody names where a file is wanted.
+pub(super) fn copied(path: &Path) -> Option<String> {
+    let (name, _) = find(&path.to_string_lossy()).ok()?;
+    Some(format!(
+        "the library has it: certdrill init --from {name} writes {}.yaml",
+        base(name)
+    ))
+}
+
+/// A name of the library without its folder.
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// A scenario of the library: by its name with or without its folder, by its issue, by a row that it shows.
 fn find(wanted: &str) -> Result<(&'static str, &'static str), String> {
-    let wanted = wanted
+    let plain = wanted
         .trim_start_matches("scenarios/")
         .trim_end_matches(".yaml");
-    let base = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    // `incident/kubeadm-1753` is what one writes, too.
-    let found = LIBRARY
+    if let Some(&found) = LIBRARY.iter().find(|(name, _)| *name == plain) {
+        return Ok(found);
+    }
+    let row = scenario::ROWS
         .iter()
-        .find(|(name, _)| *name == wanted)
-        .or_else(|| LIBRARY.iter().find(|(name, _)| base(name) == base(wanted)));
-    if let Some(&(name, text)) = found {
-        return Ok((name, text));
+        .find(|row| row.id.eq_ignore_ascii_case(plain));
+    let issue = match row {
+        Some(row) if !row.reference.is_empty() => issue(row.reference),
+        _ => issue(plain),
+    };
+    // `incident/kubeadm-1753` is what one writes, too.
+    let named = |text: &str| LIBRARY.iter().find(|(name, _)| base(name) == text).copied();
+    if let Some(found) = named(base(plain)).or_else(|| named(&issue?)) {
+        return Ok(found);
+    }
+    if let Some(row) = row {
+        return shown(row);
     }
     let names = LIBRARY.iter().map(|(name, _)| *name);
-    let near = scenario::nearest(wanted, names.clone()).or_else(|| {
-        let bases: Vec<&str> = names
-            .clone()
-            .map(|name| name.rsplit('/').next().unwrap_or(name))
-            .collect();
-        scenario::nearest(&base(wanted), bases)
-    });
+    let near = scenario::nearest(plain, names.clone())
+        .or_else(|| scenario::nearest(base(plain), names.map(base)));
     let help = near.map_or_else(
         || "`certdrill init --list` shows what there is".to_owned(),
         |near| format!("did you mean `{near}`? `certdrill init --list` shows what there is"),
@@ -111,6 +155,45 @@ fn find(wanted: &str) -> Result<(&'static str, &'static str), String> {
     Err(format!(
         "error: the library has no `{wanted}`\n  help: {help}"
     ))
+}
+
+/// `kubeadm-1753` for `kubeadm#1753`, `kubernetes/kubeadm#1753` and the address of the issue.
+fn issue(text: &str) -> Option<String> {
+    let text = text
+        .trim_start_matches("https://github.com/")
+        .replace("/issues/", "#")
+        .replace("/pull/", "#");
+    let (repository, number) = text.split_once('#')?;
+    Some(format!("{}-{number}", base(repository)))
+}
+
+/// The scenario that shows a row, where it is one alone.
+fn shown(row: &scenario::Row) -> Result<(&'static str, &'static str), String> {
+    let claims = |text: &str| {
+        scenario::load("", text).is_ok_and(|all| {
+            all.iter()
+                .any(|one| one.tags.iter().any(|tag| tag == row.id))
+        })
+    };
+    let all: Vec<(&str, &str)> = LIBRARY
+        .iter()
+        .filter(|(_, text)| claims(text))
+        .copied()
+        .collect();
+    match all.as_slice() {
+        [only] => Ok(*only),
+        several => Err(format!(
+            "error: {} ({}) is shown by {} scenarios\n  help: name one of them: {}",
+            row.id,
+            row.what,
+            several.len(),
+            several
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +223,54 @@ mod tests {
         ] {
             assert_eq!(find(name).unwrap().0, "incidents/kubeadm-1753", "{name}");
         }
+        for name in [
+            "S4",
+            "s4",
+            "kubeadm#1361",
+            "kubernetes/kubeadm#1361",
+            "https://github.com/kubernetes/kubeadm/issues/1361",
+            "incident/kubeadm-1361",
+        ] {
+            assert_eq!(find(name).unwrap().0, "incidents/kubeadm-1361", "{name}");
+        }
         let said = find("kubeadm-1754").unwrap_err();
         assert!(said.contains("did you mean"), "{said}");
+        let said = find("D7").unwrap_err();
+        assert!(
+            said.contains("name one of them: ") && said.contains("docs/"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn every_incident_is_found_by_its_row_and_by_its_issue() {
+        let incidents = scenario::ROWS
+            .iter()
+            .filter(|row| !row.reference.is_empty());
+        let mut seen = 0;
+        for row in incidents {
+            let (name, text) = find(row.id).unwrap();
+            assert_eq!(find(row.reference).unwrap().0, name);
+            let scenarios = scenario::load(name, text).unwrap();
+            assert!(scenarios[0].tags.iter().any(|tag| tag == row.id), "{name}");
+            seen += 1;
+        }
+        assert_eq!(seen, 39);
+    }
+
+    #[test]
+    fn a_copy_says_where_its_schema_comes_from() {
+        let (_, text) = find("S4").unwrap();
+        let copy = with_living_schema(text, Path::new("somewhere/mine.yaml"));
+        assert!(text.starts_with(SCHEMA));
+        assert!(
+            copy.contains("$schema=./schema.json\n") && copy.starts_with("# certdrill schema > ")
+        );
+        assert!(!copy.contains("../schema.json"), "{copy}");
+        let rest = |text: &str| text[text.find("# Affected").unwrap()..].to_owned();
+        assert_eq!(rest(text), rest(&copy));
+        // Within the library it is where it says.
+        let inside = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/incidents/mine.yaml");
+        assert_eq!(with_living_schema(text, &inside), text);
     }
 }

@@ -9,6 +9,7 @@ use crate::real::kind::{Options, agent, clean};
 
 /// How real clusters are made.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Real clusters (backend kind)")]
 pub(super) struct KindArgs {
     /// Leave the node containers of the backend kind running, and say how to look inside.
     #[arg(long, env = "CERTDRILL_KEEP")]

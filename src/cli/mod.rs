@@ -15,9 +15,11 @@ mod kind;
 mod kubeadm;
 mod lint;
 mod list;
+mod origin;
 mod output;
 mod pick;
 mod play;
+mod progress;
 mod replay;
 mod reports;
 mod run;
@@ -61,7 +63,7 @@ enum Command {
     Explain(explain::Args),
     /// Look for mistakes in scenarios without playing them.
     Lint(lint::Args),
-    /// Print the JSON Schema of the scenario format, or of a report.
+    /// Print the JSON Schema of the scenario format, of a report or of a forecast.
     Schema(schema::Args),
     /// Play scenarios on two backends and compare what is seen.
     Verify(verify::Args),
@@ -69,7 +71,7 @@ enum Command {
     Capture(capture::Args),
     /// Say what will break in a captured cluster, when, and what to do about it.
     Forecast(forecast::Args),
-    /// Make a scenario of a pasted table of dates.
+    /// Make a scenario of a pasted table: of dates, or of requests.
     Import(import::Args),
     /// Say what works on this machine, what is missing, and how to get it.
     Doctor(doctor::Args),
@@ -132,19 +134,21 @@ pub fn main() -> ExitCode {
             return Exit::Invalid.into();
         }
     };
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let parsed = command
-        .try_get_matches_from_mut(std::env::args_os())
+        .try_get_matches_from_mut(&args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            let exit = if error.use_stderr() {
+                origin::tell(&mut error, &config, &args)
+            } else {
+                Exit::Success
+            };
             // Help and version end here too; where nobody reads them, there is nothing to tell.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Success.into()
-            };
+            return exit.into();
         }
     };
     let mut output = Output::new();
@@ -266,6 +270,51 @@ mod tests {
             }
         }
         assert!(seen > 40, "{seen}");
+    }
+
+    #[test]
+    fn what_stands_below_a_help_is_laid_out_for_80_columns() {
+        const COLUMNS: usize = 80;
+        let text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+        let mut seen = 0;
+        let mut left = vec![Cli::command()];
+        while let Some(command) = left.pop() {
+            let help = command
+                .get_after_help()
+                .map_or_else(String::new, ToString::to_string);
+            let lines: Vec<&str> = help.lines().collect();
+            for (index, line) in lines.iter().enumerate() {
+                // A paragraph that is one line is wrapped well; anything else would be torn.
+                let beside = |at: Option<usize>| {
+                    at.and_then(|at| lines.get(at)).is_some_and(|one| text(one))
+                };
+                let alone = text(line) && !beside(index.checked_sub(1)) && !beside(Some(index + 1));
+                assert!(
+                    alone || line.chars().count() <= COLUMNS,
+                    "{}: {line}",
+                    command.get_name()
+                );
+            }
+            seen += usize::from(!help.is_empty());
+            left.extend(command.get_subcommands().cloned());
+        }
+        assert!(seen >= 8, "{seen}");
+    }
+
+    #[test]
+    fn options_stand_below_the_heading_that_they_belong_to() {
+        let command = Cli::command();
+        for name in ["run", "verify", "show"] {
+            for arg in command.find_subcommand(name).unwrap().get_arguments() {
+                let Some(long) = arg.get_long() else { continue };
+                let heading = arg.get_help_heading();
+                assert_eq!(
+                    heading == Some("Reports"),
+                    long.starts_with("report-"),
+                    "{name} --{long}: {heading:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -11,16 +11,12 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::real::scratch::Interrupt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
 use super::pick::Picked;
+use super::progress::Progress;
 use super::stage::Stage;
 use crate::run::trace::Verdict;
 use crate::run::{PlayOptions, Run};
-
-/// Nobody needs to be told how far a run of less than this is.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// How runs are played.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +85,7 @@ pub(super) fn all(
     options: Options,
     mut each: impl FnMut(usize, Played, Duration),
 ) -> Duration {
-    let started = Instant::now();
-    let bar =
-        ProgressBar::with_draw_target(Some(planned.len() as u64), ProgressDrawTarget::hidden());
+    let progress = Progress::of_things(planned.len() as u64);
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
     let interrupted = || options.interrupt.is_some_and(Interrupt::is_set);
@@ -135,21 +129,17 @@ pub(super) fn all(
         drop(sender);
         let mut early = std::collections::BTreeMap::new();
         let mut due = 0;
-        for (index, played, took) in results {
-            bar.inc(1);
-            if bar.is_hidden() && output::watched() && started.elapsed() > SILENCE {
-                show(&bar);
-            }
+        for (done, (index, played, took)) in (1..).zip(results) {
+            progress.set(done);
             early.insert(index, (played, took));
             while let Some((played, took)) = early.remove(&due) {
-                bar.set_message(planned[due].picked.scenario.name.clone());
-                bar.suspend(|| each(due, played, took));
+                progress.message(planned[due].picked.scenario.name.clone());
+                progress.aside(|| each(due, played, took));
                 due += 1;
             }
         }
     });
-    bar.finish_and_clear();
-    started.elapsed()
+    progress.finish()
 }
 
 fn one(planned: &Planned<'_>, options: Options) -> Played {
@@ -166,14 +156,4 @@ fn one(planned: &Planned<'_>, options: Options) -> Played {
         }
     }
     Played::Done(run)
-}
-
-/// A bar for somebody who watches for longer than [`SILENCE`]; a log gets none.
-fn show(bar: &ProgressBar) {
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}, {eta} to go  {msg}")
-    {
-        bar.set_style(style);
-    }
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
 }

@@ -37,10 +37,6 @@ pub(super) struct Args {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
-    #[command(flatten)]
-    kind: KindArgs,
-    #[command(flatten)]
-    reports: ReportArgs,
     /// Play everything twice and compare the traces.
     #[arg(long, env = "CERTDRILL_CHECK_DETERMINISM")]
     check_determinism: bool,
@@ -59,6 +55,10 @@ pub(super) struct Args {
     /// One line for a run that passes, instead of its timeline; so it is where more than 24 are played, unless --verbose.
     #[arg(long, env = "CERTDRILL_FAILURES_ONLY")]
     failures_only: bool,
+    #[command(flatten)]
+    kind: KindArgs,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Where more runs are played nobody reads the timelines of those that pass.

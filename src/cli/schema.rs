@@ -23,13 +23,15 @@ enum Of {
     Report,
     /// What `verify --report-json` writes.
     Verify,
+    /// What `forecast --format json` writes.
+    Forecast,
 }
 
 /// Prints the schema.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     if args.markdown && !matches!(args.of, Of::Scenario) {
         output::complain(
-            "error: there is a page for scenarios only\n  help: without --markdown the schema of reports is printed",
+            "error: there is a page for scenarios only\n  help: without --markdown the schema of a report or a forecast is printed",
         );
         return Exit::Usage;
     }
@@ -38,6 +40,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         Of::Scenario => crate::scenario::schema(),
         Of::Report => crate::report::summary::schema(),
         Of::Verify => crate::report::compared::schema(),
+        Of::Forecast => crate::forecast::outlook::schema(),
     });
     Exit::Success
 }

@@ -12,7 +12,7 @@ use super::{Cli, Exit, Output, output};
 /// Arguments of `certdrill completions`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "For example: certdrill completions bash > /usr/share/bash-completion/completions/certdrill"
+    after_help = "For example:\n  certdrill completions bash > /etc/bash_completion.d/certdrill"
 )]
 pub(super) struct CompletionsArgs {
     /// The shell.
@@ -28,9 +28,27 @@ pub(super) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
+/// The command line without what is hidden: generators of completions show it all the same.
+fn for_people() -> clap::Command {
+    let whole = Cli::command();
+    let shown: Vec<clap::Command> = whole
+        .get_subcommands()
+        .filter(|one| !one.is_hide_set())
+        .cloned()
+        .collect();
+    let mut command = clap::Command::new("certdrill")
+        .version(env!("CERTDRILL_LONG_VERSION"))
+        .after_help(super::exit::HELP)
+        .subcommands(shown);
+    if let Some(about) = whole.get_about() {
+        command = command.about(about.clone());
+    }
+    command
+}
+
 /// Prints completions.
 pub(super) fn completions(args: &CompletionsArgs, output: &mut Output) -> Exit {
-    let mut command = Cli::command();
+    let mut command = for_people();
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "certdrill", &mut text);
     output.write(|out| out.write_all(&text));
@@ -39,7 +57,7 @@ pub(super) fn completions(args: &CompletionsArgs, output: &mut Output) -> Exit {
 
 /// Writes man pages.
 pub(super) fn man(args: &ManArgs, output: &mut Output) -> Exit {
-    let command = Cli::command();
+    let command = for_people();
     let written = match &args.dir {
         None => {
             let mut text = Vec::new();

@@ -23,8 +23,7 @@ const SHOWN_MAX: usize = 12;
 /// Arguments of `certdrill verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Two builds of kubeadm are compared with\n  certdrill verify scenarios/ --between \
-                        kubeadm,kubeadm --engine OLD --engine NEW"
+    after_help = "Two builds of kubeadm, compared:\n  certdrill verify --between kubeadm,kubeadm --engine OLD --engine NEW"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -51,13 +50,13 @@ pub(super) struct Args {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
-    #[command(flatten)]
-    reports: ReportArgs,
-    #[command(flatten)]
-    kind: KindArgs,
     /// Show every difference and the numbers of each run.
     #[arg(long, short, env = "CERTDRILL_VERBOSE")]
     verbose: bool,
+    #[command(flatten)]
+    kind: KindArgs,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Where reports are written.

@@ -4,6 +4,7 @@
 //! for one machine after the other, and copied there. `kubeadm init phase certs` keeps what is there already, so each
 //! machine gets a directory of its own. Where no captured machine has the key, whoever has it signs again.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::capture::Node;
@@ -29,7 +30,7 @@ const RESTART_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 const LIFE: SignedDuration = SignedDuration::from_hours(8760);
 
 /// A command for an external etcd.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EtcdCommand {
     /// On the machine that has the CA's key: make what a member needs, and copy it there.

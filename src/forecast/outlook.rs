@@ -1,5 +1,8 @@
 //! A forecast: findings, what breaks, what to do, and whether that cures it.
 
+use std::cell::Cell;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::capture::Node;
@@ -17,6 +20,8 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// From one renewal to the next: a certificate lives a year.
 const RENEWAL_EVERY: SignedDuration = SignedDuration::from_hours(330 * 24);
 
+/// Courses that are played with a plan: it, what findings ask for, and three remedies. Without one, machines restart in another.
+const COURSES_MAX: u32 = 5;
 /// From a renewal to the copy of what it renewed.
 const COPIED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
@@ -44,20 +49,25 @@ pub enum OutlookError {
 }
 
 /// What will become of a cluster.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Outlook {
     /// Version of this format.
+    #[schemars(extend("const" = super::capture::API_VERSION))]
     pub api_version: &'static str,
     /// `Forecast`.
+    #[schemars(extend("const" = "Forecast"))]
     pub kind: &'static str,
     /// Nodes, control planes first.
     pub nodes: Vec<String>,
     /// Kubernetes version of the first control plane.
     pub version: String,
     /// When it was captured: the forecast begins then.
+    #[schemars(with = "String")]
     pub from: Timestamp,
     /// Where it ends.
+    #[schemars(with = "String")]
     pub until: Timestamp,
     /// What runs kubeadm: `sim` or `kubeadm`.
     pub backend: String,
@@ -86,11 +96,13 @@ pub struct Outlook {
 }
 
 /// Commands for one node, and by when.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Remedy {
     /// By when; `None` is now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub by: Option<Timestamp>,
     /// The node.
     pub node: String,
@@ -99,8 +111,9 @@ pub struct Remedy {
 }
 
 /// What became of a rebuilt cluster with the remedies.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Replay {
     /// Nothing breaks any more.
     pub cured: bool,
@@ -109,6 +122,20 @@ pub struct Replay {
     /// What still breaks.
     pub left: Vec<Break>,
 }
+
+/// How far a forecast is. It is told before each command and when a course has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The course that is played: its number, from 1.
+    pub course: u32,
+    /// There are no more than this; where nothing has to be cured there are fewer.
+    pub courses_max: u32,
+    /// How much of its time has passed, in parts of a thousand.
+    pub passed: u32,
+}
+
+/// Is told how far a forecast is.
+pub type Watch<'w> = &'w dyn Fn(Progress);
 
 /// Makes engines: each world needs its own.
 pub type Engines<'e> = &'e dyn Fn() -> Box<dyn Engine>;
@@ -121,6 +148,19 @@ pub fn forecast(
     nodes: &[Node],
     options: &Options,
     engines: Engines<'_>,
+) -> Result<Outlook, OutlookError> {
+    forecast_watched(nodes, options, engines, &|_| {})
+}
+
+/// As [`forecast`], and says how far it is.
+///
+/// # Errors
+/// As [`forecast`].
+pub fn forecast_watched(
+    nodes: &[Node],
+    options: &Options,
+    engines: Engines<'_>,
+    watch: Watch<'_>,
 ) -> Result<Outlook, OutlookError> {
     let first = nodes
         .iter()
@@ -166,6 +206,9 @@ pub fn forecast(
         nodes: &ordered,
         until,
         engines,
+        watch,
+        courses_max: COURSES_MAX + u32::from(options.plan.is_none()),
+        course: Cell::new(0),
     };
     let (future, assumptions) = match stage.run(&[], &planned) {
         Ok((future, assumptions, _)) => (future, assumptions),
@@ -206,6 +249,12 @@ pub fn forecast(
     Ok(outlook)
 }
 
+/// The schema of a forecast in JSON, as it is published in `docs/forecast.schema.json`.
+#[must_use]
+pub fn schema() -> String {
+    crate::report::document::schema::<Outlook>("certdrill forecast", "forecast")
+}
+
 impl Outlook {
     /// The first instant within a length of time at which something breaks or has broken, or a command of the plan fails.
     #[must_use]
@@ -233,6 +282,10 @@ struct Stage<'s> {
     nodes: &'s [Node],
     until: Timestamp,
     engines: Engines<'s>,
+    watch: Watch<'s>,
+    courses_max: u32,
+    /// The number of the course that is played.
+    course: Cell<u32>,
 }
 
 impl Stage<'_> {
@@ -246,8 +299,17 @@ impl Stage<'_> {
             mut world,
             assumptions,
         } = rebuild(self.nodes, (self.engines)()).map_err(OutlookError::Rebuild)?;
+        self.course.set(self.course.get() + 1);
+        let told = |passed: u32| {
+            (self.watch)(Progress {
+                course: self.course.get(),
+                courses_max: self.courses_max,
+                passed,
+            });
+        };
         let mut failed = Vec::new();
         for order in orders {
+            told(0);
             if let Err(error) = order.apply(&mut world) {
                 failed.push(format!("{}: {error}", order.node));
             }
@@ -256,7 +318,8 @@ impl Stage<'_> {
             // What was stopped finds itself again.
             world.walk(SignedDuration::from_mins(15));
         }
-        let future = play(&mut world, occasions, self.until);
+        let future = play(&mut world, occasions, self.until, &told);
+        told(1_000);
         match world.broken.take() {
             Some(error) => Err(OutlookError::Engine(error)),
             None => Ok((future, assumptions, failed)),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{UpgradeOptions, World};
 use crate::kubeadm::Version;
+use crate::scenario::{self, Problem};
 use crate::time::{SignedDuration, Timestamp, shift, span};
 
 /// More than this is no plan.
@@ -101,9 +102,20 @@ pub enum What {
 /// Why a plan cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// It is no YAML of this shape.
-    #[error("this is not a plan: {0}")]
-    Format(String),
+    /// It is no YAML of this shape, at a place of its text.
+    #[error("this is not a plan: line {}: {}", .0.at.line, .0.message)]
+    Format(Box<Problem>),
+    /// It is another file.
+    #[error(
+        "this is {kind:?} of {api_version:?}, and a plan is \"Plan\" of {:?}",
+        super::capture::API_VERSION
+    )]
+    Kind {
+        /// What it says.
+        kind: String,
+        /// What it says.
+        api_version: String,
+    },
     /// A step is wrong.
     #[error("step {step}: {what}")]
     Step {
@@ -164,23 +176,12 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn parse(text: &str) -> Result<Self, PlanError> {
-        let plan: Self = serde_saphyr::from_str(text).map_err(|error| {
-            PlanError::Format(
-                error
-                    .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-            )
-        })?;
+        let plan: Self = scenario::document(text).map_err(PlanError::Format)?;
         if plan.kind != "Plan" || plan.api_version != super::capture::API_VERSION {
-            return Err(PlanError::Format(format!(
-                "it is {:?} of {:?}, and a plan is \"Plan\" of {:?}",
-                plan.kind,
-                plan.api_version,
-                super::capture::API_VERSION
-            )));
+            return Err(PlanError::Kind {
+                kind: plan.kind,
+                api_version: plan.api_version,
+            });
         }
         Ok(plan)
     }
@@ -234,10 +235,12 @@ impl Plan {
             };
             let act = step.act().map_err(wrong)?;
             if let Some(unknown) = act.nodes().iter().find(|name| !names.contains(name)) {
-                return Err(wrong(format!(
-                    "there is no node {unknown:?}; the captured ones are {}",
-                    names.join(", ")
-                )));
+                let help = scenario::nearest(unknown, names.iter().map(String::as_str))
+                    .map_or_else(
+                        || format!("the captured ones are {}", names.join(", ")),
+                        |near| format!("did you mean {near:?}?"),
+                    );
+                return Err(wrong(format!("there is no node {unknown:?}: {help}")));
             }
             if at < start && every.is_none() {
                 return Err(wrong(format!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::Occasion;
@@ -17,15 +18,18 @@ const PASSING: SignedDuration = SignedDuration::from_mins(20);
 const CHAIN_MAX: usize = 8;
 
 /// Something that breaks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Break {
     /// When, in true time.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// It is broken when the capture was taken.
     pub already: bool,
     /// When it works again, where it does before the horizon.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
     /// On which node it begins.
     pub node: String,
@@ -36,8 +40,9 @@ pub struct Break {
 }
 
 /// What follows from a break.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Consequence {
     /// An edge (`kubelet@cp1 -> kube-apiserver`) or a process.
     pub what: String,
@@ -55,8 +60,16 @@ pub struct Future {
 }
 
 /// Walks a world through its occasions to an instant.
-pub fn play(world: &mut World, occasions: &[Occasion], end: Timestamp) -> Future {
+///
+/// `watch` is told before each of them how much of the time has passed, in parts of a thousand.
+pub fn play(
+    world: &mut World,
+    occasions: &[Occasion],
+    end: Timestamp,
+    watch: &dyn Fn(u32),
+) -> Future {
     let start = world.now();
+    let whole = end.duration_since(start).as_secs().max(1);
     let mut breaks = already_broken(world);
     let first = world.records.len();
     let mut refused = Vec::new();
@@ -66,6 +79,8 @@ pub fn play(world: &mut World, occasions: &[Occasion], end: Timestamp) -> Future
             world.walk(wait);
         }
         let at = world.now();
+        let passed = at.duration_since(start).as_secs() * 1_000 / whole;
+        watch(u32::try_from(passed).unwrap_or(0).min(1_000));
         refused.extend(
             occasion
                 .act

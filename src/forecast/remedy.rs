@@ -1,5 +1,6 @@
 //! What to do on a node: as commands for a person, and as changes to a rebuilt world that show what they cure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::etcd_machines::EtcdCommand;
@@ -16,7 +17,7 @@ const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
 
 /// A command on a node. The order is the one they are to be given in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Command {
     /// Something for an external etcd: before anything else, because nothing works without etcd.
@@ -71,7 +72,7 @@ pub enum Command {
 }
 
 /// A command and where it is given.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// The node.

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod kept;
+mod progress;
 
 use super::capture::{Capture, Node};
 use super::outlook::{Options, Outlook, forecast};

@@ -12,7 +12,7 @@ pub(super) fn text(document: &impl Serialize) -> String {
 }
 
 /// The schema of documents as it is published. `word` is what `certdrill schema` calls it.
-pub(super) fn schema<T: JsonSchema>(title: &str, word: &str) -> String {
+pub(crate) fn schema<T: JsonSchema>(title: &str, word: &str) -> String {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());

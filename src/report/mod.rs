@@ -2,7 +2,7 @@
 //! them only to show the line a failure is about.
 
 pub mod compared;
-mod document;
+pub(crate) mod document;
 mod failure;
 pub mod github;
 pub mod html;

@@ -19,8 +19,8 @@ use std::rc::Rc;
 use player::Stage;
 use trace::{Record, Verdict};
 
-use crate::check::explain::{Explanation, Subject, explain};
-use crate::cluster::{Engine, Mechanism, Model, Reality};
+use crate::check::explain::{Explanation, Subject, explain, known};
+use crate::cluster::{Engine, Mechanism, Model, Reality, World};
 use crate::scenario::Scenario;
 use crate::time::Timestamp;
 
@@ -57,6 +57,8 @@ pub struct Asked {
     pub reached: bool,
     /// What there is to say; empty where the subject names nothing.
     pub found: Vec<Explanation>,
+    /// Then: what there is of its kind.
+    pub known: Vec<String>,
 }
 
 /// Plays one variant of a scenario and explains a subject at an instant, or at its end.
@@ -72,19 +74,27 @@ pub fn ask(
     if let Some(at) = at {
         let (seen, subject) = (Rc::clone(&seen), subject.clone());
         player.world.probe(at, move |world| {
-            *seen.borrow_mut() = Some(Asked {
-                at: world.now(),
-                reached: true,
-                found: explain(world, &subject),
-            });
+            *seen.borrow_mut() = Some(answer(world, &subject, true));
         });
     }
     let world = player.play_for_the_world();
-    seen.take().unwrap_or_else(|| Asked {
+    seen.take()
+        .unwrap_or_else(|| answer(&world, subject, at.is_none()))
+}
+
+fn answer(world: &World, subject: &Subject, reached: bool) -> Asked {
+    let found = explain(world, subject);
+    let known = if found.is_empty() {
+        known(world, subject)
+    } else {
+        Vec::new()
+    };
+    Asked {
         at: world.now(),
-        reached: at.is_none(),
-        found: explain(&world, subject),
-    })
+        reached,
+        found,
+        known,
+    }
 }
 
 /// Plays one variant of a scenario in a world that lacks a mechanism. For tests: the scenario must fail.

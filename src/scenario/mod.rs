@@ -25,6 +25,7 @@
 
 mod decode;
 mod describe;
+mod document;
 mod kubectl;
 mod lint;
 mod node;
@@ -52,6 +53,7 @@ pub use schema::schema;
 pub use select::Counts;
 pub use types::*;
 
+pub(crate) use document::{document, json, places};
 pub(crate) use problem::nearest;
 
 use decode::{Decode, Problems};

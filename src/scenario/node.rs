@@ -109,22 +109,26 @@ fn yaml_problem(text: &str, error: &serde_saphyr::Error) -> Box<Problem> {
     let at = error
         .location()
         .map_or_else(Position::default, |location| position(location, text));
-    let mut message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    // The place is shown by the caret; a second one in words would only confuse.
-    if let Some(end) = message.find(" at line ") {
-        message.truncate(end);
-    }
-    if let Some(rest) = message.strip_prefix("error: ") {
-        message = rest.to_owned();
-    }
     Box::new(Problem::new(
         at,
-        format!("this is not readable YAML: {message}"),
+        format!("this is not readable YAML: {}", said(error)),
     ))
 }
 
+/// What serde-saphyr says, without the place: that is shown by the caret, and a second one in words would only confuse.
+pub(super) fn said(error: &serde_saphyr::Error) -> String {
+    let mut message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    if let Some(end) = message.find(" at line ") {
+        message.truncate(end);
+    }
+    match message.strip_prefix("error: ") {
+        Some(rest) => rest.to_owned(),
+        None => message,
+    }
+}
+
 /// Where a location of serde-saphyr is, with its bytes held inside the text.
-fn position(location: Location, text: &str) -> Position {
+pub(super) fn position(location: Location, text: &str) -> Position {
     let line = u32::try_from(location.line()).unwrap_or(0);
     let column = u32::try_from(location.column()).unwrap_or(0);
     let span = location.span();
@@ -149,7 +153,7 @@ fn position(location: Location, text: &str) -> Position {
     }
 }
 
-fn offset_of(text: &str, line: u32, column: u32) -> usize {
+pub(super) fn offset_of(text: &str, line: u32, column: u32) -> usize {
     let mut offset = 0;
     for (index, content) in text.split_inclusive('\n').enumerate() {
         if index + 1 == line as usize {

@@ -85,6 +85,38 @@ impl Problem {
     }
 }
 
+/// What a text has that may be shown to nobody: whoever names the wrong file must not find a key in a log.
+const SECRETS: [&str; 4] = ["PRIVATE KEY", "-key-data", "token", "password"];
+
+impl Problem {
+    /// As [`Problem::render`], without any line of the file.
+    #[must_use]
+    pub fn render_place(&self, file: &str) -> String {
+        let Position { line, column, .. } = self.at;
+        let help = match &self.help {
+            Some(help) => format!("\n  help: {help}"),
+            None => String::new(),
+        };
+        format!("error: {}\n --> {file}:{line}:{column}{help}", self.message)
+    }
+
+    /// As [`Problem::render`], without lines where the file may have secrets in it.
+    #[must_use]
+    pub fn render_discreetly(
+        &self,
+        file: &str,
+        source: &str,
+        style: Style,
+        width: usize,
+    ) -> String {
+        if SECRETS.iter().any(|secret| source.contains(secret)) {
+            self.render_place(file)
+        } else {
+            self.render(file, source, style, width)
+        }
+    }
+}
+
 /// Colours or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {

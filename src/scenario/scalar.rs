@@ -285,11 +285,11 @@ impl Scalar for EdgeText {
 /// The two ends of an edge written as `kubelet@cp1 -> apiserver`.
 ///
 /// # Errors
-/// With a sentence when it is not an edge.
-pub fn edge(text: &str) -> Result<(Target, Target), String> {
+/// With a sentence when it is not an edge, and with what to write instead.
+pub fn edge(text: &str) -> Result<(Target, Target), (String, Option<String>)> {
     match EdgeText::parse(text) {
         Ok(edge) => Ok((edge.client, edge.server)),
-        Err(complaint) => Err(complaint.message),
+        Err(complaint) => Err((complaint.message, complaint.help)),
     }
 }
 

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::pki::Certificate;
+use crate::scenario::{self, Problem};
 use crate::time::Timestamp;
 
 pub use archive::{Archive, ArchiveError};
@@ -204,9 +205,12 @@ pub struct Manifest {
 /// Why a capture cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
-    /// It is no YAML or JSON of this shape.
-    #[error("this is not a capture: {0}")]
-    Format(String),
+    /// It is no YAML or JSON of this shape, at a place of its text.
+    #[error("this is not a capture: line {}: {}", .0.at.line, .0.message)]
+    Format(Box<Problem>),
+    /// It cannot be written.
+    #[error("this capture cannot be written: {0}")]
+    Write(String),
     /// Another format.
     #[error("this is {kind:?} of {api_version:?}; a capture is {KIND:?} of {API_VERSION:?}")]
     Kind {
@@ -243,14 +247,12 @@ impl Capture {
         if text.len() > CAPTURE_BYTES_MAX {
             return Err(CaptureError::Size);
         }
-        let format = |error: String| {
-            CaptureError::Format(error.lines().next().unwrap_or_default().to_owned())
-        };
         let capture: Self = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| format(error.to_string()))?
+            scenario::json(text)
         } else {
-            serde_saphyr::from_str(text).map_err(|error| format(error.to_string()))?
-        };
+            scenario::document(text)
+        }
+        .map_err(CaptureError::Format)?;
         if capture.kind != KIND || capture.api_version != API_VERSION {
             return Err(CaptureError::Kind {
                 kind: capture.kind,
@@ -268,7 +270,7 @@ impl Capture {
     /// # Errors
     /// Never for a capture that was read or made here.
     pub fn to_yaml(&self) -> Result<String, CaptureError> {
-        serde_saphyr::to_string(self).map_err(|error| CaptureError::Format(error.to_string()))
+        serde_saphyr::to_string(self).map_err(|error| CaptureError::Write(error.to_string()))
     }
 }
 

@@ -28,8 +28,13 @@ pub(super) fn read(text: &str, paste: &mut Paste) {
             || missing(&words, paste)
             || requests::row(&words, paste)
             || said(&line, paste);
-        if !understood && paste.unknown.len() < UNKNOWN_MAX {
+        if understood {
+            continue;
+        }
+        if paste.unknown.len() < UNKNOWN_MAX {
             paste.unknown.push(line);
+        } else {
+            paste.unknown_left_out += 1;
         }
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct Paste {
     pub nodes: Vec<String>,
     /// Lines that mean nothing here.
     pub unknown: Vec<String>,
+    /// How many more there were.
+    pub unknown_left_out: usize,
     /// The table has a column for the CA.
     pub ca_column: bool,
     /// There is a table of CAs.

@@ -401,6 +401,22 @@ fn a_certificate_of_no_file_is_asked_for_it() {
 }
 
 #[test]
+fn lines_that_are_left_out_are_counted() {
+    let noise = |lines: usize| -> String { (0..lines).map(|n| format!("I{n} noise\n")).collect() };
+    let yaml = import(&(noise(203) + TABLE), &Hints::default()).unwrap();
+    assert!(
+        yaml.contains("#   I199 noise\n#   and 3 more, which are left out\n"),
+        "{yaml}"
+    );
+    assert!(!yaml.contains("I200 noise"));
+    let yaml = import(&(noise(200) + TABLE), &Hints::default()).unwrap();
+    assert!(
+        yaml.contains("#   I199 noise\n") && !yaml.contains("left out"),
+        "{yaml}"
+    );
+}
+
+#[test]
 fn garbage_is_refused() {
     for text in [
         "",

@@ -119,6 +119,13 @@ pub(super) fn scenario(paste: &Paste, hints: &Hints, trial: &Trial) -> Result<St
         for line in &paste.unknown {
             let _ = writeln!(out, "#   {}", comment(line));
         }
+        if paste.unknown_left_out > 0 {
+            let _ = writeln!(
+                out,
+                "#   and {} more, which are left out",
+                paste.unknown_left_out
+            );
+        }
     }
     let name = hints.name.clone().unwrap_or_else(|| "imported".to_owned());
     let _ = write!(

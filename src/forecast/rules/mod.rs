@@ -25,6 +25,7 @@ mod user_kubeconfig_stale;
 #[cfg(test)]
 pub(super) mod lab;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::capture::Node;
@@ -64,7 +65,7 @@ pub struct Cluster<'c> {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// Something does not work, or will not after the next restart or renewal.
@@ -76,8 +77,9 @@ pub enum Severity {
 }
 
 /// Something that a rule found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Finding {
     /// The rule; its page is in `docs/rules/`.
     pub rule: &'static str,
@@ -91,6 +93,7 @@ pub struct Finding {
     pub what: String,
     /// When it comes to bear, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
     /// What to do.
     pub orders: Vec<Order>,

@@ -3,16 +3,22 @@
 //! An explanation names the rule, the numbers, the file and process that hold what decides, and the row of the
 //! documentation or the issue that it comes from. It reads the world and changes nothing.
 
+mod known;
+mod kubelet;
+
 use std::fmt::Write as _;
 
-use crate::cluster::{Edge, EdgeId, KubeletState, Outcome, RequestState, Rotation, World};
+use crate::cluster::{Edge, EdgeId, Outcome, RequestState, World};
 use crate::kubeadm::certlist::RENEWED;
 use crate::pki::Certificate;
 use crate::run::trace::Entry;
 use crate::scenario::{Component, Target};
 use crate::time::{Timestamp, span};
 
+pub use known::known;
+
 use super::{certificate_path, select};
+use kubelet::explain_kubelet;
 
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,123 +331,62 @@ fn explain_certificate(world: &World, node: usize, name: &str) -> Option<Explana
             }
         }
     }
-    facts.push((
-        "who renews it".to_owned(),
-        match renewer(&path, &machine.certificates_dir) {
-            Renewer::Kubeadm(name) => format!(
-                "kubeadm {} on this node, or an upgrade that changes the component's manifest (D9, D12)",
-                world.certs_command(node, &["renew", name]).join(" ")
-            ),
-            Renewer::Kubelet => "the kubelet, at 70 to 90 % of its life (D6)".to_owned(),
-            Renewer::Nobody if path.contains("/pki/kubelet-server") => {
-                "the kubelet asks, and somebody must approve (D22)".to_owned()
-            }
-            Renewer::Nobody => "nobody".to_owned(),
-        },
-    ));
+    if certificate.is_ca() {
+        facts.extend(of_a_ca(world, node, certificate));
+    } else {
+        facts.push((
+            "who renews it".to_owned(),
+            match renewer(&path, &machine.certificates_dir) {
+                Renewer::Kubeadm(name) => format!(
+                    "kubeadm {} on this node, or an upgrade that changes the component's manifest (D9, D12)",
+                    world.certs_command(node, &["renew", name]).join(" ")
+                ),
+                Renewer::Kubelet => "the kubelet, at 70 to 90 % of its life (D6)".to_owned(),
+                Renewer::Nobody if path.contains("/pki/kubelet-server") => {
+                    "the kubelet asks, and somebody must approve (D22)".to_owned()
+                }
+                Renewer::Nobody => "nobody".to_owned(),
+            },
+        ));
+    }
     Some(Explanation {
         title: format!("{name} on {}: {}", machine.name, life(certificate, now)),
         facts,
     })
 }
 
-fn explain_kubelet(world: &World, node: usize) -> Explanation {
-    let machine = &world.nodes[node];
-    let kubelet = &machine.kubelet;
-    let now = world.wall(node);
-    let state = match (machine.powered, kubelet.state) {
-        (false, _) => "its machine is off",
-        (_, KubeletState::Running) => "runs",
-        (_, KubeletState::Stopped) => "is stopped",
-        (_, KubeletState::Exited) => "ends at each start",
-    };
+/// What a CA has signed on its node, which of that outlives it, and that kubeadm does not renew it.
+fn of_a_ca(world: &World, node: usize, ca: &Certificate) -> Vec<(String, String)> {
     let mut facts = Vec::new();
-    if let Some(current) = &kubelet.current {
-        let certificate = &current.certificate;
-        facts.push((
-            "holds".to_owned(),
-            held(world, node, &current.file, certificate),
-        ));
-        if let Some(deadline) = kubelet.deadline {
-            let whole = certificate
-                .not_after()
-                .duration_since(certificate.not_before());
-            let share = deadline
-                .duration_since(certificate.not_before())
-                .as_secs_f64()
-                / whole.as_secs_f64();
-            let when = if deadline > now {
-                format!("in {}", span::display(deadline.duration_since(now)))
-            } else {
-                format!("{} ago", span::display(now.duration_since(deadline)))
-            };
-            facts.push((
-                "deadline".to_owned(),
-                format!(
-                    "{deadline} ({when}): {:.2} % of {}, drawn between 70 and 90 %",
-                    share * 100.0,
-                    span::display(whole)
-                ),
-            ));
+    for (path, entry) in &world.nodes[node].on_disk {
+        let signed = &entry.certificate;
+        if signed.der() == ca.der() || !signed.signature_is_by(ca) {
+            continue;
         }
-    }
-    facts.push((
-        "rotation".to_owned(),
-        match kubelet.rotation {
-            Rotation::Idle => "waits for its deadline".to_owned(),
-            Rotation::Waiting { request, .. } => world.requests.get(request).map_or_else(
-                || "waits for its request".to_owned(),
-                |request| format!("waits for {} ({})", request.name, request.column()),
-            ),
-            Rotation::Retrying { attempts, .. } => {
-                format!("could not post its request, {attempts} times so far")
-            }
-        },
-    ));
-    facts.push((
-        "believes the API server".to_owned(),
-        if kubelet.server_healthy {
-            "responsive: it exits after five minutes without a certificate".to_owned()
-        } else {
-            "unresponsive: without a certificate it stays and logs that a restart may be necessary"
-                .to_owned()
-        },
-    ));
-    facts.push((
-        "kubelet.conf".to_owned(),
-        machine
-            .on_disk
-            .get("/etc/kubernetes/kubelet.conf")
-            .map_or_else(
-                || "names files that the kubelet rotates".to_owned(),
-                |entry| {
-                    format!(
-                        "embeds a certificate that nobody rotates: {}. The next start judges this one (D8)",
-                        life(&entry.certificate, now)
-                    )
-                },
-            ),
-    ));
-    for line in machine
-        .logs
-        .get(&Component::Kubelet)
-        .into_iter()
-        .flatten()
-        .rev()
-        .take(2)
-    {
-        facts.push(("last log".to_owned(), line.clone()));
+        let until = signed.not_after();
+        facts.push((
+            "has signed".to_owned(),
+            if until > ca.not_after() {
+                format!(
+                    "{path}, valid until {until}: longer than this CA, and worth nothing after it"
+                )
+            } else {
+                format!("{path}, valid until {until}")
+            },
+        ));
     }
     facts.push((
         "rule".to_owned(),
-        "a start needs a kubelet.conf whose certificates are all unexpired, or a bootstrap kubeconfig, which kubeadm \
-         removes after the join (D6, D7, D8)"
+        "kubeadm makes a CA for ten years; every certificate that it signed is refused from its last second on (D1)"
             .to_owned(),
     ));
-    Explanation {
-        title: format!("kubelet@{} {state}", machine.name),
-        facts,
-    }
+    facts.push((
+        "who renews it".to_owned(),
+        "nobody: kubeadm renews no CA. By hand: trust the old and the new one, issue everything again, then drop the old \
+         one (D19)"
+            .to_owned(),
+    ));
+    facts
 }
 
 fn explain_request(world: &World, name: &str) -> Option<Explanation> {
