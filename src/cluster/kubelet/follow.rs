@@ -100,11 +100,16 @@ impl World {
         }
         let id = self.nodes[node].kubelet.id;
         let now = self.wall(node);
-        let without = self.nodes[node]
-            .kubelet
-            .current
-            .as_ref()
-            .is_some_and(|current| now > current.not_after());
+        let kubelet = &self.nodes[node].kubelet;
+        let without = match &kubelet.current {
+            Some(current) => now > current.not_after(),
+            // It found nothing in its store, or its token is over.
+            None => {
+                kubelet.config.is_some()
+                    && !self.setting_up
+                    && !(kubelet.bootstrapping && self.token_works(node))
+            }
+        };
         match (without, self.nodes[node].kubelet.stranded) {
             (true, Stranded::No) => {
                 self.nodes[node].kubelet.stranded = Stranded::Counting;

@@ -54,6 +54,27 @@ pub static ETCD_MAJORITY: Behaviour<bool> = Behaviour {
     ],
 };
 
+/// kubeadm removes the bootstrap kubeconfig when a node has joined.
+pub static BOOTSTRAP_CONF_REMOVED: Behaviour<bool> = Behaviour {
+    name: "a join removes bootstrap-kubelet.conf",
+    rules: &[
+        Rule {
+            from: Version::new(16, 0),
+            until: None,
+            value: true,
+            evidence: "K/cmd/phases/join/kubelet.go of 1.16.15, 1.17.17 and 1.36.3",
+            not_checked_after: Some(Version::new(15, 12)),
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(Version::new(16, 0)),
+            value: false,
+            evidence: "the same of 1.14.10 and 1.15.12, K/cmd/join.go of 1.10.5 and 1.12.5",
+            not_checked_after: None,
+        },
+    ],
+};
+
 /// What becomes of a reset where the kubelet's files are gone already and admin.conf is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetAgain {
@@ -162,6 +183,7 @@ Please, check the contents of the $HOME/.kube/config file.
 pub fn uncertainties(version: Version) -> Vec<String> {
     [
         CERTIFICATE_KEY_CHECKED.uncertainty(version),
+        BOOTSTRAP_CONF_REMOVED.uncertainty(version),
         ETCD_MAJORITY.uncertainty(version),
         RESET_LEAVES.uncertainty(version),
         RESET_AGAIN.uncertainty(version),
