@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::pick::Selection;
 use super::{Exit, Output, output};
 use crate::check::explain::{Explanation, Subject};
+use crate::kubeadm::profile::historic;
 use crate::run::{Asked, PlayOptions, ask};
 use crate::scenario::{self, Scenario};
 
@@ -113,6 +114,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     }
     let day = at.duration_since(scenario.cluster.start).as_secs_f64() / 86_400.0;
     output.text(&format!("{} at {at} (day {day:.3})\n", scenario.id()));
+    if let Some(notice) = historic::notice(scenario.cluster.version) {
+        output.text(&format!("warning: {notice}\n"));
+    }
     for explanation in found {
         output.text(&text(&explanation, output.width()));
     }

@@ -82,6 +82,18 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain(&format!("error: {shown}: {error}"));
         return Exit::Invalid;
     }
+    if let Some(version) = args
+        .kubernetes_version
+        .filter(|&version| version < Version::OLDEST)
+    {
+        output::complain(&format!(
+            "error: {version} is older than {}: of such versions certdrill does not know enough for an import\n  \
+             help: {}",
+            Version::OLDEST,
+            crate::kubeadm::profile::historic::HELP
+        ));
+        return Exit::Usage;
+    }
     let hints = Hints {
         version: args.kubernetes_version,
         at: args.at,

@@ -64,7 +64,9 @@ pub enum KubeadmError {
     Version(#[from] VersionError),
 
     /// `--as` is a version that is not modelled.
-    #[error("{0} is not modelled: kubeadm is known from v1.15.0 on")]
+    #[error(
+        "{0} is not modelled: kubeadm is known from v1.15.0 on; of 1.10 to 1.14 a little is played in scenarios"
+    )]
     UnknownVersion(Version),
 
     /// `--at` is no time.

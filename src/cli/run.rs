@@ -182,11 +182,11 @@ fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotP
             reason,
             demanded,
         };
+        let excluded = args
+            .backend
+            .and_then(|backend| stage::excludes(picked.scenario, backend));
         let stage = match args.backend {
-            Some(backend) if !can(backend.backend()) => Err(not(
-                format!("its backends do not include {}", backend.word()),
-                false,
-            )),
+            _ if excluded.is_some() => Err(not(excluded.unwrap_or_default(), false)),
             // What is missing is told by the run itself: it was asked for.
             Some(BackendArg::Kubeadm) => Ok(Stage::Kubeadm(engines.clone())),
             Some(BackendArg::Kind) => Ok(Stage::Kind(args.kind.options())),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::pick::matches;
 use super::reports::ReportArgs;
 use super::{Exit, Output, files, output};
+use crate::kubeadm::profile::historic;
 use crate::report::human::{self, Layout};
 use crate::report::{Case, RunTrace, jsonl};
 use crate::run::trace::Record;
@@ -148,6 +149,9 @@ fn resolved(scenario: &Scenario) -> String {
         .map(|backend| format!("{backend:?}").to_lowercase())
         .collect();
     fact("backends", backends.join(", "));
+    if let Some(notice) = historic::notice(cluster.version) {
+        fact("warning", notice);
+    }
     fact(
         "cluster",
         format!(

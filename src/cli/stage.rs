@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use crate::cluster::{Engine, Model};
 use crate::kubeadm::Version;
+use crate::kubeadm::profile::historic;
 use crate::real::engines::Engines;
 use crate::real::kind::Kind;
 use crate::real::kubeadm::Binary;
@@ -141,6 +142,18 @@ pub(super) fn engines(named: Option<&PathBuf>) -> Engines {
         Some(path) => engines.with_binary(path.clone()),
         None => engines,
     }
+}
+
+/// Why a run is not for a backend.
+pub(super) fn excludes(scenario: &Scenario, backend: BackendArg) -> Option<String> {
+    if scenario.backends.contains(&backend.backend()) {
+        return None;
+    }
+    let version = scenario.cluster.version;
+    Some(match historic::notice(version) {
+        Some(notice) => format!("{notice}; it is played on sim only"),
+        None => format!("its backends do not include {}", backend.word()),
+    })
 }
 
 /// Why a scenario cannot be played with real kubeadm binaries here, and what to do.

@@ -379,9 +379,9 @@ fn stages(
 /// Why a run cannot be compared.
 fn cannot(picked: Picked<'_>, sides: [BackendArg; 2], stages: &[Stage; 2]) -> Option<NotRun> {
     for (side, stage) in sides.iter().zip(stages) {
-        if !picked.scenario.backends.contains(&side.backend()) {
+        if let Some(reason) = stage::excludes(picked.scenario, *side) {
             return Some(NotRun {
-                reason: format!("its backends do not include {}", side.word()),
+                reason,
                 missing: false,
             });
         }

@@ -7,7 +7,7 @@ use super::world::World;
 use crate::fs::{FsError, Tree};
 use crate::kubeadm::profile::upgrade::{CLUSTER_STATUS, CONFIG_API, NODE_LOCAL_CRI_SOCKET};
 use crate::kubeadm::profile::{Profile, kubelet_config_name};
-use crate::kubeadm::{Version, manifests};
+use crate::kubeadm::{CommandOutput, Version, historic, manifests};
 use crate::run::observe;
 use crate::run::trace::{Entry, EventKind, Weight};
 use crate::scenario::Component;
@@ -112,6 +112,9 @@ impl World {
                 self.join(node)?;
             }
         }
+        for node in 0..self.nodes.len() {
+            self.forget_configuration(node)?;
+        }
         // Heartbeats and elections find their rhythm.
         self.walk(SignedDuration::from_secs(30));
         Ok(())
@@ -191,7 +194,7 @@ impl World {
 
     /// From 1.17 on, init points kubelet.conf at the file the kubelet rotates, and restarts it.
     fn finalize(&mut self, node: usize) -> Result<(), ClusterError> {
-        if !self.has(Mechanism::KubeletFinalize) {
+        if !self.has(Mechanism::KubeletFinalize) || self.nodes[node].version.is_historic() {
             return Ok(());
         }
         let output = self.kubeadm_quietly(
@@ -334,7 +337,11 @@ impl World {
     }
 
     pub(super) fn must(&mut self, node: usize, line: &str) -> Result<(), ClusterError> {
-        let output = self.kubeadm_quietly(node, &words(line));
+        let output = if self.nodes[node].version.is_historic() {
+            self.make_historic(node, &words(line))
+        } else {
+            self.kubeadm_quietly(node, &words(line))
+        };
         let so_far = self.nodes[node].last_output.get_or_insert_default();
         so_far.stdout += &output.stdout;
         so_far.stderr += &output.stderr;
@@ -355,6 +362,25 @@ impl World {
             exit_code: output.exit_code,
             stderr: output.stderr,
         })
+    }
+
+    /// The files of a new node of a historic version, whose own `init` is not known.
+    fn make_historic(&mut self, node: usize, args: &[String]) -> CommandOutput {
+        self.with_engine(node, |_, mut call| {
+            Ok(historic::make(call.version, args, &mut call.machine))
+        })
+        .unwrap_or_default()
+    }
+
+    /// A historic version reads another configuration file: what certdrill made its files from does not stay.
+    fn forget_configuration(&mut self, node: usize) -> Result<(), ClusterError> {
+        if !self.nodes[node].version.is_historic() {
+            return Ok(());
+        }
+        self.nodes[node]
+            .tree
+            .remove(CONFIG)
+            .map_err(|error| self.file_error(node, error))
     }
 
     pub(super) fn put(

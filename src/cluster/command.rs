@@ -13,6 +13,7 @@ use super::topology::ApiClient;
 use super::world::World;
 use crate::fs::MemoryTree;
 use crate::kubeadm::profile::Profile;
+use crate::kubeadm::profile::historic::RENEW;
 use crate::kubeadm::{ApiError, ClusterReader, CommandOutput, Machine};
 use crate::pki::PoolKeys;
 use crate::run::observe;
@@ -203,7 +204,10 @@ impl World {
     /// `certs ...` as a node's version spells it.
     #[must_use]
     pub fn certs_command(&self, node: usize, rest: &[&str]) -> Vec<String> {
-        let group: &[&str] = if Profile::of(self.nodes[node].version).certs_group {
+        let version = self.nodes[node].version;
+        let group: &[&str] = if version.is_historic() {
+            RENEW.at(version)
+        } else if Profile::of(version).certs_group {
             &["certs"]
         } else {
             &["alpha", "certs"]

@@ -87,7 +87,13 @@ impl Engine for Model {
             keys: &mut *machine.keys,
             cluster: Some(&mut view),
         };
-        Ok(kubeadm::run(call.version, args, &mut machine))
+        if !call.version.is_historic() {
+            return Ok(kubeadm::run(call.version, args, &mut machine));
+        }
+        kubeadm::historic::run(call.version, args, &mut machine).map_err(|error| EngineError {
+            message: error.to_string(),
+            help: kubeadm::profile::historic::HELP.to_owned(),
+        })
     }
 
     fn renew(

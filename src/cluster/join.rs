@@ -5,13 +5,16 @@
 
 use super::bootstrap::{CONFIG, ClusterError};
 use super::edge::Check;
-use super::node::{BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT};
+use super::node::{BOOTSTRAP_CONF, KUBELET_CLIENT, KUBELET_CONF, KUBELET_CURRENT};
 use super::shared_certs::check_certificate_key;
 use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::Profile;
-use crate::kubeadm::profile::joining::{BOOTSTRAP_ERROR, BOOTSTRAP_LIMIT, ETCD_MAJORITY};
+use crate::kubeadm::profile::joining::{
+    BOOTSTRAP_CONF_REMOVED, BOOTSTRAP_ERROR, BOOTSTRAP_LIMIT, ETCD_MAJORITY,
+};
+use crate::kubeadm::profile::kubelet::{BOOTSTRAP, Bootstrap};
 use crate::kubeadm::profile::upgrade::{KUBELET_LOCAL, TOKEN_GONE};
 use crate::kubeadm::{CommandOutput, Version, error_as_printed};
 use crate::pki::Usage;
@@ -310,7 +313,10 @@ impl World {
             self.remove_bootstrap_conf(node)?;
         }
         free?;
-        self.bootstrap_kubelet(node)?;
+        // The simulated kubelet uses its token where the cluster already runs; a control plane in local mode changes over.
+        let shared = format!("https://{}", self.endpoint());
+        self.write_bootstrap_conf(node, &shared)?;
+        self.point_kubelet_conf(node)?;
         self.list_api_servers();
         self.write_instance_config(node)?;
         self.write_kubelet_config(node)?;
@@ -328,6 +334,14 @@ impl World {
         });
         // It is removed in either case.
         self.remove_bootstrap_conf(node)?;
+        if !bootstrapped && version.is_historic() {
+            // What old kubeadm says then has no form that is simulated.
+            return Err(ClusterError::NotUp {
+                what: "the kubelet's certificate".to_owned(),
+                node: self.nodes[node].name.clone(),
+                limit: crate::time::span::display(*BOOTSTRAP_LIMIT.at(version)),
+            });
+        }
         if !bootstrapped {
             let phase = if *KUBELET_LOCAL.at(version) {
                 "kubelet-wait-bootstrap"
@@ -424,6 +438,9 @@ impl World {
 
     /// kubeadm removes the bootstrap kubeconfig when the kubelet has its own (`K/cmd/phases/join/kubelet.go`).
     fn remove_bootstrap_conf(&mut self, node: usize) -> Result<(), ClusterError> {
+        if !*BOOTSTRAP_CONF_REMOVED.at(self.nodes[node].version) {
+            return Ok(());
+        }
         self.nodes[node]
             .tree
             .remove(BOOTSTRAP_CONF)
@@ -468,18 +485,22 @@ impl World {
         }
     }
 
-    /// kubelet.conf as the kubelet writes it from the bootstrap kubeconfig at once: pointing at kubelet-client-current.pem
-    /// (`bootstrap.go`).
-    fn bootstrap_kubelet(&mut self, node: usize) -> Result<(), ClusterError> {
+    /// kubelet.conf as the kubelet writes it from the bootstrap kubeconfig: pointing at kubelet-client-current.pem, and in 1.10 at a
+    /// pair that never changes (`bootstrap.go`). What it points at comes later.
+    pub(super) fn point_kubelet_conf(&mut self, node: usize) -> Result<(), ClusterError> {
         let ca = self.encoded_ca(node)?;
         let preferences = self.preferences(node);
         let server = self.kubelet_server(node);
+        let (crt, key) = match BOOTSTRAP.at(self.nodes[node].version) {
+            Bootstrap::StaticPair => (
+                format!("{KUBELET_CLIENT}.crt"),
+                format!("{KUBELET_CLIENT}.key"),
+            ),
+            _ => (KUBELET_CURRENT.to_owned(), KUBELET_CURRENT.to_owned()),
+        };
         let rotated = format!(
-            "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n    client-certificate: {KUBELET_CURRENT}\n    client-key: {KUBELET_CURRENT}\n"
+            "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: default-cluster\ncontexts:\n- context:\n    cluster: default-cluster\n    namespace: default\n    user: default-auth\n  name: default-context\ncurrent-context: default-context\nkind: Config\n{preferences}users:\n- name: default-auth\n  user:\n    client-certificate: {crt}\n    client-key: {key}\n"
         );
-        // The simulated kubelet uses its token where the cluster already runs; a control plane in local mode changes over.
-        let shared = format!("https://{}", self.endpoint());
-        self.write_bootstrap_conf(node, &shared)?;
         self.put(node, KUBELET_CONF, &rotated, 0o600)
     }
 }

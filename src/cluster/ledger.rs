@@ -348,6 +348,10 @@ impl World {
             }
         }
         ledger.expiration.insert(node, basis);
+        if machine.version.is_historic() {
+            // There is no such command yet.
+            return;
+        }
         let name = machine.name.clone();
         let long_durations = Profile::of(machine.version).long_durations;
         // The model says it on every backend: a real binary takes a thousand times as long.

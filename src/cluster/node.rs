@@ -23,6 +23,8 @@ pub const KUBELET_DIR: &str = "/var/lib/kubelet";
 pub const KUBELET_PKI: &str = "/var/lib/kubelet/pki";
 /// The symlink to the kubelet's client certificate.
 pub const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/// The pair of a kubelet's first certificate in 1.10, without `.crt` and `.key`.
+pub const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client";
 /// The symlink to the kubelet's serving certificate, with `serverTLSBootstrap: true`.
 pub const SERVING_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
 /// The kubelet's configuration file.

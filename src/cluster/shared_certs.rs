@@ -19,6 +19,8 @@ use crate::time::{SignedDuration, Timestamp, shift};
 
 /// `DefaultTokenDuration`.
 const TOKEN_LIVES: SignedDuration = SignedDuration::from_hours(24);
+/// Longer than any scenario: what does not end.
+const NEVER: SignedDuration = SignedDuration::from_hours(24 * 365 * 100);
 /// `DefaultCertTokenDuration`.
 const UPLOAD_LIVES: SignedDuration = SignedDuration::from_hours(2);
 /// Length of a certificate key: AES-256.
@@ -29,6 +31,8 @@ const KEY_SIZE: usize = 32;
 pub(super) struct Tokens {
     /// The token that nodes join with.
     bootstrap: Option<Lifetime>,
+    /// When the token of init ends, where nobody follows what becomes of it.
+    of_init: Option<Timestamp>,
     /// Whether cluster-info is signed for it.
     signed: bool,
     /// The Secret `kubeadm-certs`.
@@ -76,7 +80,9 @@ type Shared = (String, String);
 impl World {
     /// What `kubeadm init` leaves for those who join; nobody asks for it where nobody does.
     pub(super) fn make_tokens_of_init(&mut self) {
+        self.tokens.of_init = Some(shift(self.wall(0), TOKEN_LIVES));
         if self.spec.upload_certs || !self.spec.join_later.is_empty() {
+            self.tokens.of_init = None;
             self.tokens.bootstrap = Some(self.lifetime(0, TOKEN_LIVES));
         }
         if self.spec.upload_certs {
@@ -85,6 +91,15 @@ impl World {
             let key = self.new_certificate_key();
             self.upload(0, &files, key);
         }
+    }
+
+    /// Whether an API server lets a kubelet in with the token that nodes join with.
+    pub(super) fn token_works(&self, node: usize) -> bool {
+        let now = self.wall(node);
+        let until = self.tokens.bootstrap.map(|life| life.until);
+        until
+            .or(self.tokens.of_init)
+            .is_some_and(|until| now < until)
     }
 
     fn lifetime(&mut self, node: usize, span: SignedDuration) -> Lifetime {
@@ -182,8 +197,12 @@ impl World {
         }
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
         match words.as_slice() {
-            ["init", "phase", "upload-certs", flags @ ..] => Some(self.upload_certs(node, flags)),
-            ["token", "create", ..] => Some(self.create_token(node)),
+            ["init", "phase", "upload-certs", flags @ ..]
+                if !self.nodes[node].version.is_historic() =>
+            {
+                Some(self.upload_certs(node, flags))
+            }
+            ["token", "create", flags @ ..] => Some(self.create_token(node, flags)),
             _ => None,
         }
     }
@@ -243,11 +262,14 @@ impl World {
         }
     }
 
-    fn create_token(&mut self, node: usize) -> CommandOutput {
+    /// `--ttl 0` is a token that does not end.
+    fn create_token(&mut self, node: usize, flags: &[&str]) -> CommandOutput {
         if let Err(error) = self.administers(node) {
             return failed(&error, self.nodes[node].version);
         }
-        self.tokens.bootstrap = Some(self.lifetime(node, TOKEN_LIVES));
+        let lasts = matches!(flags, ["--ttl=0"] | ["--ttl", "0"]);
+        let span = if lasts { NEVER } else { TOKEN_LIVES };
+        self.tokens.bootstrap = Some(self.lifetime(node, span));
         self.tokens.signed = false;
         said(format!("{TOKEN}\n"))
     }

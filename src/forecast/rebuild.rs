@@ -27,7 +27,9 @@ pub enum RebuildError {
     )]
     Version(String),
     /// A version that certdrill does not know.
-    #[error("{node}: Kubernetes {version} is older than v1.15.0, which certdrill does not know")]
+    #[error(
+        "{node}: Kubernetes {version} is older than v1.15.0: of such versions certdrill does not know enough for a forecast"
+    )]
     TooOld {
         /// The node.
         node: String,

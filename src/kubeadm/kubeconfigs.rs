@@ -69,6 +69,19 @@ impl Process<'_, '_> {
             ));
             return Ok(());
         }
+        let kubeconfig = self.new_kubeconfig(file, config)?;
+        self.write_kubeconfig_if_absent(dir, file.name, &kubeconfig)
+    }
+
+    /// A kubeconfig with a new certificate.
+    ///
+    /// # Errors
+    /// With kubeadm's text.
+    pub(super) fn new_kubeconfig(
+        &mut self,
+        file: &ConfigFile,
+        config: &InitConfiguration,
+    ) -> Result<Kubeconfig> {
         let mut config = config.clone();
         if file.name == "kubelet.conf" && self.profile.kubelet_local_endpoint {
             config.cluster.control_plane_endpoint.clear();
@@ -78,8 +91,7 @@ impl Process<'_, '_> {
         let url = self.url_for(file, &control_plane, &self.local_endpoint(&config));
         let cert_config = self.client_config(file, &config.node_name);
         let user = common_name(file, &config.node_name);
-        let kubeconfig = self.client_kubeconfig(&config, cert_config, &user, &url, &ca, &ca_key)?;
-        self.write_kubeconfig_if_absent(dir, file.name, &kubeconfig)
+        self.client_kubeconfig(&config, cert_config, &user, &url, &ca, &ca_key)
     }
 
     fn config_authority(
@@ -163,7 +175,12 @@ impl Process<'_, '_> {
     }
 
     /// Compares a kubeconfig on disk with the one that would be written.
-    fn validate_kubeconfig(&mut self, dir: &str, name: &str, expected: &Kubeconfig) -> Result<()> {
+    pub(super) fn validate_kubeconfig(
+        &mut self,
+        dir: &str,
+        name: &str,
+        expected: &Kubeconfig,
+    ) -> Result<()> {
         let path = join(dir, name);
         self.tree().metadata(&path)?;
         let current = self.load_kubeconfig(&path).context(format!(

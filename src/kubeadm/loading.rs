@@ -117,6 +117,9 @@ impl Process<'_, '_> {
     /// # Errors
     /// When one cannot be loaded.
     pub fn load_pair(&self, dir: &str, base: &str) -> Result<(Certificate, PrivateKey)> {
+        if !self.profile.pair_words {
+            return Ok((self.load_certificate(dir, base)?, self.load_key(dir, base)?));
+        }
         let certificate = self
             .load_certificate(dir, base)
             .context("failed to load certificate")?;

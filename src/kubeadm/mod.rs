@@ -14,6 +14,7 @@ mod expiration;
 mod failure;
 mod finalize;
 mod gofmt;
+pub mod historic;
 mod jsonpath;
 mod kubeconfigs;
 mod loading;

@@ -31,8 +31,15 @@ impl Process<'_, '_> {
                 self.api_server_names(config, &mut template)?;
             }
             Names::EtcdServer | Names::EtcdPeer => {
-                template.common_name.clone_from(&config.node_name);
+                template.common_name = match (self.profile.etcd_names.common_names, leaf.names) {
+                    (Some((server, _)), Names::EtcdServer) => server.to_owned(),
+                    (Some((_, peer)), _) => peer.to_owned(),
+                    (None, _) => config.node_name.clone(),
+                };
                 self.etcd_names(leaf.names, config, &mut template);
+                if leaf.names == Names::EtcdServer && !self.profile.etcd_names.server_is_client {
+                    template.ext_key_usages = vec![ExtKeyUsage::ServerAuth];
+                }
             }
         }
         Ok(CertConfig {
@@ -94,12 +101,24 @@ impl Process<'_, '_> {
     }
 
     fn etcd_names(&mut self, names: Names, config: &InitConfiguration, template: &mut Template) {
-        template.dns_names = vec![config.node_name.clone(), "localhost".to_owned()];
-        template.ip_addresses = vec![
-            config.advertise_address,
+        let known = self.profile.etcd_names;
+        let localhost = (
+            "localhost".to_owned(),
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
+        );
+        let (node, address) = (config.node_name.clone(), config.advertise_address);
+        (template.dns_names, template.ip_addresses) = match names {
+            Names::EtcdPeer if !known.peer_has_localhost => (vec![node], vec![address]),
+            Names::EtcdServer if !known.server_has_node => (vec![localhost.0], vec![localhost.1]),
+            Names::EtcdServer if !known.server_has_address => {
+                (vec![node, localhost.0], vec![localhost.1, localhost.2])
+            }
+            _ => (
+                vec![node, localhost.0],
+                vec![address, localhost.1, localhost.2],
+            ),
+        };
         if let Etcd::Local {
             server_sans,
             peer_sans,

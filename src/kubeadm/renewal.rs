@@ -222,7 +222,7 @@ impl Process<'_, '_> {
     }
 
     /// What renewal keeps of a certificate: CN, O, DNS names, addresses, known usages.
-    fn identity_of(&self, certificate: &Certificate, name: &str) -> CertConfig {
+    pub(super) fn identity_of(&self, certificate: &Certificate, name: &str) -> CertConfig {
         CertConfig {
             template: Template {
                 common_name: certificate.common_name().to_owned(),

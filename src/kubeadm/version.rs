@@ -21,6 +21,9 @@ impl Version {
     /// The oldest version whose behaviour is known from recorded runs.
     pub const OLDEST: Self = Self::new(15, 0);
 
+    /// The oldest version of the historic profile, see [`profile::historic`](super::profile::historic).
+    pub const OLDEST_HISTORIC: Self = Self::new(10, 0);
+
     /// `v1.minor.patch`.
     #[must_use]
     pub const fn new(minor: u16, patch: u16) -> Self {
@@ -29,6 +32,12 @@ impl Version {
             minor,
             patch,
         }
+    }
+
+    /// Whether what is known of the version is from source and issues, without a recorded run.
+    #[must_use]
+    pub fn is_historic(self) -> bool {
+        (Self::OLDEST_HISTORIC..Self::OLDEST).contains(&self)
     }
 }
 

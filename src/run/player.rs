@@ -11,6 +11,7 @@ use super::watch::Watch;
 use crate::check::{Seen, invariants};
 use crate::cluster::{Engine, EngineError, Reality, Spec, World};
 use crate::kubeadm;
+use crate::kubeadm::profile::historic::{self, MARK};
 use crate::scenario::{Action, Counts, Expectation, Scenario, Step};
 
 /// What a scenario is played on.
@@ -90,6 +91,13 @@ impl<'a> Player<'a> {
 
     fn go(&mut self) -> End {
         self.write_header();
+        let version = self.scenario.cluster.version;
+        if version.is_historic() && self.world.backend() != "sim" {
+            return End::infrastructure(format!(
+                "{version} is a historic version ({MARK}): it is played on sim only, not on {}",
+                self.world.backend()
+            ));
+        }
         if let Some(what) = self.world.not_for_real() {
             return End::infrastructure(format!(
                 "{what} is simulated only; leave kind out of the scenario's backends"
@@ -296,7 +304,10 @@ impl<'a> Player<'a> {
     fn write_header(&mut self) {
         let scenario = self.scenario;
         let version = scenario.cluster.version;
-        let mut warnings = kubeadm::uncertainties(version);
+        let mut warnings = match historic::notice(version) {
+            Some(notice) => vec![notice],
+            None => kubeadm::uncertainties(version),
+        };
         let comes_or_goes =
             |step: &Step| matches!(step.action, Action::Join { .. } | Action::Reset(_));
         if scenario.steps.iter().any(comes_or_goes) {

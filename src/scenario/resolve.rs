@@ -14,6 +14,7 @@ use crate::kubeadm::Version;
 use crate::time::SignedDuration;
 
 mod cluster;
+mod historic;
 mod issue;
 mod matcher;
 mod real;
@@ -41,7 +42,7 @@ pub(super) fn scenario(
         description: _,
     } = document.metadata;
     let spec = document.spec;
-    let backends = backends(spec.backends, problems);
+    let mut backends = backends(spec.backends, problems);
     let cluster = cluster::cluster(&spec.cluster, problems);
     let variant = Variant {
         values,
@@ -62,6 +63,10 @@ pub(super) fn scenario(
             problems.push::<()>(problem);
         }
         variant.step(step, &mut steps, problems);
+    }
+    historic::problems(&spec.cluster.version, &cluster, &backends, &steps, problems);
+    if cluster.version.is_historic() {
+        backends.retain(|&backend| backend == Backend::Sim);
     }
     let scenario = Scenario {
         name: name.value.0,

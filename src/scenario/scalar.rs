@@ -212,13 +212,14 @@ impl Scalar for Version {
                 Err(_) => complaint.help("write it as v1.36.3"),
             }
         })?;
-        if version.major == 1 && version >= Version::OLDEST {
+        if version.major == 1 && version >= Version::OLDEST_HISTORIC {
             Ok(version)
         } else {
             Err(
                 Complaint::new(format!("unknown version {version}")).help(format!(
-                    "certdrill knows kubeadm from {} on",
-                    Version::OLDEST
+                    "certdrill knows kubeadm from {} on, and a little of it from {} on",
+                    Version::OLDEST,
+                    Version::OLDEST_HISTORIC
                 )),
             )
         }

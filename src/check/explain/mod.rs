@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use crate::cluster::{Edge, EdgeId, Outcome, RequestState, World};
 use crate::kubeadm::certlist::RENEWED;
+use crate::kubeadm::profile::historic::HELP;
 use crate::pki::Certificate;
 use crate::run::trace::Entry;
 use crate::scenario::{Component, Target};
@@ -252,6 +253,9 @@ fn cure(world: &World, edge: &Edge) -> Option<String> {
             )
         } else {
             match renewer(&file, &world.nodes[node].certificates_dir) {
+                Renewer::Kubeadm(_) if world.nodes[node].version.is_historic() => {
+                    format!("on {name}: make it anew; {HELP}")
+                }
                 Renewer::Kubeadm(certificate) => format!(
                     "on {name}: kubeadm {}, then restart the static Pods",
                     world.certs_command(node, &["renew", certificate]).join(" ")
@@ -337,6 +341,7 @@ fn explain_certificate(world: &World, node: usize, name: &str) -> Option<Explana
         facts.push((
             "who renews it".to_owned(),
             match renewer(&path, &machine.certificates_dir) {
+                Renewer::Kubeadm(_) if machine.version.is_historic() => HELP.to_owned(),
                 Renewer::Kubeadm(name) => format!(
                     "kubeadm {} on this node, or an upgrade that changes the component's manifest (D9, D12)",
                     world.certs_command(node, &["renew", name]).join(" ")

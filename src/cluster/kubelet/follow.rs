@@ -6,6 +6,7 @@ use crate::cluster::csr::{Origin, RequestState};
 use crate::cluster::events::Timer;
 use crate::cluster::node::{KubeletState, Rotation, Stranded};
 use crate::cluster::world::World;
+use crate::kubeadm::profile::kubelet::{BOOTSTRAP, Bootstrap};
 use crate::time::SignedDuration;
 
 impl World {
@@ -100,12 +101,17 @@ impl World {
         }
         let id = self.nodes[node].kubelet.id;
         let now = self.wall(node);
-        let without = self.nodes[node]
-            .kubelet
-            .current
-            .as_ref()
-            // None at all: its first request has not been served yet.
-            .is_none_or(|current| now > current.not_after());
+        let kubelet = &self.nodes[node].kubelet;
+        let version = self.nodes[node].version;
+        let without = match &kubelet.current {
+            Some(current) => now > current.not_after(),
+            // Nothing in its store yet. One that asks before anything else has no manager that would count.
+            None => {
+                kubelet.config.is_some()
+                    && !self.setting_up
+                    && !(kubelet.bootstrapping && *BOOTSTRAP.at(version) != Bootstrap::Background)
+            }
+        };
         match (without, self.nodes[node].kubelet.stranded) {
             (true, Stranded::No) => {
                 self.nodes[node].kubelet.stranded = Stranded::Counting;

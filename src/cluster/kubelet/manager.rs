@@ -15,6 +15,7 @@ use crate::cluster::node::{
 use crate::cluster::rbac::Requestor;
 use crate::cluster::world::World;
 use crate::kubeadm::profile::bindings::TOKEN_GROUP;
+use crate::kubeadm::profile::kubelet::{BOOTSTRAP, Bootstrap};
 use crate::kubeadm::profile::signing::NO_KEY_ENCIPHERMENT;
 use crate::pki::{self, Name};
 use crate::run::trace::{EventKind, Weight};
@@ -257,7 +258,12 @@ impl World {
                     && manager == Manager::Client
                     && self.nodes[node].kubelet.bootstrapping =>
             {
-                Ok(())
+                // A token that is over is refused as a certificate that is over.
+                if self.token_works(node) {
+                    Ok(())
+                } else {
+                    Err(FailureClass::ClientCertificate)
+                }
             }
             Outcome::Failing(failure) => Err(failure.class),
             Outcome::Absent => Err(FailureClass::Unreachable),
@@ -397,7 +403,14 @@ impl World {
             return;
         };
         self.cause = Some(self.requests[request].cause);
-        self.store(node, manager, &certificate.to_pem(), &key.to_pem());
+        let static_pair = manager == Manager::Client
+            && self.nodes[node].kubelet.bootstrapping
+            && *BOOTSTRAP.at(self.nodes[node].version) == Bootstrap::StaticPair;
+        if static_pair {
+            self.write_static_pair(node, &certificate.to_pem(), &key.to_pem());
+        } else {
+            self.store(node, manager, &certificate.to_pem(), &key.to_pem());
+        }
         let not_after = certificate.not_after();
         let credential = Arc::new(Credential {
             certificate,
@@ -415,6 +428,9 @@ impl World {
                 kubelet.stranded = Stranded::No;
                 if kubelet.bootstrapping {
                     kubelet.bootstrapping = false;
+                    if *BOOTSTRAP.at(self.nodes[node].version) != Bootstrap::Background {
+                        self.write_kubelet_conf(node);
+                    }
                     // From here on the kubelet uses kubelet.conf, which it wrote itself.
                     if let Ok(config) = self
                         .files
@@ -438,6 +454,12 @@ impl World {
             None,
         );
         self.cause = Some(seq);
-        self.draw_deadline(node, manager, false);
+        let mut at_once = false;
+        if static_pair && let Some(config) = self.nodes[node].kubelet.config.clone() {
+            // Only now it looks into its store.
+            at_once = self.load_certificate_store(node, &config);
+            self.nodes[node].kubelet.server_healthy = false;
+        }
+        self.draw_deadline(node, manager, at_once);
     }
 }

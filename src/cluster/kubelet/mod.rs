@@ -21,8 +21,9 @@ use super::node::{
     BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded,
 };
 use super::world::World;
+use crate::fs::Tree;
 use crate::kubeadm::profile::kubelet::{
-    EXPIRED_BOOTSTRAP, ExpiredBootstrap, FATAL, Fatal, NO_CERTIFICATE,
+    BOOTSTRAP, Bootstrap, EXPIRED_BOOTSTRAP, ExpiredBootstrap, FATAL, Fatal, NO_CERTIFICATE,
 };
 use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
@@ -141,7 +142,18 @@ impl World {
             .files
             .client_config(&self.nodes[node].tree, BOOTSTRAP_CONF)
         {
+            if *BOOTSTRAP.at(version) != Bootstrap::Background && !self.token_works(node) {
+                let reason = "cannot create certificate signing request: Unauthorized";
+                lines.push(self.fatal_line(node, reason));
+                return Err(lines);
+            }
+            for line in lines {
+                self.log_line(node, Component::Kubelet, &line);
+            }
             self.nodes[node].kubelet.bootstrapping = true;
+            if *BOOTSTRAP.at(version) == Bootstrap::Background && !self.setting_up {
+                self.write_kubelet_conf(node);
+            }
             return Ok(bootstrap);
         }
         let reason = format!(
@@ -149,6 +161,11 @@ impl World {
         );
         lines.push(self.fatal_line(node, &reason));
         Err(lines)
+    }
+
+    /// A kubelet that bootstraps writes kubelet.conf itself. A disk that takes nothing leaves it as it is.
+    fn write_kubelet_conf(&mut self, node: usize) {
+        let _ = self.point_kubelet_conf(node);
     }
 
     /// The line of a kubelet that cannot start.
@@ -160,9 +177,9 @@ impl World {
         }
     }
 
-    /// Loads kubelet-client-current.pem, or takes the embedded pair of kubelet.conf and stores it. Says whether
-    /// to rotate at once.
-    fn load_certificate_store(&mut self, node: usize, config: &ClientConfig) -> bool {
+    /// Loads kubelet-client-current.pem; where there is none, the pair that kubelet.conf names. What kubelet.conf embeds is stored.
+    /// One that has ended shadows the pair, too. Says whether to rotate at once.
+    pub(super) fn load_certificate_store(&mut self, node: usize, config: &ClientConfig) -> bool {
         let now = self.wall(node);
         let stored = self
             .files
@@ -183,8 +200,11 @@ impl World {
             self.nodes[node].kubelet.current = Some(pair);
             return true;
         }
-        self.nodes[node].kubelet.current = None;
-        true
+        let shadowed = self.nodes[node].tree.exists(KUBELET_CURRENT);
+        let pair = config.credential.clone().filter(|_| !shadowed);
+        let rotate_at_once = pair.is_none();
+        self.nodes[node].kubelet.current = pair;
+        rotate_at_once
     }
 
     /// Five minutes without a valid certificate are over (`transport.go`).
@@ -288,11 +308,12 @@ fn responsive(class: FailureClass) -> bool {
 }
 
 fn expired_bootstrap(wording: ExpiredBootstrap, not_after: Timestamp) -> String {
-    let path = match wording {
-        ExpiredBootstrap::WithPath => format!(" in {KUBELET_CONF}"),
-        ExpiredBootstrap::WithoutPath => String::new(),
+    let (part, path) = match wording {
+        ExpiredBootstrap::WithPath => ("part", format!(" in {KUBELET_CONF}")),
+        ExpiredBootstrap::WithoutPath => ("part", String::new()),
+        ExpiredBootstrap::Capital => ("Part", String::new()),
     };
     let when =
         jiff::fmt::strtime::format("%Y-%m-%d %H:%M:%S +0000 UTC", not_after).unwrap_or_default();
-    format!("part of the existing bootstrap client certificate{path} is expired: {when}")
+    format!("{part} of the existing bootstrap client certificate{path} is expired: {when}")
 }

@@ -1,7 +1,7 @@
 //! The files of a certificate manager (`client-go/util/certificate/certificate_store.go`).
 
 use super::Manager;
-use crate::cluster::node::{KUBELET_CONF, KUBELET_PKI};
+use crate::cluster::node::{KUBELET_CLIENT, KUBELET_CONF, KUBELET_PKI};
 use crate::cluster::world::World;
 use crate::fs::Tree;
 
@@ -18,6 +18,15 @@ impl World {
             text(config.client_certificate())?,
             text(config.client_key())?,
         ))
+    }
+
+    /// Writes the pair of a kubelet that asks before its store is looked into (`bootstrap.go` of 1.10).
+    pub(super) fn write_static_pair(&mut self, node: usize, crt: &str, key: &str) {
+        let tree = &mut self.nodes[node].tree;
+        // As in `store`.
+        let _ = tree.create_dir_all(KUBELET_PKI, 0o755);
+        let _ = tree.write(&format!("{KUBELET_CLIENT}.key"), key.as_bytes(), 0o600);
+        let _ = tree.write(&format!("{KUBELET_CLIENT}.crt"), crt.as_bytes(), 0o644);
     }
 
     /// Writes a dated file and turns the symlink to it. Says whether that worked.

@@ -233,7 +233,7 @@ static FRONT_PROXY: Behaviour<bool> = Behaviour {
 static HANDSHAKE: &Behaviour<bool> = always!(
     "etcd's TLS code reads certificates at each handshake",
     true,
-    "etcd client/pkg/transport/listener.go GetCertificate and GetClientCertificate, from 3.3.27 on"
+    "etcd client/pkg/transport/listener.go GetCertificate and GetClientCertificate, vendored from 3.2.13 (1.10) on"
 );
 
 static AT_START: &Behaviour<bool> = always!(
@@ -247,7 +247,8 @@ static AT_START: &Behaviour<bool> = always!(
 pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
     match slot {
         Slot::Serving | Slot::ClientCa | Slot::RequestHeaderCa => &APISERVER_DYNAMIC,
-        Slot::EtcdClient | Slot::Peer => HANDSHAKE,
+        Slot::EtcdClient => HANDSHAKE,
+        Slot::Peer => &ETCD_HANDSHAKE,
         Slot::KubeletClient => &KUBELET_CLIENT,
         Slot::FrontProxyClient => &FRONT_PROXY,
         Slot::EtcdCa
@@ -263,8 +264,26 @@ pub fn reloads(slot: Slot) -> &'static Behaviour<bool> {
 /// As [`reloads`], for etcd's own serving certificate.
 #[must_use]
 pub fn etcd_serving_reloads() -> &'static Behaviour<bool> {
-    HANDSHAKE
+    &ETCD_HANDSHAKE
 }
+
+static ETCD_HANDSHAKE: Behaviour<bool> = Behaviour {
+    name: "etcd reads its certificates at each handshake",
+    rules: &[
+        rule(
+            Version::new(11, 0),
+            None,
+            true,
+            "etcd pkg/transport/listener.go of 3.2.18 (1.11), 3.2.24, 3.3.10 and 3.3.27",
+        ),
+        rule(
+            Version::OLDEST_HISTORIC,
+            Some(Version::new(11, 0)),
+            false,
+            "etcd 3.1.12 (1.10); it came with 3.2.0 (etcd#7829)",
+        ),
+    ],
+};
 
 static SIGNER: Behaviour<bool> = Behaviour {
     name: "the CSR signer reloads its CA files",

@@ -5,6 +5,11 @@ use crate::kubeadm::Version;
 
 /// `DefaultEtcdVersion` of `K/constants/constants.go`, read in each of these versions (minor, patch).
 const KNOWN: &[(u16, u16, &str)] = &[
+    (10, 5, "3.1.12"),
+    (11, 10, "3.2.18"),
+    (12, 5, "3.2.24"),
+    (13, 12, "3.2.24"),
+    (14, 10, "3.3.10"),
     (15, 12, "3.3.10"),
     (16, 15, "3.3.15-0"),
     (17, 17, "3.4.3-0"),

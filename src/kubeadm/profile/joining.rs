@@ -70,10 +70,10 @@ pub static BOOTSTRAP_LIMIT: Behaviour<SignedDuration> = Behaviour {
             not_checked_after: None,
         },
         Rule {
-            from: V15,
+            from: Version::OLDEST_HISTORIC,
             until: Some(V17),
             value: SignedDuration::from_mins(2),
-            evidence: "the same of 1.15.12 and 1.16.15",
+            evidence: "the same of 1.12.5, 1.14.10, 1.15.12 and 1.16.15; 1.10.5 does not wait",
             not_checked_after: None,
         },
     ],
@@ -98,10 +98,31 @@ pub static BOOTSTRAP_ERROR: Behaviour<&str> = Behaviour {
             not_checked_after: None,
         },
         Rule {
-            from: V15,
+            from: Version::OLDEST_HISTORIC,
             until: Some(V30),
             value: "timed out waiting for the condition",
-            evidence: "the same of 1.15.12 to 1.29.15",
+            evidence: "the same of 1.14.10 to 1.29.15",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// kubeadm removes the bootstrap kubeconfig when a node has joined.
+pub static BOOTSTRAP_CONF_REMOVED: Behaviour<bool> = Behaviour {
+    name: "a join removes bootstrap-kubelet.conf",
+    rules: &[
+        Rule {
+            from: Version::new(16, 0),
+            until: None,
+            value: true,
+            evidence: "K/cmd/phases/join/kubelet.go of 1.16.15, 1.17.17 and 1.36.3",
+            not_checked_after: Some(Version::new(15, 12)),
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(Version::new(16, 0)),
+            value: false,
+            evidence: "the same of 1.14.10 and 1.15.12, K/cmd/join.go of 1.10.5 and 1.12.5",
             not_checked_after: None,
         },
     ],
@@ -215,6 +236,7 @@ Please, check the contents of the $HOME/.kube/config file.
 pub fn uncertainties(version: Version) -> Vec<String> {
     [
         CERTIFICATE_KEY_CHECKED.uncertainty(version),
+        BOOTSTRAP_CONF_REMOVED.uncertainty(version),
         ETCD_MAJORITY.uncertainty(version),
         RESET_LEAVES.uncertainty(version),
         RESET_AGAIN.uncertainty(version),

@@ -6,6 +6,8 @@ use crate::kubeadm::Version;
 /// How the line about an expired bootstrap certificate is worded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpiredBootstrap {
+    /// `Part of the existing bootstrap client certificate is expired: ...`
+    Capital,
     /// `part of the existing bootstrap client certificate is expired: ...`
     WithoutPath,
     /// `part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired: ...`
@@ -33,10 +35,17 @@ pub static EXPIRED_BOOTSTRAP: Behaviour<ExpiredBootstrap> = Behaviour {
             not_checked_after: None,
         },
         Rule {
-            from: Version::new(15, 0),
+            from: Version::new(16, 0),
             until: Some(Version::new(21, 0)),
             value: ExpiredBootstrap::WithoutPath,
-            evidence: "run of 1.16.15; kubernetes#99645 (1.19)",
+            evidence: "source and run of 1.16.15; kubernetes#99645 (1.19)",
+            not_checked_after: Some(Version::new(15, 12)),
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(Version::new(16, 0)),
+            value: ExpiredBootstrap::Capital,
+            evidence: "pkg/kubelet/certificate/bootstrap/bootstrap.go of 1.10.5 to 1.15.12; minikube#11966",
             not_checked_after: None,
         },
     ],
@@ -54,10 +63,10 @@ pub static FATAL: Behaviour<Fatal> = Behaviour {
             not_checked_after: Some(Version::new(20, 0)),
         },
         Rule {
-            from: Version::new(15, 0),
+            from: Version::OLDEST_HISTORIC,
             until: Some(Version::new(23, 0)),
             value: Fatal::Klog,
-            evidence: "run of 1.16.15; kubernetes#99645",
+            evidence: "glog.Fatal in cmd/kubelet/app/server.go of 1.10.5; run of 1.16.15; kubernetes#99645",
             not_checked_after: None,
         },
     ],
@@ -87,13 +96,13 @@ pub static NO_CERTIFICATE: Behaviour<NoCertificate> = Behaviour {
             not_checked_after: None,
         },
         Rule {
-            from: Version::new(15, 0),
+            from: Version::OLDEST_HISTORIC,
             until: Some(Version::new(21, 0)),
             value: NoCertificate {
                 responsive: "It has been 5m0s since a valid client cert was found and the server is responsive, exiting.",
                 unresponsive: "It has been 5m0s since a valid client cert was found, but the server is not responsive. A restart may be necessary to retrieve new initial credentials.",
             },
-            evidence: "source of 1.14.10 to 1.20.15",
+            evidence: "source of 1.10.5, 1.12.5 and 1.14.10 to 1.20.15",
             not_checked_after: None,
         },
     ],
@@ -118,10 +127,57 @@ pub static UNSIGNED: Behaviour<&'static str> = Behaviour {
             not_checked_after: None,
         },
         Rule {
-            from: Version::new(15, 0),
+            from: Version::new(16, 0),
             until: Some(Version::new(22, 0)),
             value: "certificate request was not signed: timed out waiting for the condition",
             evidence: "client-go 0.16.15 and 0.21.14",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(Version::new(16, 0)),
+            value: "Certificate request was not signed: timed out waiting for the condition",
+            evidence: "client-go/util/certificate/certificate_manager.go of 1.10.5, 1.12.5, 1.14.10 and 1.15.12",
+            not_checked_after: None,
+        },
+    ],
+};
+
+/// What a kubelet does at its start where kubelet.conf holds no unexpired certificate and there is a bootstrap kubeconfig.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// It asks before anything else, and writes what it gets to kubelet-client.crt and .key. kubelet.conf names those, and its store
+    /// goes on showing kubelet-client-current.pem where that exists.
+    StaticPair,
+    /// It asks before anything else, and stores what it gets as it stores what it rotates.
+    Store,
+    /// It starts, and its certificate manager asks with the token.
+    Background,
+}
+
+/// `pkg/kubelet/certificate/bootstrap/bootstrap.go`.
+pub static BOOTSTRAP: Behaviour<Bootstrap> = Behaviour {
+    name: "how a kubelet asks for its first certificate",
+    rules: &[
+        Rule {
+            from: Version::new(14, 0),
+            until: None,
+            value: Bootstrap::Background,
+            evidence: "LoadClientConfig of 1.14.10 to 1.36.3",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::new(11, 0),
+            until: Some(Version::new(14, 0)),
+            value: Bootstrap::Store,
+            evidence: "LoadClientCert of 1.11.10, 1.12.5 and 1.13.12 (kubernetes#62152)",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(Version::new(11, 0)),
+            value: Bootstrap::StaticPair,
+            evidence: "LoadClientCert of 1.10.5",
             not_checked_after: None,
         },
     ],

@@ -1,10 +1,12 @@
 //! Version differences as data: behaviours, each with the versions that have it and the evidence.
 //!
-//! Any version from 1.15 on is composed from these facts, never from a "nearest" version.
+//! Any version from 1.15 on is composed from these facts, never from a "nearest" version. Of 1.10 to 1.14 only what [`historic`]
+//! lists is known, and everything else is refused.
 
 pub mod bindings;
 pub mod components;
 pub mod etcd;
+pub mod historic;
 pub mod joining;
 pub mod kubelet;
 pub mod signing;
@@ -131,6 +133,21 @@ pub enum LogFlags {
     OneOutput,
     /// Only `-v` and `--vmodule`.
     Few,
+}
+
+/// What new certificates of etcd say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdNames {
+    /// CN of server and peer; `None` for the node's name.
+    pub common_names: Option<(&'static str, &'static str)>,
+    /// The server's certificate has the node's name and `::1`, besides localhost and 127.0.0.1.
+    pub server_has_node: bool,
+    /// The server's certificate has the advertise address.
+    pub server_has_address: bool,
+    /// The peer's certificate has localhost and its addresses.
+    pub peer_has_localhost: bool,
+    /// The server's certificate is good for a client, too.
+    pub server_is_client: bool,
 }
 
 /// What is said when the cluster's configuration is read.
@@ -337,6 +354,10 @@ profile! {
     ecdsa_gate: bool = table::ECDSA_GATE;
     /// O of apiserver-kubelet-client at creation.
     kubelet_client_o: Option<&'static str> = table::KUBELET_CLIENT_O;
+    /// Names in new certificates of etcd.
+    etcd_names: EtcdNames = table::ETCD_NAMES;
+    /// Which half of a pair could not be loaded is said.
+    pair_words: bool = table::PAIR_WORDS;
     /// A renewal takes the API server's clients out of `system:masters`.
     renewal_moves_groups: bool = table::RENEWAL_MOVES_GROUPS;
 }

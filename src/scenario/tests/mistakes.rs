@@ -115,7 +115,7 @@ fn versions() {
     11 |     - upgrade: 1.9.0
        |                ^^^^^
        |
-       = help: certdrill knows kubeadm from v1.15.0 on
+       = help: certdrill knows kubeadm from v1.15.0 on, and a little of it from v1.10.0 on
 
     error: `latest` is not a Kubernetes version
       --> mistake.yaml:12:16

@@ -67,6 +67,58 @@ boundary!(
     "source v1.15.12 and v1.16.15 util/pkiutil/pki_helpers.go"
 );
 
+boundary!(
+    /// Which half of a pair could not be loaded is said.
+    PAIR_WORDS: bool = "words about pairs that cannot be loaded", false, (13, 0) => true,
+    "source v1.10.5, v1.11.10 and v1.12.5 phases/certs/pkiutil/pki_helpers.go, v1.13.12 and v1.14.10 util/pkiutil/pki_helpers.go"
+);
+
+/// What new certificates of etcd say.
+pub static ETCD_NAMES: Behaviour<super::super::EtcdNames> = Behaviour {
+    name: "names in certificates of etcd",
+    rules: &[
+        Rule {
+            from: v(13, 0),
+            until: None,
+            value: super::super::EtcdNames {
+                common_names: None,
+                server_has_node: true,
+                server_has_address: true,
+                peer_has_localhost: true,
+                server_is_client: true,
+            },
+            evidence: "source v1.13.12, v1.14.10, v1.15.12 util/pkiutil/pki_helpers.go; run v1.15.12",
+            not_checked_after: None,
+        },
+        Rule {
+            from: v(11, 0),
+            until: Some(v(13, 0)),
+            value: super::super::EtcdNames {
+                common_names: None,
+                server_has_node: true,
+                server_has_address: false,
+                peer_has_localhost: true,
+                server_is_client: true,
+            },
+            evidence: "source v1.11.10 and v1.12.5 phases/certs/pkiutil/pki_helpers.go",
+            not_checked_after: None,
+        },
+        Rule {
+            from: FIRST,
+            until: Some(v(11, 0)),
+            value: super::super::EtcdNames {
+                common_names: Some(("kube-etcd", "kube-etcd-peer")),
+                server_has_node: false,
+                server_has_address: false,
+                peer_has_localhost: false,
+                server_is_client: false,
+            },
+            evidence: "source v1.10.5 phases/certs/certs.go and pkiutil/pki_helpers.go, constants/constants.go",
+            not_checked_after: None,
+        },
+    ],
+};
+
 /// O of apiserver-kubelet-client at creation.
 pub static KUBELET_CLIENT_O: Behaviour<Option<&'static str>> = Behaviour {
     name: "O of apiserver-kubelet-client",
