@@ -175,6 +175,7 @@ padding:0 1rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;v
 border-bottom:1px solid #8886}pre{overflow-x:auto;padding:.8rem;border:1px solid #8886;border-radius:.3rem}\
 .error td:first-child{color:#c62828;font-weight:600}.warning td:first-child{color:#b26a00;font-weight:600}\
 @media(prefers-color-scheme:dark){.error td:first-child{color:#ff8a80}.warning td:first-child{color:#ffcc80}}\
+code{overflow-wrap:anywhere}@media(min-width:40rem){td:first-child{white-space:nowrap}}\
 @media(max-width:40rem){td,th{display:block;border:0;padding:.1rem 0}tr{display:block;padding:.6rem 0;border-bottom:1px \
 solid #8886}th{display:none}}";
 
@@ -275,7 +276,7 @@ fn break_rows(breaks: &[Break], from: Timestamp) -> String {
             }
             let until = found
                 .until
-                .map_or_else(String::new, |until| format!(" until {}", minute(until)));
+                .map_or_else(String::new, |until| format!("<br>until {}", minute(until)));
             format!(
                 "<tr><td>{}<br>{}{until}</td><td>{}</td><td>{}{detail}</td></tr>",
                 minute(found.at),
