@@ -1,5 +1,11 @@
 //! Versions before 1.15: played in scenarios on sim, marked, and refused everywhere else.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test writes a scenario to a directory of its own, and ends where that cannot be done"
+)]
+
 use std::process::{Command, Output};
 
 const MARK: &str = "v1.12.5 is a historic version: from source and issues, no recorded run";
