@@ -3,6 +3,7 @@
 use super::World;
 use super::reality::NodePlan;
 use super::reset::NO_CONFIGURATION;
+use crate::fs::Tree;
 use crate::kubeadm::CommandOutput;
 use crate::run::trace::{EventKind, Weight};
 
@@ -105,7 +106,12 @@ impl World {
     /// `kubeadm join` on a real machine.
     pub(super) fn join_really(&mut self, node: usize, key: Option<&str>) -> CommandOutput {
         let output = self.run_really(|reality| reality.join(node, key));
-        if output.exit_code == 0 {
+        if output.exit_code != 0 {
+            self.look_at_reality(true);
+        }
+        // A kubelet that was started writes it, and lives on where kubeadm has given up.
+        let started = Tree::exists(&self.nodes[node].tree, super::node::KUBELET_CONF);
+        if output.exit_code == 0 || started {
             let machine = &mut self.nodes[node];
             machine.reset = false;
             machine.ready = Some(false);
