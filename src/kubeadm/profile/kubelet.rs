@@ -195,3 +195,32 @@ pub fn uncertainties(version: Version) -> Vec<String> {
     .flatten()
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::joining::BOOTSTRAP_CONF_REMOVED;
+    use super::*;
+
+    #[test]
+    fn kubelets_of_old_versions_bootstrap_and_speak_as_their_sources_say() {
+        for (minor, bootstrap, words, removed) in [
+            (10, Bootstrap::StaticPair, ExpiredBootstrap::Capital, false),
+            (11, Bootstrap::Store, ExpiredBootstrap::Capital, false),
+            (13, Bootstrap::Store, ExpiredBootstrap::Capital, false),
+            (14, Bootstrap::Background, ExpiredBootstrap::Capital, false),
+            (15, Bootstrap::Background, ExpiredBootstrap::Capital, false),
+            (
+                16,
+                Bootstrap::Background,
+                ExpiredBootstrap::WithoutPath,
+                true,
+            ),
+            (21, Bootstrap::Background, ExpiredBootstrap::WithPath, true),
+        ] {
+            let version = Version::new(minor, 5);
+            assert_eq!(*BOOTSTRAP.at(version), bootstrap, "{version}");
+            assert_eq!(*EXPIRED_BOOTSTRAP.at(version), words, "{version}");
+            assert_eq!(*BOOTSTRAP_CONF_REMOVED.at(version), removed, "{version}");
+        }
+    }
+}
