@@ -169,8 +169,8 @@ impl World {
         })
     }
 
-    /// A kubelet closes all connections when it rotated, kube-apiserver those to kubelets when it reloaded.
-    /// Connections to etcd stay.
+    /// A kubelet closes all connections when it rotated, newer kube-apiservers those to kubelets when they
+    /// reloaded. Connections to etcd stay.
     fn closes_on_change(
         &self,
         id: super::edge::EdgeId,
@@ -183,7 +183,14 @@ impl World {
             // Measured: a kubelet whose certificate has ended comes back as nobody.
             _ => false,
         };
-        !same && id.server != Component::Etcd
+        let closes = match (id.client, id.server) {
+            (_, Component::Etcd) => false,
+            (Component::ApiServer, Component::Kubelet) => {
+                *components::KUBELET_CONNECTIONS_CLOSE.at(self.nodes[id.client_node].version)
+            }
+            _ => true,
+        };
+        !same && closes
     }
 
     fn credential_of(&self, id: super::edge::EdgeId) -> Option<Arc<super::files::Credential>> {

@@ -191,42 +191,84 @@ pub static AUTHENTICATION_NAMES_CERTIFICATE: Behaviour<bool> = Behaviour {
 };
 
 static KUBELET_CLIENT: Behaviour<bool> = Behaviour {
-    name: "kube-apiserver reloads its client certificate for kubelets",
+    name: "kube-apiserver reloads apiserver-kubelet-client",
     rules: &[
-        Rule {
-            from: Version::new(28, 0),
-            until: None,
-            value: true,
-            evidence: "pkg/kubelet/client/kubelet_client.go ReloadTLSFiles, present in 1.28.15",
-            not_checked_after: Some(Version::new(17, 17)),
-        },
-        Rule {
-            from: FIRST,
-            until: Some(Version::new(28, 0)),
-            value: false,
-            evidence: "absent in 1.17.17",
-            not_checked_after: None,
-        },
+        rule(
+            Version::new(18, 0),
+            None,
+            true,
+            "client-go/transport/transport.go ReloadTLSFiles of 0.18.0 (kubernetes#79083) to 0.36.3, which \
+             pkg/kubelet/client/kubelet_client.go uses",
+        ),
+        rule(FIRST, Some(Version::new(18, 0)), false, "absent in 0.17.17"),
+    ],
+};
+
+/// kube-apiserver closes open connections to kubelets when the certificate that they were made with has changed. Where it
+/// does not, one goes on until it is idle for long, refused once that certificate has ended.
+pub static KUBELET_CONNECTIONS_CLOSE: Behaviour<bool> = Behaviour {
+    name: "kube-apiserver closes connections to kubelets after a reload",
+    rules: &[
+        rule(
+            Version::new(27, 0),
+            None,
+            true,
+            "pkg/kubelet/client/kubelet_client.go of 1.27.0 (kubernetes#115315)",
+        ),
+        rule(
+            Version::new(26, 2),
+            Some(Version::new(27, 0)),
+            true,
+            "the same of 1.26.3; picked to the patches of February 2023 (kubernetes#115566)",
+        ),
+        rule(
+            Version::new(26, 0),
+            Some(Version::new(26, 2)),
+            false,
+            "the same of 1.26.0 (kubernetes#114588)",
+        ),
+        rule(
+            Version::new(25, 7),
+            Some(Version::new(26, 0)),
+            true,
+            "the same of 1.25.16; picked to the patches of February 2023",
+        ),
+        rule(
+            Version::new(25, 0),
+            Some(Version::new(25, 7)),
+            false,
+            "the same of 1.25.0",
+        ),
+        rule(
+            Version::new(24, 11),
+            Some(Version::new(25, 0)),
+            true,
+            "the same of 1.24.17; picked to the patches of February 2023",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(24, 11)),
+            false,
+            "the same of 1.17.17, 1.19.16 and 1.23.17, and of 1.24.0",
+        ),
     ],
 };
 
 static FRONT_PROXY: Behaviour<bool> = Behaviour {
     name: "the aggregator reloads front-proxy-client",
     rules: &[
-        Rule {
-            from: Version::new(28, 0),
-            until: None,
-            value: true,
-            evidence: "kube-aggregator/pkg/apiserver/apiserver.go, present in 1.28 and 1.36",
-            not_checked_after: Some(Version::new(16, 15)),
-        },
-        Rule {
-            from: FIRST,
-            until: Some(Version::new(28, 0)),
-            value: false,
-            evidence: "1.16: proxy client certificate read at start",
-            not_checked_after: None,
-        },
+        rule(
+            Version::new(19, 0),
+            None,
+            true,
+            "kube-aggregator/pkg/apiserver/apiserver.go of 0.19.16 to 0.28.15 and 0.36",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(19, 0)),
+            false,
+            "the same of 0.17.17, 0.18.0 and 0.18.19: read at start",
+        ),
     ],
 };
 
@@ -292,8 +334,8 @@ static SIGNER: Behaviour<bool> = Behaviour {
             from: Version::new(18, 0),
             until: None,
             value: true,
-            evidence: "pkg/controller/certificates/signer/ca_provider.go, read in 1.36",
-            not_checked_after: Some(Version::new(17, 17)),
+            evidence: "pkg/controller/certificates/signer/ca_provider.go, there in 1.18.0 and read in 1.36",
+            not_checked_after: None,
         },
         Rule {
             from: FIRST,
@@ -335,8 +377,8 @@ pub static LOOPBACK_LIVENESS: Behaviour<bool> = Behaviour {
             from: Version::new(36, 0),
             until: None,
             value: true,
-            evidence: "serving_with_loopback.go addLoopbackServingCertificateHealthCheck of 0.36.3; kubernetes#136477",
-            not_checked_after: Some(Version::new(35, 4)),
+            evidence: "serving_with_loopback.go addLoopbackServingCertificateHealthCheck of 0.36.0; kubernetes#136477",
+            not_checked_after: None,
         },
         Rule {
             from: FIRST,

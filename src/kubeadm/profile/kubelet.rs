@@ -59,8 +59,8 @@ pub static FATAL: Behaviour<Fatal> = Behaviour {
             from: Version::new(23, 0),
             until: None,
             value: Fatal::Structured,
-            evidence: "kind#3492 (1.25.0), run of 1.36.3",
-            not_checked_after: Some(Version::new(20, 0)),
+            evidence: "cmd/kubelet/kubelet.go of 1.23.17 and not of 1.22.17; kind#3492 (1.25.0), run of 1.36.3",
+            not_checked_after: None,
         },
         Rule {
             from: Version::OLDEST_HISTORIC,

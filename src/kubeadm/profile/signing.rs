@@ -227,10 +227,10 @@ pub static DELETED_FROM_NAMESPACE: Behaviour<bool> = Behaviour {
             from: Version::new(34, 0),
             until: None,
             value: true,
-            evidence: "kubectl/pkg/cmd/delete/delete.go of 0.34.4",
-            not_checked_after: Some(Version::new(28, 15)),
+            evidence: "kubectl/pkg/cmd/delete/delete.go of 0.34.0",
+            not_checked_after: None,
         },
-        rule(15, Some(34), false, "the same of 0.28.15"),
+        rule(15, Some(34), false, "the same of 0.28.15 to 0.33.9"),
     ],
 };
 

@@ -44,7 +44,17 @@ pub(super) fn answer(
             let ended: Vec<&Ended> = (0..)
                 .map_while(|number| report.commands.get(&format!("{id}/{number}")))
                 .collect();
-            several(&ended)
+            let answer = several(&ended);
+            if edge.client == Component::Kubelet && without_pair(&ended) {
+                // It has no certificate yet, runs, and shows none.
+                let name = &kind.nodes[node].plan.name;
+                let text = texts::anonymous(Component::Kubelet, Component::ApiServer, name);
+                return Answer::Seen(Outcome::Failing(Failure::new(
+                    FailureClass::Anonymous,
+                    text,
+                )));
+            }
+            answer
         }
         (Component::ApiServer | Component::Etcd, Component::Etcd, Some(_)) => {
             if !serves(&processes[node], edge.client) {
@@ -94,18 +104,33 @@ fn not_running(text: &str) -> Failure {
     Failure::new(FailureClass::NotRunning, text.to_owned())
 }
 
+/// Whether kubectl could not ask with a kubelet's credentials, for want of the file that its kubeconfig names.
+fn without_pair(ended: &[&Ended]) -> bool {
+    !ended.is_empty()
+        && ended.iter().all(|one| {
+            one.stderr.contains("kubelet-client-current.pem")
+                && one.stderr.contains("no such file or directory")
+        })
+}
+
+/// Whether the API server knew the client and let it ask. What is asked for may be missing: a kubelet's lease is made by the
+/// kubelet, when it has registered itself.
+fn answered(ended: &Ended) -> bool {
+    ended.code == 0 || ended.stderr.contains("Error from server (NotFound)")
+}
+
 fn several(ended: &[&Ended]) -> Answer {
     let Some(first) = ended.first() else {
         return unseen("its credentials were not seen yet");
     };
-    let working = ended.iter().filter(|one| one.code == 0).count();
+    let working = ended.iter().filter(|one| answered(one)).count();
     if working == ended.len() {
         return Answer::Seen(Outcome::Ok);
     }
     // Where servers fail in several ways, what most of them say.
     let failures: Vec<Failure> = ended
         .iter()
-        .filter(|one| one.code != 0)
+        .filter(|one| !answered(one))
         .map(|one| failure(one))
         .collect();
     let count = |class| failures.iter().filter(|one| one.class == class).count();
@@ -355,6 +380,26 @@ mod tests {
         ] {
             assert_eq!(class_of(text), class, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_was_asked_for_with_success() {
+        let missing =
+            said("Error from server (NotFound): leases.coordination.k8s.io \"w1\" not found");
+        assert!(matches!(several(&[&missing]), Answer::Seen(Outcome::Ok)));
+        let refused = said("error: You must be logged in to the server (Unauthorized)");
+        assert!(matches!(
+            several(&[&refused]),
+            Answer::Seen(Outcome::Failing(_))
+        ));
+    }
+
+    #[test]
+    fn a_kubelet_without_its_file_shows_no_certificate() {
+        let text = "error: unable to read client-cert /var/lib/kubelet/pki/kubelet-client-current.pem for default-auth due to open /var/lib/kubelet/pki/kubelet-client-current.pem: no such file or directory";
+        assert!(without_pair(&[&said(text)]));
+        assert!(!without_pair(&[]));
+        assert!(!without_pair(&[&said("Unauthorized")]));
     }
 
     #[test]

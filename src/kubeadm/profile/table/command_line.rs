@@ -67,8 +67,8 @@ boundary!(
 
 boundary!(
     /// Errors begin with `error: ` and every error exits with 1.
-    ERROR_PREFIX: bool = "form of errors", false, (34, 0), after (33, 9) => true,
-    "run v1.28.15, v1.34.4"
+    ERROR_PREFIX: bool = "form of errors", false, (34, 0) => true,
+    "source v1.33.0 and v1.34.0 kubeadm.go (util/errors); run v1.28.15, v1.34.4"
 );
 
 boundary!(

@@ -81,8 +81,8 @@ boundary!(
 
 boundary!(
     /// The kubelet's ConfigMap has no version in its name.
-    KUBELET_CONFIG_UNVERSIONED: bool = "name of the kubelet's ConfigMap", false, (24, 0), after (23, 17) => true,
-    "feature gate UnversionedKubeletConfigMap, on from 1.24"
+    KUBELET_CONFIG_UNVERSIONED: bool = "name of the kubelet's ConfigMap", false, (24, 0) => true,
+    "feature gate UnversionedKubeletConfigMap, features.go of 1.23.17 and 1.24.0"
 );
 
 /// Two warnings about component configurations at every load.
@@ -124,8 +124,8 @@ pub static CLUSTER_WORDS: Behaviour<super::super::ClusterWords> = Behaviour {
                 reading: "Reading configuration from the \"kubeadm-config\" ConfigMap in namespace \"kube-system\"...",
                 hint: "Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.",
             },
-            evidence: "source v1.34.4 util/config/cluster.go; run v1.34.4",
-            not_checked_after: Some(v(33, 9)),
+            evidence: "source v1.34.0 and v1.34.4 util/config/cluster.go; run v1.34.4",
+            not_checked_after: None,
         },
         Rule {
             from: v(33, 0),

@@ -17,8 +17,8 @@ boundary!(
 
 boundary!(
     /// An empty `preferences: {}` is not written any more.
-    NO_PREFERENCES: bool = "preferences in kubeconfigs", false, (34, 0), after (33, 9) => true,
-    "source client-go v0.34.4 tools/clientcmd/api/v1/types.go"
+    NO_PREFERENCES: bool = "preferences in kubeconfigs", false, (34, 0) => true,
+    "source client-go v0.33.9 and v0.34.0 tools/clientcmd/api/v1/types.go"
 );
 
 boundary!(
@@ -66,8 +66,8 @@ pub static CA_MISSING_WORDS: Behaviour<bool> = Behaviour {
             from: v(34, 0),
             until: None,
             value: false,
-            evidence: "source v1.33.9 and v1.34.4 phases/kubeconfig/kubeconfig.go; run v1.34.4",
-            not_checked_after: Some(v(33, 9)),
+            evidence: "source v1.33.9 and v1.34.0 phases/kubeconfig/kubeconfig.go and util/errors; run v1.34.4",
+            not_checked_after: None,
         },
         Rule {
             from: v(26, 0),
