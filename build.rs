@@ -13,7 +13,9 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("library.rs"), library(&root.join("scenarios"))?)?;
+    let scenarios = root.join("scenarios");
+    fs::write(out.join("library.rs"), library(&scenarios, "yaml", false)?)?;
+    fs::write(out.join("scripts.rs"), library(&scenarios, "sh", true)?)?;
     println!("cargo::rerun-if-changed=scenarios");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CERTDRILL_COMMIT");
@@ -21,17 +23,15 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Every scenario file as a pair of name (`incidents/kubeadm-1753`) and text.
-fn library(folder: &Path) -> io::Result<String> {
+/// Every file with an ending as a pair of name (`incidents/kubeadm-1753`, with its ending or without) and text.
+fn library(folder: &Path, ending: &str, shown: bool) -> io::Result<String> {
     let mut files = Vec::new();
-    find(folder, &mut files)?;
+    find(folder, ending, &mut files)?;
     files.sort();
     let mut text = "&[\n".to_owned();
     for file in files {
-        let name = file
-            .strip_prefix(folder)
-            .unwrap_or(&file)
-            .with_extension("");
+        let name = file.strip_prefix(folder).unwrap_or(&file);
+        let name = name.with_extension(if shown { ending } else { "" });
         let name = name.to_string_lossy().replace('\\', "/");
         // A debug format of a path is a string literal of Rust.
         let _ = writeln!(
@@ -44,17 +44,17 @@ fn library(folder: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn find(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn find(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !folder.is_dir() {
         return Ok(());
     }
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            find(&path, files)?;
+            find(&path, ending, files)?;
         } else if path
             .extension()
-            .is_some_and(|extension| extension == "yaml")
+            .is_some_and(|extension| extension == ending)
         {
             files.push(path);
         }

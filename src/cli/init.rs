@@ -9,6 +9,9 @@ const TEMPLATE: &str = include_str!("template.yaml");
 /// The library: name (`incidents/kubeadm-1753`) and text of each scenario.
 pub(super) const LIBRARY: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/library.rs"));
 
+/// Scripts that scenarios of the library run, by their path in it.
+const SCRIPTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
+
 /// Arguments of `certdrill init`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -54,21 +57,56 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     };
     if file == Path::new("-") {
         output.text(text);
+        for (script, _) in scripts_of(name, text) {
+            output::complain(&format!(
+                "note: it runs {script}, which is not printed; give a file, and both are written"
+            ));
+        }
         return Exit::Success;
     }
-    let shown = file.display();
-    if file.exists() && !args.force {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut files = vec![(file.clone(), text.as_str())];
+    files.extend(
+        scripts_of(name, text)
+            .into_iter()
+            .map(|(script, text)| (folder.join(script), text)),
+    );
+    if let Some((there, _)) = files.iter().find(|(file, _)| file.exists() && !args.force) {
         output::complain(&format!(
-            "error: {shown} exists\n  help: name another file, or overwrite it with --force"
+            "error: {} exists\n  help: name another file, or overwrite it with --force",
+            there.display()
         ));
         return Exit::Usage;
     }
-    if let Err(error) = output::write_file(&file, text) {
-        output::complain(&format!("error: cannot write {shown}: {error}"));
-        return Exit::ReportNotWritten;
+    for (file, text) in &files {
+        let shown = file.display();
+        if let Err(error) = output::write_file(file, text).and_then(|()| executable(file)) {
+            output::complain(&format!("error: cannot write {shown}: {error}"));
+            return Exit::ReportNotWritten;
+        }
+        output.text(&format!("wrote {shown}\n"));
     }
-    output.text(&format!("wrote {shown}\n  certdrill run {shown}\n"));
+    output.text(&format!("  certdrill run {}\n", file.display()));
     Exit::Success
+}
+
+/// The scripts beside a scenario of the library that it runs as `/scenario/NAME`.
+fn scripts_of(name: &str, text: &str) -> Vec<(&'static str, &'static str)> {
+    let folder = &name[..name.len() - base(name).len()];
+    SCRIPTS
+        .iter()
+        .filter_map(|(path, content)| Some((path.strip_prefix(folder)?, *content)))
+        .filter(|(script, _)| text.contains(&format!("/scenario/{script}")))
+        .collect()
+}
+
+/// Scripts are run as they are.
+fn executable(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if file.extension().is_some_and(|ending| ending == "sh") {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 fn list(output: &mut Output) -> Exit {
@@ -256,6 +294,32 @@ mod tests {
             seen += 1;
         }
         assert_eq!(seen, 39);
+    }
+
+    #[test]
+    fn scripts_come_with_the_scenario_that_runs_them() {
+        let names = |wanted: &str| {
+            let (name, text) = find(wanted).unwrap();
+            let scripts = scripts_of(name, text);
+            scripts
+                .iter()
+                .map(|(script, _)| *script)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names("features/own-script"), ["renew-if-due.sh"]);
+        assert_eq!(
+            names("docs/csr-signed-by-tools"),
+            ["sign-with-cfssl.sh", "sign-with-openssl.sh"]
+        );
+        assert!(names("incidents/kubeadm-1753").is_empty());
+        // A scenario of the library that runs what is not beside it could not be copied.
+        for (name, text) in LIBRARY {
+            let made = text.contains("/scenario/remedy.sh");
+            assert!(
+                !text.contains("/scenario/") || made || !scripts_of(name, text).is_empty(),
+                "{name}"
+            );
+        }
     }
 
     #[test]
