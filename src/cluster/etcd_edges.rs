@@ -1,6 +1,7 @@
 //! Who asks which member of etcd, what comes of it, and who speaks to whom among the members.
 
 use super::edge::{ClientSide, Failure, FailureClass, ServerSide, connect};
+use super::mechanism::Mechanism;
 use super::node::{LOOPBACK, etcd_servers};
 use super::texts;
 use super::world::World;
@@ -173,7 +174,9 @@ impl World {
                 version: self.nodes[server].version,
                 credential: peer.pair(Slot::Peer).cloned(),
                 client_roots: peer.roots(Slot::EtcdCa).cloned(),
-                client_name: Some(self.nodes[client].address.to_string()),
+                client_name: self
+                    .has(Mechanism::PeerNames)
+                    .then(|| self.nodes[client].address.to_string()),
                 at: self.wall(server),
             },
         ))

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::mechanism::Mechanism;
 use super::world::World;
 use crate::kubeadm::Version;
 use crate::kubeadm::certlist::MASTERS;
@@ -158,7 +159,7 @@ impl World {
     /// Whether RBAC lets someone do something: a SubjectAccessReview. `system:masters` is not asked.
     #[must_use]
     pub fn allows(&self, who: &Requestor, permission: Permission) -> bool {
-        allows(&self.role_bindings, who, permission)
+        !self.has(Mechanism::Bindings) || allows(&self.role_bindings, who, permission)
     }
 }
 

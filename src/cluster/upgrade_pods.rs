@@ -72,7 +72,7 @@ impl World {
                 "[upgrade/staticpods] Preparing for {name:?} upgrade"
             ));
             begun.push(component);
-            let equal = !differs(self, component);
+            let equal = !differs(self, component) && self.has(Mechanism::EqualManifests);
             let dragged = component == Component::Etcd
                 && differs(self, Component::ApiServer)
                 && *ETCD_FOLLOWS_APISERVER.at(to);
