@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     }
     for (file, text) in &files {
         let shown = file.display();
-        if let Err(error) = output::write_file(file, text).and_then(|()| executable(file)) {
+        if let Err(error) = output::write_file(file, text).and_then(|()| output::executable(file)) {
             output::complain(&format!("error: cannot write {shown}: {error}"));
             return Exit::ReportNotWritten;
         }
@@ -98,15 +98,6 @@ fn scripts_of(name: &str, text: &str) -> Vec<(&'static str, &'static str)> {
         .filter_map(|(path, content)| Some((path.strip_prefix(folder)?, *content)))
         .filter(|(script, _)| text.contains(&format!("/scenario/{script}")))
         .collect()
-}
-
-/// Scripts are run as they are.
-fn executable(file: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    if file.extension().is_some_and(|ending| ending == "sh") {
-        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
 }
 
 fn list(output: &mut Output) -> Exit {

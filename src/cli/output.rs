@@ -116,6 +116,17 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Lets a script be run as it is.
+///
+/// # Errors
+/// When its mode cannot be set.
+pub(super) fn executable(file: &Path) -> io::Result<()> {
+    if file.extension().is_some_and(|ending| ending == "sh") {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
 /// Writes a file whole or not at all: a reader never sees half a report.
 ///
 /// # Errors
