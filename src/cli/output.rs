@@ -121,6 +121,7 @@ pub(super) fn complain(text: &str) {
 /// # Errors
 /// When its mode cannot be set.
 pub(super) fn executable(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
     if file.extension().is_some_and(|ending| ending == "sh") {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
     }
