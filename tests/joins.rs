@@ -208,3 +208,32 @@ fn an_error_begins_with_the_word_from_1_34_on() {
         assert_eq!(certdrill::kubeadm::error_as_printed("x", version), printed);
     }
 }
+
+#[test]
+fn a_token_lives_as_long_as_its_ttl_says() {
+    let after = |ttl: &str, hours: i64| {
+        let mut world = world();
+        world.walk(SignedDuration::from_hours(25));
+        let line = ["token", "create", "--ttl", ttl].map(str::to_owned);
+        assert_eq!(world.kubeadm(0, &line).exit_code, 0);
+        let line = ["init", "phase", "upload-certs", "--upload-certs"].map(str::to_owned);
+        world.walk(SignedDuration::from_hours(hours));
+        assert_eq!(world.kubeadm(0, &line).exit_code, 0);
+        joins(&mut world)
+    };
+    assert_eq!(after("3h", 2), (0, String::new()));
+    let (code, said) = after("1h", 2);
+    assert!(
+        code == 1 && said.contains("could not find a JWS signature"),
+        "{said}"
+    );
+    assert_eq!(after("0", 100), (0, String::new()));
+    let mut world = world();
+    let line = ["token", "create", "--ttl=2x"].map(str::to_owned);
+    let refused = world.kubeadm(0, &line);
+    assert_eq!(refused.exit_code, 1);
+    // As kubeadm 1.16.15 to 1.36.3 say it.
+    let text =
+        "invalid argument \"2x\" for \"--ttl\" flag: time: unknown unit \"x\" in duration \"2x\"";
+    assert!(refused.stderr.contains(text), "{}", refused.stderr);
+}

@@ -1,6 +1,6 @@
 //! What an expectation asks that nobody can see on a real cluster.
 
-use super::select;
+use super::select::edges_between;
 use crate::cluster::World;
 use crate::scenario::{Connection, Matcher};
 
@@ -20,20 +20,7 @@ pub fn blind(world: &World, matcher: &Matcher) -> Option<String> {
             if *connection == Connection::Held {
                 return Some("nobody sees into the open connection of a process".to_owned());
             }
-            let clients = select(world, &client.nodes);
-            let servers = select(world, &server.nodes);
-            world
-                .edges
-                .iter()
-                .filter(|edge| {
-                    client.component == Some(edge.id.client)
-                        && server.component == Some(edge.id.server)
-                        && clients.contains(&edge.id.client_node)
-                        && edge
-                            .id
-                            .server_node
-                            .is_none_or(|node| servers.contains(&node))
-                })
+            edges_between(world, client, server)
                 .find_map(|edge| world.unseen(edge.id))
                 .map(str::to_owned)
         }

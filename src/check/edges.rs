@@ -1,6 +1,7 @@
 //! Expectations about edges.
 
-use super::{Seen, all, select};
+use super::select::edges_between;
+use super::{Seen, all};
 use crate::cluster::{Edge, Outcome, World};
 use crate::scenario::{Connection, EdgeExpectation, Matcher};
 
@@ -22,20 +23,7 @@ pub(super) fn look(world: &World, matcher: &Matcher) -> Seen {
             is,
             text,
         } => {
-            let clients = select(world, &client.nodes);
-            let servers = select(world, &server.nodes);
-            let seen: Vec<Seen> = world
-                .edges
-                .iter()
-                .filter(|edge| {
-                    client.component == Some(edge.id.client)
-                        && server.component == Some(edge.id.server)
-                        && clients.contains(&edge.id.client_node)
-                        && edge
-                            .id
-                            .server_node
-                            .is_none_or(|node| servers.contains(&node))
-                })
+            let seen: Vec<Seen> = edges_between(world, client, server)
                 .map(|edge| judge(world, edge, *connection, *is, text.as_deref()))
                 .collect();
             all(seen, "the edge")

@@ -1,7 +1,24 @@
 //! From selectors to the nodes and processes of a world.
 
-use crate::cluster::{STATIC_PODS, World};
+use crate::cluster::{Edge, STATIC_PODS, World};
 use crate::scenario::{Component, Counts, Nodes, Target};
+
+/// The edges from a client to a server that two selectors name.
+pub(super) fn edges_between<'a>(
+    world: &'a World,
+    client: &'a Target,
+    server: &'a Target,
+) -> impl Iterator<Item = &'a Edge> {
+    let clients = select(world, &client.nodes);
+    let servers = select(world, &server.nodes);
+    world.edges.iter().filter(move |edge| {
+        let id = edge.id;
+        client.component == Some(id.client)
+            && server.component == Some(id.server)
+            && clients.contains(&id.client_node)
+            && id.server_node.is_none_or(|node| servers.contains(&node))
+    })
+}
 
 /// Indices of the nodes a selector names, in the order of the world.
 #[must_use]

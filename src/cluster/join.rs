@@ -334,24 +334,20 @@ impl World {
         });
         // It is removed in either case.
         self.remove_bootstrap_conf(node)?;
-        if !bootstrapped && version.is_historic() {
-            // What old kubeadm says then has no form that is simulated.
-            return Err(ClusterError::NotUp {
-                what: "the kubelet's certificate".to_owned(),
-                node: self.nodes[node].name.clone(),
-                limit: crate::time::span::display(*BOOTSTRAP_LIMIT.at(version)),
-            });
-        }
         if !bootstrapped {
+            let Some(error) = BOOTSTRAP_ERROR.at(version) else {
+                return Err(ClusterError::NotUp {
+                    what: "the kubelet's certificate".to_owned(),
+                    node: self.nodes[node].name.clone(),
+                    limit: crate::time::span::display(*BOOTSTRAP_LIMIT.at(version)),
+                });
+            };
             let phase = if *KUBELET_LOCAL.at(version) {
                 "kubelet-wait-bootstrap"
             } else {
                 "kubelet-start"
             };
-            let error = format!(
-                "error execution phase {phase}: {}",
-                BOOTSTRAP_ERROR.at(version)
-            );
+            let error = format!("error execution phase {phase}: {error}");
             return Err(self.join_fails(node, &error));
         }
         if late {

@@ -12,6 +12,7 @@ use super::join::{TOKEN, failed, said};
 use super::rbac::Permission;
 use super::world::World;
 use crate::fs::Tree;
+use crate::kubeadm::config::go_duration;
 use crate::kubeadm::profile::joining::CERTIFICATE_KEY_CHECKED;
 use crate::kubeadm::{CommandOutput, Version};
 use crate::scenario::{CertificateKey, Component};
@@ -262,13 +263,25 @@ impl World {
         }
     }
 
-    /// `--ttl 0` is a token that does not end.
+    /// `--ttl 0` is a token that does not end (`K/cmd/token.go`).
     fn create_token(&mut self, node: usize, flags: &[&str]) -> CommandOutput {
         if let Err(error) = self.administers(node) {
             return failed(&error, self.nodes[node].version);
         }
-        let lasts = matches!(flags, ["--ttl=0"] | ["--ttl", "0"]);
-        let span = if lasts { NEVER } else { TOKEN_LIVES };
+        let given = flags.iter().enumerate().find_map(|(place, flag)| {
+            let next = || flags.get(place + 1).copied();
+            flag.strip_prefix("--ttl=")
+                .or_else(|| (*flag == "--ttl").then(next).flatten())
+        });
+        let span = match given.map(|text| (text, go_duration(text))) {
+            None => TOKEN_LIVES,
+            Some((_, Ok(span))) if span.is_zero() => NEVER,
+            Some((_, Ok(span))) => span,
+            Some((text, Err(error))) => {
+                let error = format!("invalid argument {text:?} for \"--ttl\" flag: {error}");
+                return failed(&error, self.nodes[node].version);
+            }
+        };
         self.tokens.bootstrap = Some(self.lifetime(node, span));
         self.tokens.signed = false;
         said(format!("{TOKEN}\n"))

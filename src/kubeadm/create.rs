@@ -228,6 +228,31 @@ impl Process<'_, '_> {
             ))
     }
 
+    /// What a certificate of a server is for, behind the name that a version gives to this phase.
+    pub(super) fn print_served_names(
+        &mut self,
+        phase: &str,
+        base: &str,
+        certificate: &Certificate,
+    ) {
+        if !certificate
+            .ext_key_usages()
+            .contains(&ExtKeyUsage::ServerAuth)
+        {
+            return;
+        }
+        let addresses: Vec<String> = certificate
+            .ip_addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        self.print(format!(
+            "[{phase}] {base} serving cert is signed for DNS names [{}] and IPs [{}]",
+            certificate.dns_names().join(" "),
+            addresses.join(" ")
+        ));
+    }
+
     fn write_leaf_if_absent(
         &mut self,
         leaf: &Leaf,
@@ -242,21 +267,7 @@ impl Process<'_, '_> {
             self.print(format!("[certs] Generating {base:?} certificate and key"));
             self.write_pair(dir, base, certificate, key)
                 .context(format!("failure while saving {base} certificate and key"))?;
-            if certificate
-                .ext_key_usages()
-                .contains(&ExtKeyUsage::ServerAuth)
-            {
-                let addresses: Vec<String> = certificate
-                    .ip_addresses()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                self.print(format!(
-                    "[certs] {base} serving cert is signed for DNS names [{}] and IPs [{}]",
-                    certificate.dns_names().join(" "),
-                    addresses.join(" ")
-                ));
-            }
+            self.print_served_names("certs", base, certificate);
             return Ok(());
         }
         let (existing, intermediates) = if self.profile.verifies_whole_chain {

@@ -10,7 +10,7 @@ use super::process::Process;
 use super::profile::historic::{CERTIFICATE_PHASES, CONFIG_PHASES, MARK, RENEW, WORDS};
 use super::{CommandOutput, Machine, Version};
 use crate::fs::join;
-use crate::pki::{ExtKeyUsage, KeyAlgorithm};
+use crate::pki::KeyAlgorithm;
 
 /// A command line of which it is not known what it does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -226,21 +226,7 @@ impl Process<'_, '_> {
         self.print(format!(
             "[certificates] Generated {base} certificate and key."
         ));
-        if certificate
-            .ext_key_usages()
-            .contains(&ExtKeyUsage::ServerAuth)
-        {
-            let addresses: Vec<String> = certificate
-                .ip_addresses()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            self.print(format!(
-                "[certificates] {base} serving cert is signed for DNS names [{}] and IPs [{}]",
-                certificate.dns_names().join(" "),
-                addresses.join(" ")
-            ));
-        }
+        self.print_served_names("certificates", base, &certificate);
         Ok(())
     }
 

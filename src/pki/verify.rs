@@ -412,30 +412,8 @@ fn hint_name(candidate: &Certificate) -> String {
     }
     match candidate.organizations().first() {
         Some(organization) => organization.clone(),
-        None => format!("serial:{}", decimal(&candidate.0.serial)),
+        None => format!("serial:{}", candidate.serial_decimal()),
     }
-}
-
-/// A big-endian number in decimal.
-fn decimal(bytes: &[u8]) -> String {
-    let mut digits = vec![0u8];
-    for &byte in bytes {
-        let mut carry = u32::from(byte);
-        for digit in &mut digits {
-            let value = u32::from(*digit) * 256 + carry;
-            *digit = (value % 10) as u8;
-            carry = value / 10;
-        }
-        while carry > 0 {
-            digits.push((carry % 10) as u8);
-            carry /= 10;
-        }
-    }
-    digits
-        .iter()
-        .rev()
-        .map(|&digit| char::from(b'0' + digit))
-        .collect()
 }
 
 /// Whether every certificate of the chain that lists usages lists this one.

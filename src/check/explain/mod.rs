@@ -18,7 +18,8 @@ use crate::time::{Timestamp, span};
 
 pub use known::known;
 
-use super::{certificate_path, select};
+use super::certificate_path;
+use super::select::edges_between;
 use kubelet::explain_kubelet;
 
 /// What is to be explained.
@@ -57,24 +58,9 @@ pub struct Explanation {
 #[must_use]
 pub fn explain(world: &World, subject: &Subject) -> Vec<Explanation> {
     match subject {
-        Subject::Edge { client, server } => {
-            let clients = select(world, &client.nodes);
-            let servers = select(world, &server.nodes);
-            world
-                .edges
-                .iter()
-                .filter(|edge| {
-                    client.component == Some(edge.id.client)
-                        && server.component == Some(edge.id.server)
-                        && clients.contains(&edge.id.client_node)
-                        && edge
-                            .id
-                            .server_node
-                            .is_none_or(|node| servers.contains(&node))
-                })
-                .map(|edge| explain_edge(world, edge))
-                .collect()
-        }
+        Subject::Edge { client, server } => edges_between(world, client, server)
+            .map(|edge| explain_edge(world, edge))
+            .collect(),
         Subject::Certificate { name, node } => world
             .node_named(node)
             .and_then(|node| explain_certificate(world, node, name))

@@ -79,29 +79,36 @@ pub static BOOTSTRAP_LIMIT: Behaviour<SignedDuration> = Behaviour {
     ],
 };
 
-/// What a join says that has waited for the kubelet's certificate in vain.
-pub static BOOTSTRAP_ERROR: Behaviour<&str> = Behaviour {
+/// What a join says that has waited for the kubelet's certificate in vain; `None` where it was not looked at.
+pub static BOOTSTRAP_ERROR: Behaviour<Option<&str>> = Behaviour {
     name: "what a join says without a certificate of the kubelet",
     rules: &[
         Rule {
             from: V33,
             until: None,
-            value: "failed while waiting for TLS bootstrap: context deadline exceeded",
+            value: Some("failed while waiting for TLS bootstrap: context deadline exceeded"),
             evidence: "K/cmd/phases/join/kubelet.go of 1.33.0 to 1.37.2",
             not_checked_after: None,
         },
         Rule {
             from: V30,
             until: Some(V33),
-            value: "context deadline exceeded",
+            value: Some("context deadline exceeded"),
             evidence: "the same of 1.30.14 to 1.32.0",
             not_checked_after: None,
         },
         Rule {
-            from: Version::OLDEST_HISTORIC,
+            from: V15,
             until: Some(V30),
-            value: "timed out waiting for the condition",
-            evidence: "the same of 1.14.10 to 1.29.15",
+            value: Some("timed out waiting for the condition"),
+            evidence: "the same of 1.15.12 to 1.29.15",
+            not_checked_after: None,
+        },
+        Rule {
+            from: Version::OLDEST_HISTORIC,
+            until: Some(V15),
+            value: None,
+            evidence: "not looked at",
             not_checked_after: None,
         },
     ],
