@@ -92,8 +92,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     }
     if capture.nodes.iter().all(|node| node.version.is_none()) {
         output::complain(
-            "warning: nothing tells the Kubernetes version; a forecast needs a capture of a control plane with its \
-             manifests, or --kubernetes-version",
+            "warning: nothing tells the Kubernetes version; a forecast needs it. Capture a control plane with its \
+             manifests, or say it here: --kubernetes-version v1.36.3",
         );
     }
     let text = match capture.to_yaml() {

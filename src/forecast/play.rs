@@ -117,14 +117,18 @@ fn already_broken(world: &World) -> Vec<Break> {
         .collect();
     for (index, node) in world.nodes.iter().enumerate() {
         if down[index] {
-            let log = node.logs.get(&Component::Kubelet);
+            let log = node.logs.get(&Component::Kubelet).map(|lines| {
+                // It says so at each start.
+                let mut said: Vec<&str> = lines.iter().map(String::as_str).collect();
+                said.dedup();
+                said.join(" / ")
+            });
             groups
                 .entry((Kind::Down, index))
                 .or_default()
                 .push(Consequence {
                     what: format!("kubelet@{}", node.name),
-                    text: log
-                        .map_or_else(|| "it does not run".to_owned(), |lines| lines.join(" / ")),
+                    text: log.unwrap_or_else(|| "it does not run".to_owned()),
                 });
         }
     }

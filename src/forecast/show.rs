@@ -233,10 +233,13 @@ fn replayed(outlook: &Outlook) -> Option<String> {
     } else if replay.left.is_empty() {
         "With these commands nothing breaks, but some of them fail.".to_owned()
     } else {
-        "These commands do not cure everything. What is left:".to_owned()
+        "These commands do not cure everything.".to_owned()
     };
     if by_hand {
         said += " What is to be done by hand (lines with #) was not replayed.";
+    }
+    if !replay.cured && !replay.left.is_empty() {
+        said += " What is left:";
     }
     Some(said)
 }

@@ -198,7 +198,7 @@ const certdrill = (() => {
           if (state === 'running') generation.set(key, turn);
           const cls = state === 'running' ? 'running' + Math.max(0, turn) % 2 : state === 'crashed' || state === 'exited' ? 'down' : state === 'absent' || state === 'stopped' ? 'absent' : 'between';
           strip(of, 'process').set(p, { cls, tip: `${process}: ${state}${number ? ', process ' + number : ''}` });
-          if (!first) { of.busy++; if (state === 'running') of.marks.push({ p, cls: 'm-new', tip: `${process} starts` }); }
+          if (!first && generation.has(key)) { of.busy++; if (state === 'running') of.marks.push({ p, cls: 'm-new', tip: `${process} starts` }); }
         }
         for (const [e, fresh, held] of row.e || []) {
           const edge = S(e), node = edge.split(' ')[0].split('@')[1] || 'cluster';
