@@ -4,6 +4,7 @@
 //! begins or ends.
 
 use super::kubelet::Due;
+use super::picture::Pace;
 use super::world::World;
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp, shift};
@@ -116,7 +117,7 @@ impl World {
     pub fn walk(&mut self, span: SignedDuration) {
         let target = shift(self.clock.ticks(), span);
         if self.is_real() {
-            self.live_until(target, |_| false, false);
+            self.live_until(target, |_| false, Pace::Through);
             return;
         }
         self.run_until(target, |_| false);
@@ -124,9 +125,27 @@ impl World {
 
     /// Lets time pass until something is so, at most for `limit`. Says whether it became so.
     pub fn wait(&mut self, limit: SignedDuration, done: impl FnMut(&World) -> bool) -> bool {
+        self.wait_at(Pace::UntilUp, limit, done)
+    }
+
+    /// As [`World::wait`], for something that ends.
+    pub fn wait_until_gone(
+        &mut self,
+        limit: SignedDuration,
+        done: impl FnMut(&World) -> bool,
+    ) -> bool {
+        self.wait_at(Pace::UntilGone, limit, done)
+    }
+
+    fn wait_at(
+        &mut self,
+        pace: Pace,
+        limit: SignedDuration,
+        done: impl FnMut(&World) -> bool,
+    ) -> bool {
         let target = shift(self.clock.ticks(), limit);
         if self.is_real() {
-            return self.live_until(target, done, true);
+            return self.live_until(target, done, pace);
         }
         self.run_until(target, done)
     }

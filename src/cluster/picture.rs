@@ -12,10 +12,25 @@ use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, Timestamp};
 
-/// Wall time between two looks while something is waited for, as virtual time that passes.
+/// Virtual time between two looks while something is waited for.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+/// The same once what is to end has not done so in [`PATIENCE`] looks: kube-apiserver takes the 30 s that the kubelet gives it.
+const LOOK_AGAIN_LATER: SignedDuration = SignedDuration::from_secs(4);
+/// Looks until then.
+const PATIENCE: u32 = 4;
 /// Longest stretch of a walk without a look where a scenario watches.
 const WATCHED_STRIDE: SignedDuration = SignedDuration::from_hours(24 * 20);
+
+/// How time passes for a reality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// To its end.
+    Through,
+    /// Until something has come up, at the machine's pace: starting takes wall time.
+    UntilUp,
+    /// Until something has ended. What ends late waits for a timer.
+    UntilGone,
+}
 
 /// What the world knows of the reality behind it.
 #[derive(Debug, Default)]
@@ -115,10 +130,12 @@ impl World {
         &mut self,
         target: Timestamp,
         mut done: impl FnMut(&World) -> bool,
-        waiting: bool,
+        pace: Pace,
     ) -> bool {
         self.write_to_reality();
         let watched = self.watched;
+        let waiting = pace != Pace::Through;
+        let mut looks = 0;
         loop {
             if self.broken.is_some() || done(self) {
                 return self.broken.is_none();
@@ -127,11 +144,19 @@ impl World {
             if !left.is_positive() {
                 return false;
             }
-            let mut span = if waiting { left.min(LOOK_AGAIN) } else { left };
-            if watched && !waiting {
-                span = span.min(WATCHED_STRIDE);
+            let mut span = left;
+            if pace == Pace::UntilGone && looks >= PATIENCE {
+                span = span.min(LOOK_AGAIN_LATER);
+                self.really(|reality| reality.outlast(span));
+            } else {
+                if waiting {
+                    span = span.min(LOOK_AGAIN);
+                } else if watched {
+                    span = span.min(WATCHED_STRIDE);
+                }
+                self.really(|reality| reality.live(span));
             }
-            self.really(|reality| reality.live(span));
+            looks += 1;
             self.events += 1;
             self.look_at_reality(!waiting && watched);
             if watched {

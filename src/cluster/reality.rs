@@ -77,6 +77,13 @@ pub trait Reality: Debug {
     /// When clocks cannot be moved.
     fn live(&mut self, span: SignedDuration) -> Result<(), EngineError>;
 
+    /// Lets a few seconds pass in which something ends that waits for a timer. Leaders' timers may stand still: a cluster
+    /// that loses a member has no time to spare for their leases.
+    ///
+    /// # Errors
+    /// When clocks cannot be moved.
+    fn outlast(&mut self, span: SignedDuration) -> Result<(), EngineError>;
+
     /// Steps every wall clock; timers do not notice.
     ///
     /// # Errors

@@ -346,7 +346,7 @@ impl Player<'_> {
                 continue;
             }
             self.carry(node, component, STOPPED, false)?;
-            let gone = self.world.wait(PROCESS_LIMIT, |world| {
+            let gone = self.world.wait_until_gone(PROCESS_LIMIT, |world| {
                 world.nodes[node].process_id(component).is_none()
             });
             let name = format!("{}@{}", component.name(), self.world.nodes[node].name);
@@ -395,7 +395,7 @@ impl Player<'_> {
                 return Ok(());
             }
             if step.until_restarted {
-                let gone = self.world.wait(PROCESS_LIMIT, |world| {
+                let gone = self.world.wait_until_gone(PROCESS_LIMIT, |world| {
                     pods.iter()
                         .all(|&(node, component)| world.nodes[node].process(component).is_none())
                 });

@@ -72,6 +72,18 @@ pub struct Program {
     pub limit_s: u64,
     /// How often it is tried until it succeeds: a connection that was just closed fails one request.
     pub attempts: u32,
+    /// Not run where this holds: its answer is that of another command.
+    pub same_as: Option<SameAs>,
+}
+
+/// A command that asks the same as another one where two files hold the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SameAs {
+    /// The other command.
+    pub id: String,
+    /// The two files.
+    pub files: (String, String),
 }
 
 /// What was found.
@@ -181,10 +193,15 @@ pub fn carry_out(order: &Order) -> Report {
             return report;
         }
     }
+    let (same, own): (Vec<_>, Vec<_>) = order.commands.iter().partition(|(_, program)| {
+        program
+            .same_as
+            .as_ref()
+            .is_some_and(|same| order.commands.iter().any(|(id, _)| *id == same.id) && is_so(same))
+    });
     std::thread::scope(|scope| {
-        let commands: Vec<_> = order
-            .commands
-            .iter()
+        let commands: Vec<_> = own
+            .into_iter()
             .map(|(id, program)| (id, scope.spawn(|| persist(program))))
             .collect();
         let handshakes: Vec<_> = order
@@ -208,6 +225,12 @@ pub fn carry_out(order: &Order) -> Report {
             }
         }
     });
+    for (id, program) in same {
+        let other = program.same_as.as_ref().map(|same| &same.id);
+        if let Some(ended) = other.and_then(|other| report.commands.get(other)).cloned() {
+            report.commands.insert(id.clone(), ended);
+        }
+    }
     // Files and processes come last: they are what the answers above were given with, or newer.
     for root in &order.roots {
         read(Path::new(root), &mut report.files);
@@ -226,6 +249,12 @@ pub fn carry_out(order: &Order) -> Report {
             i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
         });
     report
+}
+
+fn is_so(same: &SameAs) -> bool {
+    let read = |path: &String| fs::read(path).ok();
+    let (one, other) = (read(&same.files.0), read(&same.files.1));
+    one.is_some() && one == other
 }
 
 /// What a health check says. Members of etcd elect a leader within one or two seconds: until then it is not lost.

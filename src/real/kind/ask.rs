@@ -1,6 +1,6 @@
 //! How each edge is asked for; what an answer means is in `answer`.
 
-use super::agent::{Order, Program, encode};
+use super::agent::{Order, Program, SameAs, encode};
 use super::handshake::Handshake;
 use super::{Kind, leases};
 use crate::cluster::{EdgeId, KUBELET_CURRENT};
@@ -12,6 +12,8 @@ use crate::scenario::Component;
 pub(super) const KUBELET_PORT: u16 = 10_250;
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
+const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+const USER_CONF: &str = "/root/.kube/config";
 /// kubectl's own limit.
 const TIMEOUT: &str = "--request-timeout=6s";
 
@@ -41,6 +43,17 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
                         if times > 1 {
                             // Tried again it would meet another server.
                             program.attempts = 1;
+                        }
+                        // A user's kubeconfig is a copy of admin.conf, mostly.
+                        if client == Component::User {
+                            let admin = EdgeId {
+                                client: Component::Admin,
+                                ..edge
+                            };
+                            program.same_as = Some(SameAs {
+                                id: format!("{}/{number}", id_of(admin)),
+                                files: (ADMIN_CONF.to_owned(), USER_CONF.to_owned()),
+                            });
                         }
                         orders[node]
                             .commands
@@ -124,6 +137,7 @@ pub(super) fn kubectl(args: &[&str]) -> Program {
         kubeconfig: None,
         limit_s: LIMIT_S,
         attempts: 2,
+        same_as: None,
     }
 }
 
@@ -138,11 +152,8 @@ fn control_planes(kind: &Kind) -> usize {
 fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
     let member = &kind.nodes[node];
     let (config, path) = match client {
-        Component::Admin => (
-            "/etc/kubernetes/admin.conf",
-            "/api/v1/nodes?limit=1".to_owned(),
-        ),
-        Component::User => ("/root/.kube/config", "/api/v1/nodes?limit=1".to_owned()),
+        Component::Admin => (ADMIN_CONF, "/api/v1/nodes?limit=1".to_owned()),
+        Component::User => (USER_CONF, "/api/v1/nodes?limit=1".to_owned()),
         Component::Kubelet => (
             "/etc/kubernetes/kubelet.conf",
             format!(

@@ -24,7 +24,7 @@ const ATTEMPTS_MAX: usize = 3;
 /// Wall time between them.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(300);
 /// More than any answer that is looked at.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// A handshake that is wanted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,19 +141,50 @@ fn ask(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Result<(
     )?;
     stream.flush()?;
     let mut answer = Vec::new();
-    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
-        // A server that closes without a farewell has still answered.
-        Err(error) if answer.is_empty() => return Err(error),
-        _ => {}
+    let mut part = [0; 4096];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A server that closes without a farewell has still answered.
+            Err(error) if answer.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+        if answer.len() >= ANSWER_BYTES_MAX || parse(&answer).is_some_and(|found| found.complete) {
+            break;
+        }
     }
-    let text = String::from_utf8_lossy(&answer);
-    let status = text
-        .split_whitespace()
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .ok_or_else(|| io::Error::other("no HTTP answer"))?;
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
+    let found = parse(&answer).ok_or_else(|| io::Error::other("no HTTP answer"))?;
+    let body = answer.get(found.body_from..).unwrap_or_default();
+    Ok((found.status, String::from_utf8_lossy(body).into_owned()))
+}
+
+/// What is known of an answer so far.
+struct Found {
+    status: u16,
+    body_from: usize,
+    /// There is as much as its head announces. etcd leaves connections of peers open for seconds after that.
+    complete: bool,
+}
+
+/// `None` before its head is there.
+fn parse(answer: &[u8]) -> Option<Found> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(body_from) = response.parse(answer).ok()? else {
+        return None;
+    };
+    let announced = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok());
+    Some(Found {
+        status: response.code?,
+        body_from,
+        complete: announced.is_some_and(|length: usize| answer.len() - body_from >= length),
+    })
 }
 
 fn config(wanted: &Handshake, seen: Arc<Mutex<Vec<String>>>) -> io::Result<ClientConfig> {
@@ -227,5 +258,51 @@ impl ServerCertVerifier for TakeAny {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that stays open.
+    struct Open(io::Cursor<Vec<u8>>);
+
+    impl Read for Open {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            // A byte at a time, then nothing for longer than anybody waits.
+            let one = into.len().min(1);
+            match self.0.read(&mut into[..one])? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        }
+    }
+
+    impl Write for Open {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn answer(text: &str) -> io::Result<(u16, String)> {
+        ask(&mut Open(io::Cursor::new(text.into())), "host", "/path")
+    }
+
+    #[test]
+    fn an_answer_ends_where_its_head_says() {
+        let text = "HTTP/1.1 200 OK\r\nContent-length: 4\r\n\r\nbody, and what nobody asked for";
+        assert_eq!(answer(text).unwrap(), (200, "body".to_owned()));
+        assert_eq!(
+            answer("HTTP/1.1 503 Not now\r\n\r\nso far").unwrap(),
+            (503, "so far".to_owned())
+        );
+        let nothing = answer("").unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        assert!(answer("HTTP/1.1 2").is_err());
     }
 }

@@ -203,10 +203,13 @@ impl Kind {
         if self.options.adopt.is_some() || self.options.keep && self.made {
             return;
         }
-        for member in self.nodes.drain(..) {
-            // What is left is found by its label: `certdrill clean`.
-            let _ = self.engine.remove(&member.container.name);
-        }
+        std::thread::scope(|scope| {
+            for member in &self.nodes {
+                // What is left is found by its label: `certdrill clean`.
+                scope.spawn(|| self.engine.remove(&member.container.name));
+            }
+        });
+        self.nodes.clear();
         if let Some(balancer) = self.balancer.take() {
             let _ = self
                 .engine

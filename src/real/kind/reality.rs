@@ -153,6 +153,11 @@ impl Reality for Kind {
         Ok(())
     }
 
+    fn outlast(&mut self, span: SignedDuration) -> Result<(), EngineError> {
+        let due = shift(self.ahead.now(), span);
+        self.reach(due, false)
+    }
+
     fn step(&mut self, by: SignedDuration) -> Result<(), EngineError> {
         self.hop(by, false, true)
     }
