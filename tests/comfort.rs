@@ -445,3 +445,68 @@ spec:
     assert_eq!(timelines(25, &[]), 0);
     assert_eq!(timelines(25, &["--verbose"]), 25);
 }
+
+/// Whoever watches a terminal sees how far a long run is, and none of it stays.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_is_shown_how_far_it_is() {
+    use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("many")).unwrap();
+    let days: Vec<String> = (1..=250).map(|day| day.to_string()).collect();
+    for number in 0..16 {
+        let text = RED
+            .replace("366, 367, 368, 369", &days.join(", "))
+            .replace("name: red", &format!("name: red-{number}"));
+        fs::write(folder.path().join(format!("many/{number}.yaml")), text).unwrap();
+    }
+
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let shown_on = fs::OpenOptions::new()
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    tcsetwinsize(shown_on.as_fd(), size).unwrap();
+    let mut command = command(folder.path());
+    command
+        .args(["run", "many", "--backend", "sim"])
+        .env("TERM", "xterm")
+        .env_remove("CI")
+        .stdout(Stdio::null())
+        .stderr(shown_on);
+    let mut child = command.spawn().unwrap();
+    // Its end of the terminal must be the only one.
+    drop(command);
+
+    let mut terminal = fs::File::from(terminal);
+    let mut shown = String::new();
+    let mut part = [0; 4096];
+    let mut stopped = false;
+    // When the last one who can write has ended, reading fails.
+    while let Ok(count @ 1..) = terminal.read(&mut part) {
+        shown.push_str(&String::from_utf8_lossy(&part[..count]));
+        if !stopped && shown.contains("to go") {
+            stopped = true;
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{shown:?}");
+    assert!(shown.contains("/4000 "), "{shown:?}");
+    let (_, after) = shown.rsplit_once("to go").unwrap();
+    assert!(after.contains("\u{1b}[2K"), "it is wiped away: {after:?}");
+}

@@ -78,6 +78,19 @@ fn a_wrong_value_of_the_environment_names_its_variable() {
             && !said.contains("CERTDRILL_FAIL_FAST"),
         "{said}"
     );
+    // What certdrill reads by its own rules, too.
+    let explain = ["explain", "a-year.yaml"];
+    for (variable, value) in [
+        ("CERTDRILL_AT", "soon"),
+        ("CERTDRILL_EDGE", "kubelet@cp1"),
+        ("CERTDRILL_CERTIFICATE", "apiserver"),
+    ] {
+        let said = refused(folder.path(), &explain, &[(variable, value)], 2);
+        assert!(
+            said.contains(&format!("comes from the environment: {variable}")),
+            "{said}"
+        );
+    }
     // Of a command below a command, too.
     let show = ["warp", "show"];
     let said = refused(folder.path(), &show, &[("CERTDRILL_PID", "me")], 2);
@@ -85,6 +98,43 @@ fn a_wrong_value_of_the_environment_names_its_variable() {
         said.contains("comes from the environment: CERTDRILL_PID"),
         "{said}"
     );
+}
+
+/// A command line that names a file which is not there is wrong, whatever the file would have been.
+#[test]
+fn a_file_that_is_not_there_is_a_mistake_of_the_command_line() {
+    let folder = with_scenario();
+    for args in [
+        &["run", "a-yaer.yaml"][..],
+        &["lint", "a-yaer.yaml"],
+        &["explain", "a-yaer.yaml", "--kubelet", "cp1"],
+        &["forecast", "a-yaer.yaml"],
+        &["import", "a-yaer.yaml"],
+        &["replay", "a-yaer.yaml"],
+    ] {
+        let said = refused(folder.path(), args, &[], 2);
+        assert!(said.contains("did you mean `a-year.yaml`?"), "{said}");
+    }
+    let plan = ["forecast", "a-year.yaml", "--plan", "nothing"];
+    assert!(refused(folder.path(), &plan, &[], 2).contains("nothing: No such file"));
+}
+
+/// Somebody may name a key where a scenario belongs: standard error ends up in the logs of a CI job.
+#[test]
+fn of_a_key_nothing_is_shown() {
+    let folder = with_scenario();
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n";
+    fs::write(folder.path().join("ca.key"), key).unwrap();
+    for (args, code) in [
+        (&["run", "ca.key"][..], 3),
+        (&["lint", "ca.key"], 3),
+        (&["show", "ca.key"], 3),
+        (&["run", "a-year.yaml", "--values", "ca.key"], 2),
+        (&["forecast", "ca.key"], 3),
+    ] {
+        let said = refused(folder.path(), args, &[], code);
+        assert!(!said.contains("MIIE") && said.contains("ca.key"), "{said}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::check::explain::{Explanation, Subject};
 use crate::kubeadm::profile::historic;
 use crate::run::{Asked, PlayOptions, ask};
 use crate::scenario::{self, Scenario};
+use crate::time::Timestamp;
 
 const HELP: &str = "\
 Examples:
@@ -23,16 +24,23 @@ pub(super) struct Args {
     #[arg(value_name = "SCENARIO")]
     scenario: PathBuf,
     /// When: an instant, or how long after the cluster's start (366d). The end of the run unless said otherwise.
-    #[arg(long, value_name = "TIME", env = "CERTDRILL_AT")]
+    #[arg(long, value_name = "TIME", value_parser = time, env = "CERTDRILL_AT")]
     at: Option<String>,
     /// An edge: 'kubelet@cp1 -> apiserver'.
-    #[arg(long, value_name = "EDGE", group = "subject", env = "CERTDRILL_EDGE")]
+    #[arg(
+        long,
+        value_name = "EDGE",
+        group = "subject",
+        value_parser = edge,
+        env = "CERTDRILL_EDGE"
+    )]
     edge: Option<String>,
     /// A certificate: kubeadm's name or a path, and the node: apiserver@cp1.
     #[arg(
         long,
         value_name = "NAME@NODE",
         group = "subject",
+        value_parser = certificate,
         env = "CERTDRILL_CERTIFICATE"
     )]
     certificate: Option<String>,
@@ -53,6 +61,35 @@ pub(super) struct Args {
     /// Seed of every random stream.
     #[arg(long, default_value_t = 0, env = "CERTDRILL_SEED")]
     seed: u64,
+}
+
+/// What is wrong with a value is told where it came from, which clap knows.
+fn time(text: &str) -> Result<String, String> {
+    match scenario::instant(text, Timestamp::UNIX_EPOCH) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(
+            "write an instant (2027-01-01T00:00:00Z) or a length of time after the cluster's start (366d)"
+                .to_owned(),
+        ),
+    }
+}
+
+fn edge(text: &str) -> Result<String, String> {
+    match scenario::edge(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err((message, help)) => Err(format!(
+            "{message}: {}",
+            help.unwrap_or_else(|| "write 'kubelet@cp1 -> apiserver'".to_owned())
+        )),
+    }
+}
+
+fn certificate(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        Ok(text.to_owned())
+    } else {
+        Err("it does not say which node: write apiserver@cp1".to_owned())
+    }
 }
 
 /// Plays the scenario and explains.

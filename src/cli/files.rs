@@ -73,8 +73,37 @@ pub(super) fn load(paths: &[PathBuf], values: &Values) -> Result<Vec<ScenarioFil
     Ok(loaded)
 }
 
-/// Reads a text file that is not too large.
+/// That a file which was named can be opened; if not, that is told. A command line that names one is wrong.
+pub(super) fn named<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Exit> {
+    for path in paths {
+        if path.as_os_str() == "-" {
+            continue;
+        }
+        if let Err(error) = File::open(path) {
+            let help = similar(path).map_or_else(String::new, |near| {
+                format!("\n  help: did you mean `{near}`?")
+            });
+            output::complain(&format!("error: {}: {error}{help}", path.display()));
+            return Err(Exit::Usage);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a text file that is not too large. Of a key no line is shown: it is refused before anybody looks for a mistake in it.
 pub(super) fn read(path: &Path) -> Result<String, String> {
+    const PEM: &str = "-----BEGIN ";
+    let text = read_any(path)?;
+    if text.trim_start().starts_with(PEM) {
+        return Err(
+            "begins as a certificate or a key does, which no scenario and no list of values is"
+                .to_owned(),
+        );
+    }
+    Ok(text)
+}
+
+fn read_any(path: &Path) -> Result<String, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
     let file = File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use super::progress::Progress;
 use super::stage::{self, BackendArg, Stage};
-use super::{Exit, Output, output};
+use super::{Exit, Output, files, output};
 use crate::forecast::capture::{Capture, CaptureError, Node};
 use crate::forecast::outlook::{Options, OutlookError, Progress as Advance, forecast_watched};
 use crate::forecast::plan::{Plan, PlanError};
@@ -80,6 +80,9 @@ fn length(text: &str) -> Result<SignedDuration, String> {
 
 /// Forecasts.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Err(exit) = files::named(args.captures.iter().chain(&args.plan)) {
+        return exit;
+    }
     let nodes = match nodes(&args.captures) {
         Ok(nodes) => nodes,
         Err(error) => {

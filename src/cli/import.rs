@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::{Exit, Output, output};
+use super::{Exit, Output, files, output};
 use crate::forecast::import::{BYTES_MAX, Hints, import};
 use crate::kubeadm::Version;
 use crate::time::Timestamp;
@@ -65,6 +65,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             path.display()
         ));
         return Exit::Usage;
+    }
+    if let Err(exit) = files::named(&args.file) {
+        return exit;
     }
     let mut bytes = Vec::new();
     let limit = BYTES_MAX as u64 + 1;

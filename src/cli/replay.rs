@@ -27,6 +27,9 @@ pub(super) struct Args {
 
 /// Repeats every run of the trace.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
+    if let Err(exit) = files::named([&args.trace]) {
+        return exit;
+    }
     let traces = match read(&args.trace) {
         Ok(traces) => traces,
         Err(reason) => {

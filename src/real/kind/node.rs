@@ -284,12 +284,9 @@ pub(super) fn clock_file(ahead: SignedDuration) -> String {
 
 /// The certdrill that goes into a node: this very program.
 pub(super) fn own_program() -> Result<Vec<u8>, EngineError> {
-    let path = std::env::current_exe().unwrap_or_else(|_| Path::new("/proc/self/exe").into());
-    std::fs::read(&path).map_err(|error| EngineError {
-        message: format!(
-            "certdrill's own program {} cannot be read: {error}",
-            path.display()
-        ),
-        help: "start certdrill by its path".to_owned(),
+    // Not by its name: another version may have been installed since this one was started.
+    std::fs::read("/proc/self/exe").map_err(|error| EngineError {
+        message: format!("certdrill's own program /proc/self/exe cannot be read: {error}"),
+        help: "look whether /proc is mounted".to_owned(),
     })
 }
