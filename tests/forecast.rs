@@ -54,7 +54,7 @@ fn exit_codes() {
         (&["forecast", "c.yaml", "--horizon", "0d"], 2),
         (&["forecast"], 2),
         (&["forecast", "other.yaml"], 3),
-        (&["forecast", "nowhere.yaml"], 3),
+        (&["forecast", "nowhere.yaml"], 2),
         (&["forecast", "c.yaml", "c.yaml"], 3),
         (&["forecast", "c.yaml", "--plan", "bad-plan.yaml"], 3),
         (&["forecast", "c.yaml", "--backend", "kind"], 104),

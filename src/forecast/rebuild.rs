@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::capture::{self, Node};
 use super::ring::Ring;
 use super::skew;
-use crate::cluster::{Engine, Found, SERVING_CURRENT, Spec, World};
+use crate::cluster::{Engine, Found, KUBELET_CONF, KUBELET_CURRENT, SERVING_CURRENT, Spec, World};
 use crate::fs::FsError;
 use crate::kubeadm::profile::{kubelet_config_name, upgrade::CONFIG_API};
 use crate::kubeadm::{Version, manifests};
@@ -156,6 +156,14 @@ pub fn rebuild(nodes: &[Node], engine: Box<dyn Engine>) -> Result<Rebuilt, Rebui
          in files"
             .to_owned(),
     );
+    for node in &ordered {
+        if node.file(KUBELET_CONF).is_none() && node.file(KUBELET_CURRENT).is_some() {
+            assumptions.push(format!(
+                "{}: there is no {KUBELET_CONF}; its kubelet is taken to run with what was in there",
+                node.name
+            ));
+        }
+    }
     assumptions.push(format!(
         "ClusterRoleBindings are not in files; taken to be those that kubeadm {cluster_version} makes"
     ));

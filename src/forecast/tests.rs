@@ -319,6 +319,29 @@ fn an_embedded_kubelet_conf_breaks_at_a_restart_and_is_cured() {
     assert_eq!(outlook.fails_within(days(1)), Some(outlook.from));
 }
 
+/// Nothing fails while the kubelet runs; it does not start again, and the commands give it what it lacks.
+#[test]
+fn a_node_without_kubelet_conf_breaks_at_a_restart_and_is_cured() {
+    for missing in ["cp1", "w1"] {
+        let mut lab = Lab::new("v1.36.3", 1, 1);
+        lab.tree(missing).remove(KUBELET_CONF).unwrap();
+        let outlook = look(&lab.captured(), 60, None);
+        assert!(
+            outlook.breaks_with_restarts.iter().any(|found| {
+                found.node == missing
+                    && found.cause.contains(
+                        "stat /etc/kubernetes/bootstrap-kubelet.conf: no such file or directory",
+                    )
+            }),
+            "{missing}: {:#?} {:#?}",
+            outlook.breaks,
+            outlook.breaks_with_restarts
+        );
+        let replay = outlook.replay.as_ref().unwrap();
+        assert!(replay.cured, "{replay:#?}");
+    }
+}
+
 #[test]
 fn a_kubelet_that_slept_is_repaired_by_the_recipe() {
     let mut world = World::new(Spec {

@@ -3,6 +3,7 @@
 use super::Manager;
 use crate::cluster::node::{KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded};
 use crate::cluster::world::World;
+use crate::fs::Tree as _;
 
 impl World {
     /// A kubelet that has a valid certificate of its own goes on, whatever kubelet.conf embeds: that is read at the
@@ -13,7 +14,24 @@ impl World {
         let Ok(stored) = self.files.pair(tree, KUBELET_CURRENT, KUBELET_CURRENT) else {
             return false;
         };
-        let Ok(config) = self.files.client_config(tree, KUBELET_CONF) else {
+        // One whose kubelet.conf has gone since its start knows what was in there. What matters, where the API is and by which
+        // CA, stands in other kubeconfigs of the cluster, too.
+        let elsewhere = (!tree.exists(KUBELET_CONF))
+            .then(|| {
+                let own = ["controller-manager.conf", "admin.conf"]
+                    .map(|name| (tree, format!("/etc/kubernetes/{name}")));
+                let others = self
+                    .nodes
+                    .iter()
+                    .map(|node| (&node.tree, KUBELET_CONF.to_owned()));
+                own.into_iter().chain(others)
+            })
+            .into_iter()
+            .flatten();
+        let Some(config) = std::iter::once((tree, KUBELET_CONF.to_owned()))
+            .chain(elsewhere)
+            .find_map(|(tree, path)| self.files.client_config(tree, &path).ok())
+        else {
             return false;
         };
         if now > stored.not_after() {

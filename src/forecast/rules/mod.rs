@@ -13,6 +13,7 @@ mod key_mismatch;
 mod kubeconfig_ca_differs;
 mod kubelet_certificate_late;
 mod kubelet_conf_embedded;
+mod kubelet_conf_missing;
 mod kubelet_serving_ends;
 mod leaf_outlives_ca;
 mod mode_too_open;
@@ -114,6 +115,7 @@ pub const RULES: &[Rule] = &[
     kubeconfig_ca_differs::RULE,
     kubelet_certificate_late::RULE,
     kubelet_conf_embedded::RULE,
+    kubelet_conf_missing::RULE,
     kubelet_serving_ends::RULE,
     leaf_outlives_ca::RULE,
     mode_too_open::RULE,

@@ -1,0 +1,92 @@
+//! A node without kubelet.conf.
+
+use super::{Cluster, Finding, Rule, Severity};
+use crate::cluster::{KUBELET_CONF, KUBELET_CURRENT};
+use crate::forecast::capture::Node;
+use crate::forecast::remedy::{Command, Order};
+
+const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+
+pub(super) const RULE: Rule = Rule {
+    id: "kubelet-conf-missing",
+    title: "a node has no kubelet.conf, and its kubelet does not start again",
+    from: "D7",
+    check,
+};
+
+/// The kubelet does not look into its store before it has read kubelet.conf, and asks for another certificate with
+/// bootstrap-kubelet.conf alone (`cmd/kubelet/app/server.go`, `client-go/.../certificate/bootstrap`, LoadClientConfig).
+fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
+    let from = cluster
+        .signer()
+        .map_or("a control plane", |node| node.name.as_str());
+    cluster
+        .nodes
+        .iter()
+        .filter(|node| is_kubelet_of_a_cluster(node))
+        .filter(|node| node.file(KUBELET_CONF).is_none() && node.file(BOOTSTRAP_CONF).is_none())
+        .map(|node| {
+            let order = |command| Order::new(&node.name, command);
+            Finding::new(
+                &RULE,
+                Severity::Error,
+                node,
+                format!("{KUBELET_CONF} is missing: a kubelet that runs goes on, and does not start again"),
+            )
+            .order([
+                order(Command::NewKubeletConf {
+                    from: from.to_owned(),
+                }),
+                order(Command::PointKubeletConf),
+                order(Command::RestartKubelet),
+            ])
+        })
+        .collect()
+}
+
+/// Whether its kubelet has an API server, and `/etc/kubernetes` is in the capture. A machine of an external etcd has a kubelet
+/// that asks nobody.
+fn is_kubelet_of_a_cluster(node: &Node) -> bool {
+    let looked_at = node.files.keys().any(|path| {
+        path.strip_prefix("/etc/kubernetes/")
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    let hidden = node.unread.iter().any(|what| what.contains(KUBELET_CONF));
+    let has = |path: &str| node.file(path).is_some();
+    looked_at
+        && !hidden
+        && (has("/etc/kubernetes/manifests/kube-apiserver.yaml") || has(KUBELET_CURRENT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::rules::lab::Lab;
+    use crate::fs::Tree as _;
+
+    #[test]
+    fn without_it_no_kubelet_starts_again_unless_it_can_bootstrap() {
+        let mut lab = Lab::new("v1.36.3", 1, 1);
+        assert!(lab.of(RULE.id).is_empty());
+        for node in ["cp1", "w1"] {
+            lab.tree(node).remove(KUBELET_CONF).unwrap();
+        }
+        let found = lab.of(RULE.id);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .all(|it| it.severity == Severity::Error && it.orders.len() == 3)
+        );
+        lab.write("w1", BOOTSTRAP_CONF, "kind: Config");
+        assert_eq!(lab.of(RULE.id).len(), 1);
+    }
+
+    /// Who captured `/var/lib/kubelet/pki` alone has not shown that anything is missing.
+    #[test]
+    fn a_part_of_a_node_says_nothing_of_the_rest() {
+        let mut lab = Lab::new("v1.36.3", 1, 1);
+        lab.tree("w1").remove_all("/etc/kubernetes").unwrap();
+        assert!(lab.of(RULE.id).is_empty());
+    }
+}
