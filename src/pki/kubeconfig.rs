@@ -2,7 +2,8 @@
 //!
 //! Unknown fields are lost, other users and contexts are kept, entries are sorted by name.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
@@ -261,6 +262,10 @@ impl Kubeconfig {
         if text.is_empty() {
             return Ok(Self::default());
         }
+        remembered(text, || Self::parse_anew(text))
+    }
+
+    fn parse_anew(text: &[u8]) -> Result<Self, KubeconfigError> {
         let value = yaml::parse(text).map_err(KubeconfigError::Yaml)?.value;
         let map = match value {
             Value::Null => Map::new(),
@@ -477,6 +482,30 @@ fn entries(
         }
     }
     Ok(out)
+}
+
+/// What was parsed before in this thread. Every command of kubeadm reads every kubeconfig of its node, and few of them have changed
+/// since the last one.
+fn remembered(
+    text: &[u8],
+    parse: impl FnOnce() -> Result<Kubeconfig, KubeconfigError>,
+) -> Result<Kubeconfig, KubeconfigError> {
+    /// More than the nodes of one world have.
+    const KEPT_MAX: usize = 64;
+    thread_local! {
+        static PARSED: RefCell<HashMap<Box<[u8]>, Kubeconfig>> = RefCell::default();
+    }
+    PARSED.with_borrow_mut(|known| {
+        if let Some(config) = known.get(text) {
+            return Ok(config.clone());
+        }
+        let config = parse()?;
+        if known.len() >= KEPT_MAX {
+            known.clear();
+        }
+        known.insert(Box::from(text), config.clone());
+        Ok(config)
+    })
 }
 
 #[cfg(test)]
