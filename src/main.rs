@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Worlds are many small objects: a fifth of a run was spent in malloc, and most of it in musl's.
+/// Worlds are many small objects: with the C library's allocator a fifth of a run was spent in malloc.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
