@@ -21,6 +21,8 @@ use super::handshake::{self, Handshake, Shown};
 
 /// How often an etcd without a leader is asked, twice a second: the longest of elections that nothing disturbs takes two.
 const ELECTION_ATTEMPTS: usize = 8;
+/// What all of that may take: each answer is late where a read waits for a quorum.
+const ELECTION_MAX: Duration = Duration::from_secs(6);
 /// A request that fails sooner than this is tried again.
 const QUICK: Duration = Duration::from_secs(3);
 
@@ -257,11 +259,13 @@ fn is_so(same: &SameAs) -> bool {
     one.is_some() && one == other
 }
 
-/// What a health check says. Members of etcd elect a leader within one or two seconds: until then it is not lost.
+/// What a health check says. Members of etcd elect a leader within one or two seconds: until then it is not lost, whether it says
+/// that there is none, that it has changed, or that a read took too long.
 fn settled(address: &str, path: &str) -> Option<(u16, String)> {
+    let begun = Instant::now();
     let mut answer = handshake::plain_get(address, path).ok()?;
     for _ in 1..ELECTION_ATTEMPTS {
-        if !answer.1.contains("NO LEADER") {
+        if answer.0 == 200 || begun.elapsed() > ELECTION_MAX {
             break;
         }
         std::thread::sleep(Duration::from_millis(500));
