@@ -118,5 +118,10 @@ fn a_go_program_that_sleeps_wakes_when_its_timers_are_moved() {
     assert!((100..=144).contains(&hours.parse().unwrap()), "{line}");
     let days = days_off(|| now.to_owned());
     assert!((5..=6).contains(&days), "{line}");
-    assert!(child.wait().unwrap().success());
+    match child.wait() {
+        Ok(status) => assert!(status.success()),
+        // It ended in the moment in which it was to be moved on: whoever traces a process learns of its end, and this test is its
+        // parent, too, which does not learn it twice.
+        Err(error) => assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::ECHILD as i32)),
+    }
 }
