@@ -67,6 +67,9 @@ if [[ ${1:-} == all ]]; then
   compare scenarios/docs --include 'external-ca/external=root,version=v1.36.3'
   compare scenarios/docs --include 'kubelet-rotation/signer=away,version=v1.36.3'
   compare scenarios/docs --include 'join-upload-certs/joins=threeHoursLater,version=v1.36.3'
+  compare scenarios/docs --include 'join-not-approved/then=approved,version=v1.36.3'
+  "$certdrill" run scenarios/docs scenarios/features --backend kind --jobs 1 \
+    --include own-script --include 'csr-signed-by-openssl/signed=*,version=v1.36.3'
   compare scenarios/features --include 'reset-and-join/version=v1.36.3,when=inTime'
   compare scenarios/clusters/ha.yaml
   compare scenarios/clusters/upgrade.yaml

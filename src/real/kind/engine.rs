@@ -8,13 +8,16 @@ use std::process::{Command, Output, Stdio};
 
 use crate::cluster::EngineError;
 
-/// Nothing starts containers in the node any more, what is starting one has done so, and what a runc left frozen that
-/// its caller had given up (a hop of the clocks is longer than any deadline) can be ended.
+/// Nothing starts containers in the node any more, and what is starting one has done so.
 const CALM: &str = "timeout 5 systemctl stop kubelet
 for look in $(seq 30); do pgrep -x runc >/dev/null || break; sleep 0.1; done
-[ ! -d /sys/fs/cgroup/freezer ] || find /sys/fs/cgroup/freezer -name freezer.state | while read -r state; do
-  grep -q THAWED $state || echo THAWED >$state
-done";
+";
+
+/// What a runc left frozen that its caller had given up (a hop of the clocks is longer than any deadline) can be ended again.
+const THAW: &str = r#"freezer=${FREEZER:-/sys/fs/cgroup/freezer}
+[ ! -d "$freezer" ] || find "$freezer" -name freezer.state | while read -r state; do
+  grep -q THAWED "$state" || echo THAWED >"$state"
+done"#;
 
 /// A container engine.
 #[derive(Debug, Clone)]
@@ -108,7 +111,7 @@ impl Containers {
     /// When it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), EngineError> {
         // Where it does not run, or is no node, there is nothing to calm.
-        let _ = self.output(&["exec", name, "sh", "-c", CALM], None);
+        let _ = self.output(&["exec", name, "sh", "-c", &format!("{CALM}{THAW}")], None);
         self.run(&["rm", "--force", "--volumes", name]).map(drop)
     }
 
@@ -131,5 +134,37 @@ impl Containers {
     #[must_use]
     pub fn program(&self) -> &str {
         &self.program
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_frozen_is_thawed_however_deep_and_nothing_else_is_touched() {
+        let root = tempfile::tempdir().unwrap();
+        let state = |name: &str| root.path().join(name).join("freezer.state");
+        for (name, text) in [
+            ("a", "FROZEN\n"),
+            ("a/b c", "FREEZING\n"),
+            ("d", "THAWED\n"),
+        ] {
+            std::fs::create_dir_all(root.path().join(name)).unwrap();
+            std::fs::write(state(name), text).unwrap();
+        }
+        let before = std::fs::metadata(state("d")).unwrap().modified().unwrap();
+        for freezer in [root.path(), &root.path().join("cgroup v2 has none")] {
+            let done = Command::new("sh")
+                .args(["-c", THAW])
+                .env("FREEZER", freezer)
+                .status();
+            assert!(done.unwrap().success());
+        }
+        for name in ["a", "a/b c", "d"] {
+            assert_eq!(std::fs::read_to_string(state(name)).unwrap(), "THAWED\n");
+        }
+        let after = std::fs::metadata(state("d")).unwrap().modified().unwrap();
+        assert_eq!(before, after);
     }
 }
