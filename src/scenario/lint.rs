@@ -359,7 +359,7 @@ fn is_red(matcher: &Matcher) -> bool {
 }
 
 const EDGES_TEXT: &str = "kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; \
-     apiserver -> etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet";
+     apiserver -> itself, etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet";
 
 fn is_edge(client: Option<Component>, server: Option<Component>) -> bool {
     use Component::{
@@ -371,8 +371,10 @@ fn is_edge(client: Option<Component>, server: Option<Component>) -> bool {
         (
             Some(Kubelet | ControllerManager | Scheduler | Admin | User | Extension),
             Some(ApiServer)
-        ) | (Some(ApiServer), Some(Etcd | Kubelet | Extension))
-            | (Some(Etcd), Some(Etcd))
+        ) | (
+            Some(ApiServer),
+            Some(ApiServer | Etcd | Kubelet | Extension)
+        ) | (Some(Etcd), Some(Etcd))
             | (Some(MetricsServer), Some(Kubelet))
     )
 }

@@ -209,7 +209,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     10 |     - expect: { edge: "etcd -> apiserver", is: ok }
        |                 ^^^^^^^^^^^^^^^^^^^^^^^^^
        |
-       = help: edges are kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; apiserver -> etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet
+       = help: edges are kubelet, controller-manager, scheduler, admin, user, extension -> apiserver; apiserver -> itself, etcd, kubelet, extension; etcd -> etcd; metrics-server -> kubelet
 
     warning: the cluster has no node w1 [no-such-node]
       --> x.yaml:11:17
