@@ -119,6 +119,24 @@ fn a_file_that_is_not_there_is_a_mistake_of_the_command_line() {
     assert!(refused(folder.path(), &plan, &[], 2).contains("nothing: No such file"));
 }
 
+/// A pipe gives what it holds once: nobody looks into it before it is read.
+#[test]
+fn a_pipe_is_read_as_a_file_is() {
+    let folder = TempDir::new().unwrap();
+    let script = format!(
+        "mkfifo paste; (printf '/etc/kubernetes/pki/apiserver.crt\\nnotAfter=Jan  1 00:00:00 2027 GMT\\n' >paste) & timeout 20 '{}' import paste",
+        env!("CARGO_BIN_EXE_certdrill")
+    );
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2027-01-01T00:00:00Z"));
+}
+
 /// Somebody may name a key where a scenario belongs: standard error ends up in the logs of a CI job.
 #[test]
 fn of_a_key_nothing_is_shown() {

@@ -1,5 +1,6 @@
 //! `certdrill explain`: why a certificate, an edge, a kubelet or a request is as it is at an instant of a run.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use super::pick::Selection;
@@ -34,7 +35,7 @@ pub(super) struct Args {
         value_parser = edge,
         env = "CERTDRILL_EDGE"
     )]
-    edge: Option<String>,
+    edge: Option<About>,
     /// A certificate: kubeadm's name or a path, and the node: apiserver@cp1.
     #[arg(
         long,
@@ -43,18 +44,25 @@ pub(super) struct Args {
         value_parser = certificate,
         env = "CERTDRILL_CERTIFICATE"
     )]
-    certificate: Option<String>,
+    certificate: Option<About>,
     /// The kubelet of a node: w1.
     #[arg(
         long,
         value_name = "NODE",
         group = "subject",
+        value_parser = kubelet,
         env = "CERTDRILL_KUBELET"
     )]
-    kubelet: Option<String>,
+    kubelet: Option<About>,
     /// A certificate signing request by its name.
-    #[arg(long, value_name = "NAME", group = "subject", env = "CERTDRILL_CSR")]
-    csr: Option<String>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        group = "subject",
+        value_parser = request,
+        env = "CERTDRILL_CSR"
+    )]
+    csr: Option<About>,
     /// Which run of the scenario's matrix, by name or id; the first one unless said otherwise.
     #[arg(long, value_name = "PATTERN", env = "CERTDRILL_INCLUDE")]
     include: Option<String>,
@@ -74,9 +82,26 @@ fn time(text: &str) -> Result<String, String> {
     }
 }
 
-fn edge(text: &str) -> Result<String, String> {
+/// What is to be explained.
+#[derive(Debug, Clone)]
+struct About {
+    /// As it was asked for.
+    text: String,
+    subject: Subject,
+}
+
+impl About {
+    fn new(text: &str, subject: Subject) -> Self {
+        Self {
+            text: text.to_owned(),
+            subject,
+        }
+    }
+}
+
+fn edge(text: &str) -> Result<About, String> {
     match scenario::edge(text) {
-        Ok(_) => Ok(text.to_owned()),
+        Ok((client, server)) => Ok(About::new(text, Subject::Edge { client, server })),
         Err((message, help)) => Err(format!(
             "{message}: {}",
             help.unwrap_or_else(|| "write 'kubelet@cp1 -> apiserver'".to_owned())
@@ -84,22 +109,34 @@ fn edge(text: &str) -> Result<String, String> {
     }
 }
 
-fn certificate(text: &str) -> Result<String, String> {
-    if text.contains('@') {
-        Ok(text.to_owned())
-    } else {
-        Err("it does not say which node: write apiserver@cp1".to_owned())
-    }
+fn certificate(text: &str) -> Result<About, String> {
+    let (name, node) = text
+        .rsplit_once('@')
+        .ok_or("it does not say which node: write apiserver@cp1")?;
+    let subject = Subject::Certificate {
+        name: name.to_owned(),
+        node: node.to_owned(),
+    };
+    Ok(About::new(text, subject))
+}
+
+fn kubelet(text: &str) -> Result<About, Infallible> {
+    let node = text.trim_start_matches("kubelet@");
+    Ok(About::new(node, Subject::Kubelet(node.to_owned())))
+}
+
+fn request(text: &str) -> Result<About, Infallible> {
+    Ok(About::new(text, Subject::Request(text.to_owned())))
 }
 
 /// Plays the scenario and explains.
 pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
-    let subject = match subject(args) {
-        Ok(subject) => subject,
-        Err(message) => {
-            output::complain(&message);
-            return Exit::Usage;
-        }
+    let asked = [&args.edge, &args.certificate, &args.kubelet, &args.csr];
+    let Some(about) = asked.into_iter().flatten().next() else {
+        output::complain(
+            "error: nothing to explain\n  help: give one of --edge, --certificate, --kubelet, --csr",
+        );
+        return Exit::Usage;
     };
     let selection = Selection::of(args.scenario.clone(), args.include.clone());
     let files = match selection.load() {
@@ -115,18 +152,20 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         return Exit::NothingSelected;
     };
     let scenario: &Scenario = first.scenario;
-    let at = match &args.at {
+    let at = args
+        .at
+        .as_ref()
+        .map(|text| (text, scenario::instant(text, scenario.cluster.start)));
+    let at = match at {
+        Some((text, None)) => {
+            output::complain(&format!(
+                "error: {text} after the cluster's start, {}, is later than any date",
+                scenario.cluster.start
+            ));
+            return Exit::Usage;
+        }
+        Some((_, at)) => at,
         None => None,
-        Some(text) => match scenario::instant(text, scenario.cluster.start) {
-            Some(at) => Some(at),
-            None => {
-                output::complain(&format!(
-                    "error: `{text}` is no time\n  help: write an instant (2027-01-01T00:00:00Z) or a length of \
-                     time after the cluster's start (366d)"
-                ));
-                return Exit::Usage;
-            }
-        },
     };
     let options = PlayOptions { seed: args.seed };
     let Asked {
@@ -134,18 +173,18 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         reached,
         found,
         known,
-    } = ask(scenario, &options, at, &subject);
+    } = ask(scenario, &options, at, &about.subject);
     if !reached {
         output::complain(&format!(
             "warning: the run ends before the time that was asked for; this is how it stands at its end, {at}"
         ));
     }
     if found.is_empty() {
-        let asked = described(args, &subject);
+        let asked = &about.text;
         output::complain(&format!(
             "error: there is no '{asked}' in {} at {at}\n  help: {}",
             scenario.id(),
-            near(&asked, &known)
+            near(asked, &known)
         ));
         return Exit::NothingSelected;
     }
@@ -158,45 +197,6 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output.text(&text(&explanation, output.width()));
     }
     Exit::Success
-}
-
-fn subject(args: &Args) -> Result<Subject, String> {
-    if let Some(edge) = &args.edge {
-        let (client, server) = scenario::edge(edge).map_err(|(message, help)| {
-            let help = help.unwrap_or_else(|| "write --edge 'kubelet@cp1 -> apiserver'".to_owned());
-            format!("error: {message}\n  help: {help}")
-        })?;
-        return Ok(Subject::Edge { client, server });
-    }
-    if let Some(certificate) = &args.certificate {
-        let (name, node) = certificate.rsplit_once('@').ok_or_else(|| {
-            format!("error: `{certificate}` does not say which node\n  help: write --certificate apiserver@cp1")
-        })?;
-        return Ok(Subject::Certificate {
-            name: name.to_owned(),
-            node: node.to_owned(),
-        });
-    }
-    if let Some(node) = &args.kubelet {
-        let node = node.trim_start_matches("kubelet@");
-        return Ok(Subject::Kubelet(node.to_owned()));
-    }
-    if let Some(name) = &args.csr {
-        return Ok(Subject::Request(name.clone()));
-    }
-    Err(
-        "error: nothing to explain\n  help: give one of --edge, --certificate, --kubelet, --csr"
-            .to_owned(),
-    )
-}
-
-fn described(args: &Args, subject: &Subject) -> String {
-    match subject {
-        Subject::Edge { .. } => args.edge.clone().unwrap_or_default(),
-        Subject::Certificate { name, node } => format!("{name}@{node}"),
-        Subject::Kubelet(node) => node.clone(),
-        Subject::Request(name) => name.clone(),
-    }
 }
 
 /// What was probably meant, or what there is.

@@ -79,7 +79,13 @@ pub(super) fn named<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<
         if path.as_os_str() == "-" {
             continue;
         }
-        if let Err(error) = File::open(path) {
+        // What is no file - a pipe, a process substitution - can be opened once only, by whoever reads it.
+        let found = fs::metadata(path);
+        let opened = match &found {
+            Ok(metadata) if metadata.is_file() => File::open(path).map(drop),
+            _ => found.map(drop),
+        };
+        if let Err(error) = opened {
             let help = similar(path).map_or_else(String::new, |near| {
                 format!("\n  help: did you mean `{near}`?")
             });

@@ -1,7 +1,7 @@
 //! `kubeadm init` and `kubeadm join` on the machines of a world.
 
 use super::mechanism::Mechanism;
-use super::node::{KUBELET_CONFIG, KubeletState, USER_CONF};
+use super::node::{ADMIN_CONF, KUBELET_CONFIG, KubeletState, USER_CONF};
 use super::topology::API_PORT;
 use super::world::World;
 use crate::fs::{FsError, Tree};
@@ -131,7 +131,7 @@ impl World {
         self.write_manifests(0)?;
         let admin = self.nodes[0]
             .tree
-            .read("/etc/kubernetes/admin.conf")
+            .read(ADMIN_CONF)
             .map_err(|error| self.file_error(0, error))?;
         self.nodes[0]
             .tree

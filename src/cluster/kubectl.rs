@@ -2,7 +2,7 @@
 
 use super::csr::ConditionKind;
 use super::edge::Failure;
-use super::node::STATIC_PODS;
+use super::node::{ADMIN_CONF, STATIC_PODS};
 use super::rbac::{Permission, Requestor, RoleBinding, Subject};
 use super::topology::ApiClient;
 use super::world::World;
@@ -46,7 +46,7 @@ impl World {
         args: &[&str],
         input: &[u8],
     ) -> CommandOutput {
-        let words: Vec<String> = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
+        let words: Vec<String> = ["kubectl", "--kubeconfig", ADMIN_CONF]
             .iter()
             .chain(args)
             .map(|&word| word.to_owned())

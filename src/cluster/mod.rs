@@ -62,8 +62,9 @@ pub use join::TOKEN as BOOTSTRAP_TOKEN;
 pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{
-    DiskCertificate, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI, Kubelet, KubeletState, Loaded,
-    Node, PKI, Pod, PodState, Process, Rotation, SERVING_CURRENT, STATIC_PODS, USER_CONF,
+    ADMIN_CONF, BOOTSTRAP_CONF, DiskCertificate, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI,
+    Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation, SERVING_CURRENT,
+    STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use reality::{

@@ -33,6 +33,8 @@ pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 /// The kubeconfig a node joins with.
 pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+/// The administrator's kubeconfig.
+pub const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 /// The copy of admin.conf that a user took at init.
 pub const USER_CONF: &str = "/root/.kube/config";
 /// Where a kube-apiserver finds the etcd beside it.

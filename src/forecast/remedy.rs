@@ -5,14 +5,13 @@ use serde::Serialize;
 
 use super::etcd_machines::EtcdCommand;
 use super::plan::{first_line, restart_control_plane, restart_kubelet};
-use crate::cluster::{KUBELET_CONF, KUBELET_CURRENT, USER_CONF, World};
+use crate::cluster::{ADMIN_CONF, KUBELET_CONF, KUBELET_CURRENT, USER_CONF, World};
 use crate::fs::Tree;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::Profile;
 use crate::pki::Kubeconfig;
 use crate::time::SignedDuration;
 
-const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 const SERVING: &str = "/var/lib/kubelet/pki/kubelet";
 
 /// A command on a node. The order is the one they are to be given in.

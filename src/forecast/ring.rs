@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::capture::{self, File, Key, Node, Pem, parse_all};
 use super::rebuild::{component_of, facts_of, kubelet_config, signing_flags};
-use crate::cluster::World;
+use crate::cluster::{BOOTSTRAP_CONF, World};
 use crate::fs::{FsError, MemoryTree, Tree};
 use crate::kubeadm::profile::Profile;
 use crate::kubeadm::{Version, manifests};
@@ -196,7 +196,7 @@ impl Ring {
                 tree.symlink(link, path)?;
                 continue;
             }
-            if path == "/etc/kubernetes/bootstrap-kubelet.conf" {
+            if path == BOOTSTRAP_CONF {
                 assumptions.push(format!(
                     "{}: {path} is left out: its token is taken to have ended, as it does after a day",
                     node.name

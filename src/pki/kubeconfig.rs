@@ -566,4 +566,19 @@ users:
         assert_eq!(decode_base64("YQ==x"), Err(4));
         assert_eq!(decode_base64("*"), Err(0));
     }
+
+    /// What somebody does with a kubeconfig is not seen by the next one who reads the same bytes.
+    #[test]
+    fn what_was_parsed_before_is_as_it_was() {
+        for number in 0..200 {
+            let text = format!(
+                "current-context: c{}\nusers:\n- name: u\n  user: {{}}\n",
+                number % 90
+            );
+            let mut config = Kubeconfig::parse(text.as_bytes()).unwrap();
+            assert_eq!(config, Kubeconfig::parse_anew(text.as_bytes()).unwrap());
+            config.users.clear();
+            config.current_context.clear();
+        }
+    }
 }

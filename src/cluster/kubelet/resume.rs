@@ -1,7 +1,12 @@
 //! A kubelet that runs since before the world's first instant.
 
+use std::sync::Arc;
+
 use super::Manager;
-use crate::cluster::node::{KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded};
+use crate::cluster::files::ClientConfig;
+use crate::cluster::node::{
+    ADMIN_CONF, KUBELET_CONF, KUBELET_CURRENT, KubeletState, Rotation, Stranded,
+};
 use crate::cluster::world::World;
 use crate::fs::Tree as _;
 
@@ -14,24 +19,12 @@ impl World {
         let Ok(stored) = self.files.pair(tree, KUBELET_CURRENT, KUBELET_CURRENT) else {
             return false;
         };
-        // One whose kubelet.conf has gone since its start knows what was in there. What matters, where the API is and by which
-        // CA, stands in other kubeconfigs of the cluster, too.
-        let elsewhere = (!tree.exists(KUBELET_CONF))
-            .then(|| {
-                let own = ["controller-manager.conf", "admin.conf"]
-                    .map(|name| (tree, format!("/etc/kubernetes/{name}")));
-                let others = self
-                    .nodes
-                    .iter()
-                    .map(|node| (&node.tree, KUBELET_CONF.to_owned()));
-                own.into_iter().chain(others)
-            })
-            .into_iter()
-            .flatten();
-        let Some(config) = std::iter::once((tree, KUBELET_CONF.to_owned()))
-            .chain(elsewhere)
-            .find_map(|(tree, path)| self.files.client_config(tree, &path).ok())
-        else {
+        let config = if tree.exists(KUBELET_CONF) {
+            self.files.client_config(tree, KUBELET_CONF).ok()
+        } else {
+            self.as_read_before(node)
+        };
+        let Some(config) = config else {
             return false;
         };
         if now > stored.not_after() {
@@ -54,5 +47,14 @@ impl World {
         self.start_serving(node);
         self.sync_manifests(node);
         true
+    }
+
+    /// What stood in a kubelet.conf that has gone since the kubelet read it. What matters, where the API is and by which CA, stands
+    /// in other kubeconfigs of the cluster, too.
+    fn as_read_before(&self, node: usize) -> Option<Arc<ClientConfig>> {
+        let others = self.nodes.iter().map(|node| (&node.tree, KUBELET_CONF));
+        std::iter::once((&self.nodes[node].tree, ADMIN_CONF))
+            .chain(others)
+            .find_map(|(tree, path)| self.files.client_config(tree, path).ok())
     }
 }

@@ -1,11 +1,9 @@
 //! A node without kubelet.conf.
 
 use super::{Cluster, Finding, Rule, Severity};
-use crate::cluster::{KUBELET_CONF, KUBELET_CURRENT};
+use crate::cluster::{BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT};
 use crate::forecast::capture::Node;
 use crate::forecast::remedy::{Command, Order};
-
-const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 
 pub(super) const RULE: Rule = Rule {
     id: "kubelet-conf-missing",
@@ -52,10 +50,8 @@ fn is_kubelet_of_a_cluster(node: &Node) -> bool {
             .is_some_and(|rest| !rest.is_empty())
     });
     let hidden = node.unread.iter().any(|what| what.contains(KUBELET_CONF));
-    let has = |path: &str| node.file(path).is_some();
-    looked_at
-        && !hidden
-        && (has("/etc/kubernetes/manifests/kube-apiserver.yaml") || has(KUBELET_CURRENT))
+    let serves = node.pod("kube-apiserver").is_some();
+    looked_at && !hidden && (serves || node.file(KUBELET_CURRENT).is_some())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::agent::{Order, Program, SameAs, encode};
 use super::handshake::Handshake;
 use super::{Kind, leases};
-use crate::cluster::{EdgeId, KUBELET_CURRENT};
+use crate::cluster::{ADMIN_CONF, EdgeId, KUBELET_CONF, KUBELET_CURRENT, USER_CONF};
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{Kubeconfig, Source};
 use crate::scenario::Component;
@@ -12,8 +12,6 @@ use crate::scenario::Component;
 pub(super) const KUBELET_PORT: u16 = 10_250;
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
-const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
-const USER_CONF: &str = "/root/.kube/config";
 /// kubectl's own limit.
 const TIMEOUT: &str = "--request-timeout=6s";
 
@@ -102,7 +100,7 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
                 orders[node].commands.push((
                     id,
                     kubectl(&[
-                        "--kubeconfig=/etc/kubernetes/admin.conf",
+                        &format!("--kubeconfig={ADMIN_CONF}"),
                         &server,
                         TIMEOUT,
                         "get",
@@ -155,7 +153,7 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
         Component::Admin => (ADMIN_CONF, "/api/v1/nodes?limit=1".to_owned()),
         Component::User => (USER_CONF, "/api/v1/nodes?limit=1".to_owned()),
         Component::Kubelet => (
-            "/etc/kubernetes/kubelet.conf",
+            KUBELET_CONF,
             format!(
                 "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}",
                 member.plan.name
@@ -189,7 +187,7 @@ fn api_request(kind: &Kind, client: Component, node: usize) -> Option<Program> {
 /// What a kubelet asks with where its kubeconfig names another certificate: kubelet.conf of a cluster that kubeadm made before
 /// 1.17 embeds the first one for ever (kubeadm#1753), and a kubelet that rotates uses what is in its own store.
 fn of_its_own(tree: &MemoryTree) -> Option<String> {
-    let mut conf = Kubeconfig::parse(&tree.read("/etc/kubernetes/kubelet.conf").ok()?).ok()?;
+    let mut conf = Kubeconfig::parse(&tree.read(KUBELET_CONF).ok()?).ok()?;
     let config = tree.read("/var/lib/kubelet/config.yaml").ok()?;
     let rotates = String::from_utf8_lossy(&config).contains("rotateCertificates: true");
     if !rotates
