@@ -221,6 +221,11 @@ pub fn version_of(node: &Node) -> Result<Version, RebuildError> {
 fn refuse_what_is_not_modelled(nodes: &[&Node]) -> Result<(), RebuildError> {
     let refuse =
         |node: &Node, what: String| Err(RebuildError::Unplayable(format!("{}: {what}", node.name)));
+    for node in nodes {
+        if let Some(missing) = node.kubelet_is_unknown() {
+            return refuse(node, format!("{missing}: capture it, too"));
+        }
+    }
     for node in nodes
         .iter()
         .filter(|node| node.control_plane || node.pod("etcd").is_some())

@@ -233,7 +233,12 @@ fn replayed(outlook: &Outlook) -> Option<String> {
     } else if replay.left.is_empty() {
         "With these commands nothing breaks, but some of them fail.".to_owned()
     } else {
-        "These commands do not cure everything.".to_owned()
+        let commands = if outlook.remedies.is_empty() {
+            "There is no command that cures this."
+        } else {
+            "These commands do not cure everything."
+        };
+        commands.to_owned()
     };
     if by_hand {
         said += " What is to be done by hand (lines with #) was not replayed.";

@@ -341,6 +341,39 @@ fn a_node_without_kubelet_conf_breaks_at_a_restart_and_is_cured() {
     }
 }
 
+/// A capture of a part of a machine says nothing of what is not in it, and a forecast does not say that it is broken.
+#[test]
+fn a_kubelet_that_was_not_captured_is_not_called_broken() {
+    for (node, gone, said) in [
+        (
+            "cp1",
+            "/var/lib/kubelet/pki",
+            "nothing of /var/lib/kubelet/pki",
+        ),
+        (
+            "w1",
+            "/var/lib/kubelet/pki",
+            "nothing of /var/lib/kubelet/pki",
+        ),
+        ("w1", "/etc/kubernetes", "no kubeconfig of /etc/kubernetes"),
+    ] {
+        let mut lab = Lab::new("v1.36.3", 1, 1);
+        if gone.starts_with("/var") {
+            let conf = lab.tree(node).read(KUBELET_CONF).unwrap();
+            let mut conf = crate::pki::Kubeconfig::parse(&conf).unwrap();
+            conf.user_mut()
+                .unwrap()
+                .point_at(crate::cluster::KUBELET_CURRENT);
+            lab.write(node, KUBELET_CONF, &conf.to_yaml(false));
+        }
+        lab.tree(node).remove_all(gone).unwrap();
+        let outlook = look(&lab.captured(), 60, None);
+        let why = outlook.not_played.as_ref().unwrap();
+        assert!(why.starts_with(node) && why.contains(said), "{why}");
+        assert!(outlook.breaks.is_empty() && outlook.breaks_with_restarts.is_empty());
+    }
+}
+
 #[test]
 fn a_kubelet_that_slept_is_repaired_by_the_recipe() {
     let mut world = World::new(Spec {

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{KUBELET_CONF, KUBELET_PKI};
 use crate::pki::Certificate;
 use crate::scenario::{self, Problem};
 use crate::time::Timestamp;
@@ -368,6 +369,34 @@ impl Node {
     pub fn client_certificate(&self, path: &str) -> Option<Certificate> {
         let user = self.file(path)?.kubeconfig.as_ref()?.user()?;
         parse_all(&user.certificates).into_iter().next()
+    }
+
+    /// What of this machine is not in the capture, so that nobody can say how its kubelet is. A machine of an external etcd has a
+    /// kubelet that asks nobody.
+    #[must_use]
+    pub fn kubelet_is_unknown(&self) -> Option<String> {
+        const ETC: &str = "/etc/kubernetes/";
+        if !self.control_plane && self.pod("etcd").is_some() {
+            return None;
+        }
+        let holds = |dir: &str| self.files.keys().any(|path| path.starts_with(dir));
+        let kubeconfigs = self.files.keys().any(|path| {
+            path.strip_prefix(ETC)
+                .is_some_and(|name| name.ends_with(".conf") && !name.contains('/'))
+        });
+        // A worker has no other one than kubelet.conf.
+        if !holds(ETC) || self.control_plane && !kubeconfigs {
+            return Some("no kubeconfig of /etc/kubernetes is in the capture".to_owned());
+        }
+        let stored = self
+            .file(KUBELET_CONF)
+            .and_then(|file| file.kubeconfig.as_ref()?.user()?.certificate_file.as_ref())
+            .is_some_and(|path| path.starts_with(KUBELET_PKI));
+        (stored && !holds(KUBELET_PKI)).then(|| {
+            format!(
+                "nothing of {KUBELET_PKI} is in the capture, where its kubelet's certificate is"
+            )
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{Cluster, Finding, Rule, Severity};
 use crate::cluster::{BOOTSTRAP_CONF, KUBELET_CONF, KUBELET_CURRENT};
-use crate::forecast::capture::Node;
 use crate::forecast::remedy::{Command, Order};
 
 pub(super) const RULE: Rule = Rule {
@@ -21,7 +20,10 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
     cluster
         .nodes
         .iter()
-        .filter(|node| is_kubelet_of_a_cluster(node))
+        // A machine of an external etcd has none either.
+        .filter(|node| node.control_plane || node.file(KUBELET_CURRENT).is_some())
+        .filter(|node| node.kubelet_is_unknown().is_none())
+        .filter(|node| !node.unread.iter().any(|what| what.contains(KUBELET_CONF)))
         .filter(|node| node.file(KUBELET_CONF).is_none() && node.file(BOOTSTRAP_CONF).is_none())
         .map(|node| {
             let order = |command| Order::new(&node.name, command);
@@ -40,18 +42,6 @@ fn check(cluster: &Cluster<'_>) -> Vec<Finding> {
             ])
         })
         .collect()
-}
-
-/// Whether its kubelet has an API server, and `/etc/kubernetes` is in the capture. A machine of an external etcd has a kubelet
-/// that asks nobody.
-fn is_kubelet_of_a_cluster(node: &Node) -> bool {
-    let looked_at = node.files.keys().any(|path| {
-        path.strip_prefix("/etc/kubernetes/")
-            .is_some_and(|rest| !rest.is_empty())
-    });
-    let hidden = node.unread.iter().any(|what| what.contains(KUBELET_CONF));
-    let serves = node.pod("kube-apiserver").is_some();
-    looked_at && !hidden && (serves || node.file(KUBELET_CURRENT).is_some())
 }
 
 #[cfg(test)]
@@ -84,5 +74,12 @@ mod tests {
         let mut lab = Lab::new("v1.36.3", 1, 1);
         lab.tree("w1").remove_all("/etc/kubernetes").unwrap();
         assert!(lab.of(RULE.id).is_empty());
+        // A control plane's other kubeconfigs were: nothing of /var/lib/kubelet is needed to miss this one.
+        lab.tree("cp1").remove(KUBELET_CONF).unwrap();
+        lab.tree("cp1").remove_all("/var/lib/kubelet/pki").unwrap();
+        lab.tree("cp1")
+            .remove_all("/etc/kubernetes/manifests")
+            .unwrap();
+        assert_eq!(lab.of(RULE.id).len(), 1);
     }
 }
