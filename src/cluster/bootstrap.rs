@@ -322,6 +322,7 @@ impl World {
             name: machine.name.clone(),
             address: machine.address,
             control_plane: machine.control_plane,
+            etcd: machine.etcd,
             version: machine.version,
             endpoint: self.endpoint(),
             load_balancer: (control_planes > 1).then_some((

@@ -29,11 +29,12 @@ impl World {
             })
             .filter_map(|edge| edge.id.server_node)
             .peekable();
-        if self.quorum == Some(false) {
-            return fail(false);
-        }
+        // Nobody is there who could say that there is no leader.
         if reached.peek().is_none() {
             return fail(true);
+        }
+        if self.quorum == Some(false) {
+            return fail(false);
         }
         // A member that the others do not hear has no leader. With several, the client asks the next one.
         if reached.any(|etcd| !self.etcd_apart.contains(&etcd)) {
@@ -124,6 +125,13 @@ impl World {
                 ),
             ));
         };
+        // `embed/serve.go`: whoever connects before the member has found a leader is not even answered.
+        if self.etcd_serves.get(&server) != Some(&Some(etcd.id)) {
+            return Err(Failure::new(
+                FailureClass::Unreachable,
+                texts::etcd_silent(&texts::etcd_authority(host)),
+            ));
+        }
         connect(
             &self.verifications,
             &ClientSide {

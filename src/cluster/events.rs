@@ -67,6 +67,12 @@ pub(super) enum Timer {
     },
     /// kube-apiserver's health check finds its loopback certificate at its end.
     LoopbackEnds { node: usize, process: u64 },
+    /// kube-apiserver's health check has failed for long, because of its etcd.
+    Unhealthy {
+        node: usize,
+        process: u64,
+        since: Timestamp,
+    },
     /// A leader could not renew its lease for its renew deadline.
     LeaseLost { component: Component, process: u64 },
     /// A bootstrap token is over, or the one that what is uploaded hangs on.
@@ -225,6 +231,11 @@ impl World {
                 epoch,
             } => self.pod_retry(node, component, epoch),
             Timer::LoopbackEnds { node, process } => self.loopback_ends(node, process),
+            Timer::Unhealthy {
+                node,
+                process,
+                since,
+            } => self.health_fails(node, process, since),
             Timer::LeaseLost { component, process } => self.lease_lost(component, process),
             Timer::TokenEnds => self.clean_tokens(),
             Timer::Elect { component } => self.elect(component),

@@ -8,14 +8,14 @@ use crate::fs::Tree as _;
 use crate::scenario::Component;
 
 /// What is made for each machine, in the documented order.
-const CERTIFICATES: [(&str, &str); 4] = [
+pub const CERTIFICATES: [(&str, &str); 4] = [
     ("etcd-server", "etcd/server"),
     ("etcd-peer", "etcd/peer"),
     ("etcd-healthcheck-client", "etcd/healthcheck-client"),
     ("apiserver-etcd-client", "apiserver-etcd-client"),
 ];
 /// What a control plane needs of it, below its certificates directory.
-const FOR_CONTROL_PLANES: [&str; 3] = [
+pub const FOR_CONTROL_PLANES: [&str; 3] = [
     "etcd/ca.crt",
     "apiserver-etcd-client.crt",
     "apiserver-etcd-client.key",

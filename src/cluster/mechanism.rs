@@ -92,6 +92,8 @@ mechanisms! {
     EqualManifests, "equal-manifests", ["S5", "S6"];
     /// A client may do what its bindings let it do.
     Bindings, "bindings", ["S26", "S27", "S38"];
+    /// The kubelet starts a kube-apiserver anew whose etcd does not answer for long.
+    Liveness, "liveness", ["health-check"];
     /// A member of etcd looks whether a peer's certificate carries the address that it comes from.
     PeerNames, "peer-names", ["S24"];
 }

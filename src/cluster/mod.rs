@@ -17,6 +17,7 @@ mod etcd_edges;
 mod events;
 mod external_etcd;
 mod files;
+mod health;
 mod issuer;
 mod join;
 pub mod kubectl;
@@ -56,6 +57,9 @@ pub use command::directory_of;
 pub use csr::{Condition, ConditionKind, Request, RequestState};
 pub use edge::{Edge, EdgeId, Failure, FailureClass, Held, Outcome};
 pub use engine::{Call, Engine, EngineError, Model};
+pub use external_etcd::{
+    CERTIFICATES as ETCD_CERTIFICATES, FOR_CONTROL_PLANES as ETCD_FOR_CONTROL_PLANES,
+};
 pub use files::Credential;
 pub use issuer::IssuerError;
 pub use join::TOKEN as BOOTSTRAP_TOKEN;
@@ -63,8 +67,8 @@ pub use kubelet::Manager;
 pub use mechanism::Mechanism;
 pub use node::{
     ADMIN_CONF, BOOTSTRAP_CONF, DiskCertificate, KUBELET_CONF, KUBELET_CURRENT, KUBELET_PKI,
-    Kubelet, KubeletState, Loaded, Node, PKI, Pod, PodState, Process, Rotation, SERVING_CURRENT,
-    STATIC_PODS, USER_CONF,
+    Kubelet, KubeletState, LOOPBACK, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
+    SERVING_CURRENT, STATIC_PODS, USER_CONF,
 };
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use reality::{

@@ -125,7 +125,7 @@ impl World {
         );
     }
 
-    fn stop_pod(&mut self, node: usize, component: Component) {
+    pub(super) fn stop_pod(&mut self, node: usize, component: Component) {
         let leads = self
             .leaders
             .get(&component)

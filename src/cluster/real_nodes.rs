@@ -26,15 +26,8 @@ impl World {
     #[must_use]
     pub fn not_for_real(&self) -> Option<&'static str> {
         let spec = &self.spec;
-        [
-            (spec.etcd > 0, "an external etcd"),
-            (
-                spec.load_balancer != Default::default(),
-                "options of the load balancer",
-            ),
-        ]
-        .into_iter()
-        .find_map(|(wanted, what)| (wanted && self.is_real()).then_some(what))
+        let wanted = spec.load_balancer != Default::default();
+        (wanted && self.is_real()).then_some("options of the load balancer")
     }
 
     fn plans(&self) -> Result<Vec<NodePlan>, super::ClusterError> {
@@ -79,8 +72,8 @@ impl World {
             if self.spec.join_later.contains(&node.name) {
                 continue;
             }
-            node.ready = Some(false);
-            node.etcd_member = node.control_plane;
+            node.ready = (!node.only_etcd()).then_some(false);
+            node.etcd_member = node.etcd;
         }
         self.look_at_reality(false);
         self.connect_nodes();

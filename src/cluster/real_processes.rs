@@ -114,7 +114,8 @@ impl World {
         let path = Self::manifest_path(component);
         let manifest = self.nodes[node].tree.content(&path).ok();
         let machine = &self.nodes[node];
-        if seen.is_none() && machine.ready.is_none() && !machine.pods.contains_key(&component) {
+        let unused = machine.ready.is_none() && !machine.only_etcd();
+        if seen.is_none() && unused && !machine.pods.contains_key(&component) {
             // A machine that is in no cluster yet.
             return;
         }

@@ -179,6 +179,8 @@ pub struct NodePlan {
     pub address: IpAddr,
     /// It is a control plane.
     pub control_plane: bool,
+    /// A member of etcd runs on it, or is to run.
+    pub etcd: bool,
     /// Version of kubeadm and of every component.
     pub version: Version,
     /// Host and port that clients of the cluster use.
@@ -195,6 +197,14 @@ pub struct NodePlan {
     pub metrics_server: Option<bool>,
     /// Its kubeadm configuration: InitConfiguration, ClusterConfiguration and what a scenario adds.
     pub configuration: String,
+}
+
+impl NodePlan {
+    /// Whether it is a machine of an external etcd: its kubelet runs alone, and the cluster knows no such node.
+    #[must_use]
+    pub fn only_etcd(&self) -> bool {
+        self.etcd && !self.control_plane
+    }
 }
 
 /// A change to a machine's file.

@@ -43,6 +43,7 @@ impl World {
             self.follow_requests();
             self.follow_kubelets();
             self.follow_pods();
+            self.follow_health();
             self.follow_conditions();
             if !changed {
                 break;
@@ -423,8 +424,14 @@ impl World {
             .copied()
             .filter(|member| !largest.contains(member))
             .collect();
-        let moved = self.etcd_apart != apart;
+        let mut moved = self.etcd_apart != apart;
         self.etcd_apart = apart;
+        if quorum {
+            for &member in &largest {
+                let process = self.nodes[member].process_id(Component::Etcd);
+                moved |= self.etcd_serves.insert(member, process) != Some(process);
+            }
+        }
         if self.quorum == Some(quorum) {
             return moved;
         }

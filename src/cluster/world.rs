@@ -46,6 +46,10 @@ pub struct World {
     pub quorum: Option<bool>,
     /// Members of etcd that the majority does not hear.
     pub etcd_apart: BTreeSet<usize>,
+    /// Processes of etcd that have had a leader since they started: before, they serve nobody.
+    pub(super) etcd_serves: BTreeMap<usize, Option<u64>>,
+    /// API servers whose health check fails because of their etcd, and since when on the axis of timers.
+    pub(super) unhealthy: BTreeMap<usize, Timestamp>,
     /// Everything that happened so far.
     pub records: Vec<Record>,
     /// Number of events processed.
@@ -152,6 +156,8 @@ impl World {
             leaders: BTreeMap::new(),
             quorum: None,
             etcd_apart: BTreeSet::new(),
+            etcd_serves: BTreeMap::new(),
+            unhealthy: BTreeMap::new(),
             records: Vec::new(),
             events: 0,
             broken: None,

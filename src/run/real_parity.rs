@@ -32,7 +32,7 @@ pub const RULES: [(&str, &str); 14] = [
     ),
     (
         "manifests",
-        "their text holds whatever a version writes there; that they are there, with which mode, is compared",
+        "their text holds whatever a version writes there; that they are there, with which mode, is compared; their directory is not, which a package may have made",
     ),
     (
         "dated files",
@@ -146,6 +146,7 @@ fn concerns(path: &str) -> bool {
     let dated = path.contains("/kubelet-client-2") || path.contains("/kubelet-server-2");
     below.iter().any(|dir| path.starts_with(dir))
         && !dated
+        && path != "/etc/kubernetes/manifests"
         && !path.starts_with("/etc/kubernetes/tmp")
 }
 

@@ -38,6 +38,15 @@ impl Kind {
                     .to_owned(),
             });
         }
+        if plan.iter().any(NodePlan::only_etcd) {
+            return Err(EngineError {
+                message: format!(
+                    "kind makes no external etcd, so the cluster {cluster} has none, and the scenario wants one"
+                ),
+                help: "play it without --kind-cluster: certdrill makes such a cluster itself"
+                    .to_owned(),
+            });
+        }
         self.engine = super::Containers::find()?;
         cluster.clone_into(&mut self.name);
         let found = self.members_of(cluster)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::agent::Ended;
-use super::ask::{KUBELET_PORT, id_of};
+use super::ask::{KUBELET_PORT, etcd_host, id_of};
 use super::handshake::Shown;
 use super::{Kind, Reports};
 use crate::cluster::{Answer, EdgeId, Failure, FailureClass, Outcome, ProcessSeen, texts};
@@ -168,8 +168,11 @@ fn failure(ended: &Ended) -> Failure {
 
 /// The class of a failure that kubectl tells of.
 fn class_of(text: &str) -> FailureClass {
-    const WORDS: [(&str, FailureClass); 19] = [
+    const WORDS: [(&str, FailureClass); 21] = [
         ("was refused", FailureClass::Unreachable),
+        // An API server that waits for etcd at its start listens, and answers nobody.
+        ("while waiting for connection", FailureClass::Unreachable),
+        ("TLS handshake timeout", FailureClass::Unreachable),
         (
             "tls: failed to verify certificate",
             FailureClass::ServerCertificate,
@@ -241,10 +244,7 @@ fn etcd(kind: &Kind, edge: EdgeId, shown: &Shown, tree: &MemoryTree, now: Timest
         return failing(FailureClass::Unreachable, text.clone());
     }
     let pki = &kind.nodes[edge.client_node].plan.certificates_dir;
-    let name = match (edge.client, edge.server_node) {
-        (Component::Etcd, Some(other)) => kind.nodes[other].plan.address.to_string(),
-        _ => "127.0.0.1".to_owned(),
-    };
+    let name = etcd_host(kind, edge);
     let chain = certificates(shown);
     let roots = roots(tree, &format!("{pki}/etcd/ca.crt"));
     if let Some((leaf, rest)) = chain.split_first() {
@@ -262,6 +262,8 @@ fn etcd(kind: &Kind, edge: EdgeId, shown: &Shown, tree: &MemoryTree, now: Timest
     }
     match (&shown.refused, shown.status) {
         (None, Some(_)) => Outcome::Ok,
+        // It listens, and serves nobody: a member that has found no leader yet.
+        (Some(text), _) if chain.is_empty() => failing(FailureClass::Unreachable, text.clone()),
         (Some(text), _) => failing(FailureClass::ClientCertificate, text.clone()),
         (None, None) => failing(FailureClass::Backend, "no answer".to_owned()),
     }
@@ -376,6 +378,14 @@ mod tests {
             (
                 "The connection to the server 10.0.0.10:6443 was refused - did you specify the right host or port?\ndial tcp: connection refused",
                 FailureClass::Unreachable,
+            ),
+            (
+                "Unable to connect to the server: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+                FailureClass::Unreachable,
+            ),
+            (
+                "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+                FailureClass::Backend,
             ),
         ] {
             assert_eq!(class_of(text), class, "{text}");

@@ -3,13 +3,15 @@
 use super::agent::{Order, Program, SameAs, encode};
 use super::handshake::Handshake;
 use super::{Kind, leases};
-use crate::cluster::{ADMIN_CONF, EdgeId, KUBELET_CONF, KUBELET_CURRENT, USER_CONF};
+use crate::cluster::{ADMIN_CONF, EdgeId, KUBELET_CONF, KUBELET_CURRENT, LOOPBACK, USER_CONF};
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::{Kubeconfig, Source};
 use crate::scenario::Component;
 
 /// Where kubelets listen.
 pub(super) const KUBELET_PORT: u16 = 10_250;
+/// Where etcd serves its clients.
+const ETCD_PORT: u16 = 2_379;
 /// Wall seconds that a request may take.
 const LIMIT_S: u64 = 10;
 /// kubectl's own limit.
@@ -62,7 +64,7 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
             (Component::ApiServer, Component::Etcd, Some(_)) => orders[node].handshakes.push((
                 id,
                 Handshake {
-                    address: "127.0.0.1:2379".to_owned(),
+                    address: format!("{}:{ETCD_PORT}", etcd_host(kind, edge)),
                     pair: Some((
                         format!("{pki}/apiserver-etcd-client.crt"),
                         format!("{pki}/apiserver-etcd-client.key"),
@@ -111,6 +113,15 @@ pub(super) fn questions(kind: &Kind, edges: &[EdgeId], orders: &mut [Order]) {
             }
             _ => {}
         }
+    }
+}
+
+/// The host at which an API server, or another member, finds a member of etcd: the one beside it is its own.
+pub(super) fn etcd_host(kind: &Kind, edge: EdgeId) -> String {
+    match (edge.client, edge.server_node) {
+        (Component::ApiServer, Some(node)) if node == edge.client_node => LOOPBACK.to_owned(),
+        (_, Some(node)) => kind.nodes[node].plan.address.to_string(),
+        (_, None) => LOOPBACK.to_owned(),
     }
 }
 

@@ -27,7 +27,7 @@ const READY_LOOKS: u32 = 120;
 /// Looks at leaders and requests, half a second apart.
 const CONTROLLER_LOOKS: u32 = 20;
 /// Files that a control plane shares with those that join.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 7] = [
     "ca.crt",
     "ca.key",
     "front-proxy-ca.crt",
@@ -35,8 +35,9 @@ const SHARED: [&str; 8] = [
     "sa.key",
     "sa.pub",
     "etcd/ca.crt",
-    "etcd/ca.key",
 ];
+const OF_STACKED_ETCD: [&str; 1] = ["etcd/ca.key"];
+const OF_EXTERNAL_ETCD: [&str; 2] = ["apiserver-etcd-client.crt", "apiserver-etcd-client.key"];
 
 impl Kind {
     /// Makes the machines.
@@ -60,7 +61,7 @@ impl Kind {
                 network: &self.name,
                 hostname: &node.name,
                 address: node.address,
-                control_plane: node.control_plane,
+                role: role(node),
                 image: &image,
                 hosts: &hosts,
             };
@@ -89,15 +90,19 @@ impl Kind {
             container.start()?;
             wait_for_boot(container)?;
             container.must(INSTALL)?;
-            wait_for_boot(container)
+            wait_for_boot(container)?;
+            give_network(container, member.plan.address)
         })?;
         Ok(())
     }
 
-    /// Runs `kubeadm init` and `join`.
+    /// Makes the external etcd, if there is to be one; runs `kubeadm init` and `join`.
     pub(super) fn bring_up(&mut self) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
         for member in &mut self.nodes {
-            member.kubelet_wanted = member.joined;
+            member.kubelet_wanted = member.joined || member.plan.only_etcd();
+        }
+        if let Err(output) = self.make_external_etcd()? {
+            return Ok(Err(output));
         }
         let init = match self.init()? {
             Ok(output) => output,
@@ -173,31 +178,14 @@ impl Kind {
         if !plan.control_plane {
             return Ok(());
         }
-        let order = Order {
-            roots: SHARED
-                .iter()
-                .map(|name| format!("{}/{name}", plan.certificates_dir))
-                .collect(),
-            ..Order::default()
-        };
-        let found = first.container.order(&order)?;
-        let dirs = [
-            plan.certificates_dir.clone(),
-            format!("{}/etcd", plan.certificates_dir),
-        ];
-        let changes = dirs
-            .into_iter()
-            .map(|dir| Edit::Dir(dir, 0o755))
-            .chain(found.files.into_iter().filter_map(|file| match file.what {
-                Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
-                _ => None,
-            }))
-            .collect();
-        let order = Order {
-            changes,
-            ..Order::default()
-        };
-        member.container.order(&order).map(drop)
+        // The key of an external etcd's CA stays there; control planes share its client's pair instead.
+        let shared = SHARED.iter().chain(if plan.etcd {
+            &OF_STACKED_ETCD[..]
+        } else {
+            &OF_EXTERNAL_ETCD[..]
+        });
+        let paths = shared.map(|name| format!("{}/{name}", plan.certificates_dir));
+        carry(&first.container, &member.container, paths.collect())
     }
 
     /// `kubeadm join` with the last token that was printed.
@@ -314,6 +302,49 @@ pub(super) fn equipment<'a>(program: &'a [u8], clock: &'a str) -> [(&'a str, u32
     ]
 }
 
+/// A node's role, in kind's words (`pkg/cluster/constants`).
+fn role(node: &NodePlan) -> &'static str {
+    if node.control_plane {
+        "control-plane"
+    } else if node.only_etcd() {
+        "external-etcd"
+    } else {
+        "worker"
+    }
+}
+
+/// Copies files of one node to the same places on another, with their modes.
+pub(super) fn carry(
+    from: &Container,
+    to: &Container,
+    paths: Vec<String>,
+) -> Result<(), EngineError> {
+    let mut dirs: Vec<String> = paths
+        .iter()
+        .filter_map(|path| path.rsplit_once('/'))
+        .map(|(dir, _)| dir.to_owned())
+        .collect();
+    dirs.sort();
+    dirs.dedup();
+    let found = from.order(&Order {
+        roots: paths,
+        ..Order::default()
+    })?;
+    let changes = dirs
+        .into_iter()
+        .map(|dir| Edit::Dir(dir, 0o755))
+        .chain(found.files.into_iter().filter_map(|file| match file.what {
+            Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
+            _ => None,
+        }))
+        .collect();
+    let order = Order {
+        changes,
+        ..Order::default()
+    };
+    to.order(&order).map(drop)
+}
+
 /// Waits until a node's container runtime answers.
 pub(super) fn wait_for_boot(container: &Container) -> Result<(), EngineError> {
     let mut last = String::new();
@@ -363,8 +394,45 @@ fi
 systemctl restart containerd
 "#;
 
+/// Configures a Pod network where the image has none: kind's images leave that to an add-on, which the kind CLI applies, and
+/// without it no Node is Ready. Their plugins give Pods addresses of their own node; nothing leads from node to node.
+fn give_network(container: &Container, address: IpAddr) -> Result<(), EngineError> {
+    let there = container.shell("ls /etc/cni/net.d 2>/dev/null")?;
+    if !there.stdout.trim().is_empty() {
+        return Ok(());
+    }
+    let number = match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(_) => 0,
+    };
+    let network = serde_json::json!({
+        "cniVersion": "0.3.1",
+        "name": "certdrill",
+        "plugins": [{
+            "type": "ptp",
+            "ipMasq": false,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": "/run/cni-ipam-state",
+                "routes": [{ "dst": "0.0.0.0/0" }],
+                "ranges": [[{ "subnet": format!("10.244.{number}.0/24") }]],
+            },
+            "mtu": 1500,
+        }, {
+            "type": "portmap",
+            "capabilities": { "portMappings": true },
+        }],
+    });
+    let text = network.to_string();
+    container.put(&[(
+        "/etc/cni/net.d/10-certdrill.conflist",
+        0o644,
+        text.as_bytes(),
+    )])
+}
+
 /// Settings of the kubelet that a node in a container needs on this machine.
-fn kubelet_settings(container: &Container, minor: u16) -> Result<String, EngineError> {
+pub(super) fn kubelet_settings(container: &Container, minor: u16) -> Result<String, EngineError> {
     let facts = container.must(
         "test -e /sys/fs/cgroup/cgroup.controllers && echo v2 || echo v1; \
          test -d /run/systemd/system && echo systemd || echo cgroupfs; \
@@ -410,13 +478,35 @@ fn with_settings(configuration: &str, kubelet: &str) -> String {
     text
 }
 
-fn split(line: &str) -> Vec<String> {
+pub(super) fn split(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_have_the_roles_that_kind_knows() {
+        let plan = |control_plane, etcd| NodePlan {
+            name: "n".to_owned(),
+            address: IpAddr::from([10, 0, 0, 10]),
+            control_plane,
+            etcd,
+            version: crate::kubeadm::Version::new(36, 3),
+            endpoint: String::new(),
+            load_balancer: None,
+            certificates_dir: crate::cluster::PKI.to_owned(),
+            joins_later: false,
+            upload_certs: false,
+            metrics_server: None,
+            configuration: String::new(),
+        };
+        let roles = [(true, true), (true, false), (false, true), (false, false)]
+            .map(|(control_plane, etcd)| role(&plan(control_plane, etcd)));
+        let expected = ["control-plane", "control-plane", "external-etcd", "worker"];
+        assert_eq!(roles, expected);
+    }
 
     #[test]
     fn settings_join_a_kubelet_configuration_that_is_there() {

@@ -62,6 +62,22 @@ impl Ahead {
     }
 }
 
+/// The kubelet probes a container every ten seconds and ends it after eight failures: a longer hop is one probe, however long
+/// it is.
+const PROBE: SignedDuration = SignedDuration::from_secs(10);
+/// Until it has ended, with its grace period, and was started again.
+const PROBES: usize = 13;
+
+/// An API server's own timers run at the machine's pace, and it asks its etcd for two seconds: a probe takes as long, whatever
+/// the kubelet's clock says.
+pub(super) const PROBE_TAKES: Duration = Duration::from_millis(2_600);
+
+/// The hops at the beginning of a walk in which a container that is not healthy is found so, and ended.
+pub(super) fn probed(span: SignedDuration) -> impl Iterator<Item = SignedDuration> {
+    let fit = usize::try_from(span.as_secs() / PROBE.as_secs()).unwrap_or(0);
+    std::iter::repeat_n(PROBE, PROBES.min(fit))
+}
+
 /// How a walk is divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
@@ -91,18 +107,12 @@ impl Walk {
         let stretch = (left - landing_total).max(SignedDuration::ZERO);
         left -= stretch;
         let mut landing = Vec::new();
-        let rest = seconds(5);
-        for by in LANDING_S.map(seconds) {
-            if left < by + rest {
-                continue;
+        for (place, &by) in LANDING_S.iter().enumerate() {
+            let shorter = LANDING_S[place + 1..].iter().sum::<i64>();
+            while left >= seconds(by + shorter) {
+                landing.push(seconds(by));
+                left -= seconds(by);
             }
-            landing.push(by);
-            left -= by;
-        }
-        while left > seconds(20) {
-            let by = left.min(seconds(15));
-            landing.push(by);
-            left -= by;
         }
         if left.is_positive() {
             landing.push(left);
@@ -175,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn ten_minutes_are_a_few_hops() {
+        for (minutes, hops) in [(1, 2), (2, 3), (3, 4), (5, 4), (10, 7), (60, 6)] {
+            let walk = Walk::over(SignedDuration::from_mins(minutes));
+            assert_eq!(walk.landing.len(), hops, "{minutes} min: {walk:?}");
+            assert!(walk.landing.is_sorted_by(|one, next| one >= next));
+            assert!(*walk.landing.last().unwrap() <= SignedDuration::from_secs(20));
+        }
+    }
+
+    #[test]
     fn the_last_hour_runs_everyones_timers() {
         let walk = Walk::over(SignedDuration::from_hours(24 * 300));
         let total = walk
@@ -221,6 +241,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_container_that_is_not_healthy_is_probed_often_enough_to_be_ended() {
+        let hops = |seconds| probed(SignedDuration::from_secs(seconds)).count();
+        assert_eq!([hops(9), hops(20), hops(3_600)], [0, 2, PROBES]);
+        let total = PROBE * i32::try_from(PROBES).unwrap();
+        // Eight failures, and the grace period of a static Pod.
+        assert!(total >= SignedDuration::from_secs(8 * 10 + 30), "{total:?}");
     }
 
     #[test]

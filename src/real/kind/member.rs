@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub kubelet: kubelet_seen::KubeletSeen,
     /// Its files as they were last seen.
     pub tree: crate::fs::MemoryTree,
+    /// Its API server runs and says that it is not healthy.
+    pub unhealthy: bool,
     /// Paths outside the usual directories that were written to.
     pub written: Vec<String>,
     /// How far logs were read.
@@ -46,7 +48,7 @@ impl Member {
     pub fn new(container: Container, plan: NodePlan) -> Self {
         Self {
             container,
-            joined: !plan.joins_later,
+            joined: !plan.joins_later && !plan.only_etcd(),
             plan,
             skew: SignedDuration::ZERO,
             powered: true,
@@ -54,6 +56,7 @@ impl Member {
             kubelet_wanted: false,
             kubelet: kubelet_seen::KubeletSeen::default(),
             tree: crate::fs::MemoryTree::new(),
+            unhealthy: false,
             written: Vec::new(),
             logs: BTreeMap::new(),
             kubeconfigs: BTreeMap::new(),

@@ -13,6 +13,7 @@
 //! | `reality.rs` | what the world asks of the cluster |
 //! | `bring_up.rs` | how nodes become a cluster |
 //! | `adopt.rs` | taking over a cluster that kind made |
+//! | `external_etcd.rs` | an etcd on machines of its own |
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
 //! | `leases.rs` | whose timers stand still in a hop |
@@ -44,6 +45,7 @@ mod bring_up;
 pub mod clean;
 mod clock;
 mod engine;
+mod external_etcd;
 pub mod handshake;
 mod image;
 mod kubelet_seen;

@@ -44,7 +44,8 @@ pub(super) struct NodeSpec<'a> {
     pub network: &'a str,
     pub hostname: &'a str,
     pub address: IpAddr,
-    pub control_plane: bool,
+    /// Its role, as kind names roles.
+    pub role: &'static str,
     pub image: &'a str,
     /// The machine's names and addresses, for /etc/hosts.
     pub hosts: &'a [(String, IpAddr)],
@@ -55,14 +56,9 @@ impl Container {
     pub fn create(engine: &Containers, spec: &NodeSpec<'_>) -> Result<Self, EngineError> {
         let name = format!("{}-{}", spec.cluster, spec.hostname);
         let address = spec.address.to_string();
-        let role = if spec.control_plane {
-            "control-plane"
-        } else {
-            "worker"
-        };
         let labels = [
             format!("{CLUSTER_LABEL}={}", spec.cluster),
-            format!("{ROLE_LABEL}={role}"),
+            format!("{ROLE_LABEL}={}", spec.role),
             format!("{OWN_LABEL}={}", std::process::id()),
         ];
         let hosts: Vec<String> = spec

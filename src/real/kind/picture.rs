@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::{Kind, Reports};
 use super::{answer, ask};
 use crate::cluster::{
-    Answer, EngineError, KubeletState, Look, NodePicture, Outcome, Picture, ProcessSeen,
+    Answer, EngineError, KubeletState, LOOPBACK, Look, NodePicture, Outcome, Picture, ProcessSeen,
     STATIC_PODS,
 };
 use crate::fs::{MemoryTree, Tree as _};
@@ -44,6 +44,7 @@ impl Kind {
         self.keep_kubeconfigs(&reports);
         self.take_audits(&mut reports);
         if what.deep {
+            self.note_health(&reports);
             // A component that was seen for the first time: now its kubeconfig is known.
             let missing = what.edges.iter().any(|edge| {
                 matches!(
@@ -205,11 +206,18 @@ impl Kind {
                     pair: None,
                     path: "/healthz".to_owned(),
                 };
-                order.handshakes.push(("kubelet".to_owned(), plain(10250)));
+                let mut kubelet = plain(10250);
+                if member.plan.only_etcd() {
+                    // It serves nobody but its own machine.
+                    kubelet.address = format!("{LOOPBACK}:10250");
+                }
+                order.handshakes.push(("kubelet".to_owned(), kubelet));
                 if member.plan.control_plane {
                     order
                         .handshakes
                         .push(("kube-apiserver".to_owned(), plain(6443)));
+                }
+                if member.plan.etcd {
                     order.handshakes.push(("etcd".to_owned(), plain(2379)));
                     order.plain.push((
                         "etcd".to_owned(),
@@ -271,6 +279,21 @@ impl Kind {
             pause(Duration::from_millis(500));
         }
         Ok(())
+    }
+
+    /// Notes which API servers run and fail their health check: the kubelet ends them when that lasts.
+    fn note_health(&mut self, reports: &Reports) {
+        for (node, member) in self.nodes.iter_mut().enumerate() {
+            let name = Component::ApiServer.name();
+            member.unhealthy = member.powered
+                && reports.get(&node).is_some_and(|report| {
+                    report.processes.iter().any(|one| one.name == name)
+                        && report
+                            .handshakes
+                            .get(name)
+                            .is_some_and(|shown| shown.status != Some(200))
+                });
+        }
     }
 
     /// Keeps the kubeconfigs of components whose process is new.

@@ -129,20 +129,32 @@ impl Reality for Kind {
     }
 
     fn live(&mut self, span: SignedDuration) -> Result<(), EngineError> {
-        let walk = clock::Walk::over(span);
         let mut due = self.ahead.now();
+        let end = shift(due, span);
+        let mut span = span;
+        if self.nodes.iter().any(|member| member.unhealthy) {
+            for by in clock::probed(span) {
+                due = shift(due, by);
+                let began = std::time::Instant::now();
+                self.reach(due, true)?;
+                pause(clock::PROBE_TAKES.saturating_sub(began.elapsed()));
+            }
+            due = due.max(self.ahead.now());
+            span = end.duration_since(due).max(SignedDuration::ZERO);
+        }
+        let walk = clock::Walk::over(span);
         for by in walk.take_off {
             due = shift(due, by);
             self.reach(due, true)?;
         }
-        let end = shift(due, walk.stretch);
+        let stretched = shift(due, walk.stretch);
         let mut lives = self.lives();
         let mut first = true;
-        while due < end {
+        while due < stretched {
             if lives.iter().any(|life| life.is_due(due)) {
                 lives = self.lives_now()?;
             }
-            let by = clock::longest(due, &lives).min(end.duration_since(due));
+            let by = clock::longest(due, &lives).min(stretched.duration_since(due));
             due = shift(due, by);
             self.reach(due, std::mem::take(&mut first))?;
         }
