@@ -35,11 +35,17 @@ kubelet='{ "cgroupRoot": "/" }'
 [[ -e /sys/fs/cgroup/cgroup.controllers ]] || kubelet=$(jq '.failCgroupV1 = false' <<<"$kubelet")
 bound=$(awk '/^CapBnd:/ { print $2 }' /proc/self/status)
 (((16#$bound >> 24) & 1)) || kubelet=$(jq '.featureGates.KubeletInUserNamespace = true' <<<"$kubelet")
+# No image of a network add-on is here: the plugins of the image are configured by hand.
+cat >"$work/network.conflist" <<JSON
+{ "cniVersion": "0.3.1", "name": "local", "plugins": [ { "type": "ptp", "ipam": { "type": "host-local",
+  "dataDir": "/run/cni-ipam-state", "routes": [ { "dst": "0.0.0.0/0" } ], "ranges": [ [ { "subnet": "10.244.0.0/24" } ] ] } } ] }
+JSON
+mounts="[{ hostPath: $work/network.conflist, containerPath: /etc/cni/net.d/10-local.conflist }]"
 cat >"$work/kind.yaml" <<YAML
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 networking: { disableDefaultCNI: true, kubeProxyMode: none }
-nodes: [{ role: control-plane }, { role: worker }]
+nodes: [{ role: control-plane, extraMounts: $mounts }, { role: worker, extraMounts: $mounts }]
 kubeadmConfigPatches:
 - |
   $(jq -c '. + { kind: "KubeletConfiguration" }' <<<"$kubelet")

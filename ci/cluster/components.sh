@@ -4,14 +4,14 @@
 #   ci/cluster/components.sh v1.36.3
 #
 # They end up in $CERTDRILL_CLUSTER/VERSION (default: the XDG cache) and are not built again while they are there.
-# etcd, containerd and kind, which every version shares, are in $CERTDRILL_CLUSTER/shared.
+# etcd, containerd and kind, which every version shares, are in $CERTDRILL_CLUSTER/shared, and what makes a node in shared-node.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=${1:?usage: $0 vMAJOR.MINOR.PATCH}
 [[ $version =~ ^v1\.([0-9]+)\.([0-9]+)$ ]] || { echo "$0: $version is not a version such as v1.36.3" >&2; exit 2; }
 minor=${BASH_REMATCH[1]} patch=${BASH_REMATCH[2]}
 cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
-etcd=v3.7.3 containerd=v2.4.2 kind=v0.33.0
+etcd=v3.7.3 containerd=v2.4.2 kind=v0.33.0 crictl=v1.37.0 plugins=v1.9.1
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -89,6 +89,26 @@ shared() {
   echo "built $target"
 }
 
+# What makes a node besides: the files of kind's own base image as its module has them (entry point, units, containerd's
+# configuration), the CNI plugins that are in it, and crictl.
+node() {
+  local target=$cache/shared-node
+  [[ -f $target/versions ]] && [[ $(cat "$target/versions") == "$kind $plugins $crictl" ]] && { echo "$target is there"; return; }
+  mkdir -p "$work/node/cni"
+  program crictl sigs.k8s.io/cri-tools "$crictl" '' sigs.k8s.io/cri-tools/cmd/crictl
+  mv out/crictl "$work/node/"
+  local at=github.com/containernetworking/plugins
+  program cni "$at" "$plugins" '' "$at"/plugins/main/{loopback,ptp} "$at/plugins/ipam/host-local" "$at/plugins/meta/portmap"
+  mv out/* "$work/node/cni/"
+  local module
+  module=$(go mod download -json "sigs.k8s.io/kind@$kind" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  cp -r --no-preserve=mode "$module/images/base/files" "$work/node/files"
+  echo "$kind $plugins $crictl" > "$work/node/versions"
+  settle "$work/node" "$target"
+  echo "built $target"
+}
+
 command -v go >/dev/null || { echo "$0: Go is needed to build Kubernetes" >&2; exit 1; }
 kubernetes
 shared
+node

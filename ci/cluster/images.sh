@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Node images as kind wants them, from Debian packages and components built by components.sh: stand-ins for the
-# official images, for machines without a registry.
+# Node images as kind wants them, from kind's own files, Debian packages and components built by components.sh: stand-ins for
+# the official images, for machines without a registry.
 #
 #   ci/cluster/images.sh v1.36.3 v1.37.2
 #
@@ -9,9 +9,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [[ $# -gt 0 ]] || { echo "usage: $0 vMAJOR.MINOR.PATCH..." >&2; exit 2; }
 cache=${CERTDRILL_CLUSTER:-${XDG_CACHE_HOME:-$HOME/.cache}/certdrill/cluster}
-shared=$cache/shared
+shared=$cache/shared node=$cache/shared-node
 # What the images are made from: another content is another image.
-recipe=$(cat "$here"/images.sh "$here"/node/* "$here"/balancer/*.go "$here"/pause/*.go "$shared/versions" | sha256sum | cut -c1-16)
+recipe=$(cat "$here"/images.sh "$here"/node/* "$here"/balancer/*.go "$here"/pause/*.go "$shared/versions" "$node/versions" | sha256sum | cut -c1-16)
 work=$(mktemp -d)
 maker=
 cleanup() {
@@ -80,6 +80,50 @@ legacy_runtime() { # DIRECTORY
   chmod 755 "$1/usr/local/bin/crictl"
 }
 
+# The unit files, containerd and network of the image for old versions, which kind's files of today do not fit.
+legacy_files() { # DIRECTORY VERSION
+  mkdir -p "$1/kind"
+  # certdrill says it in every report of a cluster made from this image.
+  echo "kube-apiserver $2 was built with a stub for the generated OpenAPI definitions, which the published module" \
+    "lacks: it serves no /openapi/v2; code about certificates is as published" >"$1/kind/remarks"
+  legacy_runtime "$1"
+  install -D -m 755 -t "$1/usr/local/bin" "$here/node/entrypoint"
+  install -D -m 644 -t "$1/etc/systemd/system" "$here/node/containerd.service" "$here/node/kubelet.service"
+  install -D -m 644 -t "$1/etc/systemd/system/kubelet.service.d" "$here/node/10-kubeadm.conf"
+  install -D -m 644 -t "$1/etc/cni/net.d" "$here/node/10-stub.conflist"
+  install -D -m 755 "$here/node/cni" "$1/opt/cni/bin/stub"
+  install -D -m 755 "$here/node/cni" "$1/opt/cni/bin/loopback"
+  install -D -m 644 "$here/node/containerd-legacy.toml" "$1/etc/containerd/config.toml"
+}
+
+# What kind's own Dockerfile (images/base) does, from the same files.
+kind_files() { # DIRECTORY
+  cp -r "$node/files/." "$1/"
+  chmod 755 "$1"/usr/local/bin/{entrypoint,clean-install} "$1"/kind/bin/*.sh
+  install -D -m 755 -t "$1/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr} "$node/crictl"
+  install -D -m 755 -t "$1/opt/cni/bin" "$node"/cni/*
+  mkdir -p "$1/usr/local/sbin" "$1/etc/kubernetes/manifests"
+  # Debian's lies elsewhere, and a link in this place points to it.
+  cp -L "$1/usr/sbin/runc" "$work/runc"
+  rm -f "$1"/usr/{,local/}sbin/runc "$1/usr/bin/runc"
+  install -m 755 "$work/runc" "$1/usr/local/sbin/runc"
+  find "$1/usr/lib/systemd/system/sysinit.target.wants/" -name systemd-tmpfiles-setup.service -delete
+  rm -f "$1"/usr/lib/systemd/system/{multi-user,local-fs,basic}.target.wants/* \
+    "$1"/usr/lib/systemd/system/sockets.target.wants/*{udev,initctl}* "$1"/etc/systemd/system/*.wants/*
+  echo ReadKMsg=no >>"$1/etc/systemd/journald.conf"
+  ln -sf /dev/null "$1/etc/systemd/system/systemd-binfmt.service"
+  # Machines that run these images may have no huge pages, and no CAP_SYS_RESOURCE (bit 24).
+  local bound config=$1/etc/containerd/config.toml
+  sed -i 's/tolerate_missing_hugepages_controller/tolerate_missing_hugetlb_controller/' "$config"
+  bound=$(awk '/^CapBnd:/ { print $2 }' /proc/self/status)
+  if ! (((16#$bound >> 24) & 1)); then
+    sed -i 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' "$config"
+    mkdir -p "$1/etc/systemd/system/containerd.service.d"
+    printf '[Service]\nLimitNPROC=\nLimitCORE=\nLimitNOFILE=\nOOMScoreAdjust=\n' \
+      >"$1/etc/systemd/system/containerd.service.d/10-bounded.conf"
+  fi
+}
+
 node_image() { # VERSION OTHERS...
   local version=$1 image=kindest/node:$1 dir=$work/node other; shift
   if made "$image" "$version $*"; then
@@ -89,31 +133,23 @@ node_image() { # VERSION OTHERS...
   rootfs
   rm -rf "$dir"; mkdir -p "$dir"
   tar -C "$dir" -xf "$cache/rootfs.tar"
-  install -D -m 755 -t "$dir/usr/bin" "$cache/$version"/{kubeadm,kubelet,kubectl}
-  install -D -m 755 -t "$dir/usr/local/bin" "$here/node/entrypoint"
-  local config=containerd.toml
+  local legacy=
   if [[ $version == v1.16.* ]]; then
-    config=containerd-legacy.toml
-    mkdir -p "$dir/kind"
-    # certdrill says it in every report of a cluster made from this image.
-    echo "kube-apiserver $version was built with a stub for the generated OpenAPI definitions, which the published module" \
-      "lacks: it serves no /openapi/v2; code about certificates is as published" >"$dir/kind/remarks"
-    legacy_runtime "$dir"
+    legacy=yes
+    legacy_files "$dir" "$version"
   else
-    install -D -m 755 -t "$dir/usr/local/bin" "$shared"/{containerd,containerd-shim-runc-v2,ctr}
+    kind_files "$dir"
   fi
-  install -D -m 644 -t "$dir/etc/systemd/system" "$here/node/containerd.service" "$here/node/kubelet.service"
-  install -D -m 644 -t "$dir/etc/systemd/system/kubelet.service.d" "$here/node/10-kubeadm.conf"
-  install -D -m 644 -t "$dir/etc/cni/net.d" "$here/node/10-stub.conflist"
-  install -D -m 755 "$here/node/cni" "$dir/opt/cni/bin/stub"
-  install -D -m 755 "$here/node/cni" "$dir/opt/cni/bin/loopback"
+  install -D -m 755 -t "$dir/usr/bin" "$cache/$version"/{kubeadm,kubelet,kubectl}
   local pause
   pause=$("$cache/$version/kubeadm" config images list --kubernetes-version "$version" 2>/dev/null | grep /pause:)
-  mkdir -p "$dir/etc/containerd" "$dir/kind/manifests"
-  sed "s#@PAUSE@#$pause#" "$here/node/$config" >"$dir/etc/containerd/config.toml"
+  sed -Ei "s#(sandbox_image +=) .*#\1 \"$pause\"#" "$dir/etc/containerd/config.toml"
+  mkdir -p "$dir/kind/manifests"
   echo "$version" >"$dir/kind/version"
-  echo '# no CNI: the stub is part of the image' >"$dir/kind/manifests/default-cni.yaml"
-  # kind applies it, so it must hold an object.
+  # kind applies both, so they must hold an object. No network is installed as an add-on, for want of its image: certdrill
+  # configures the plugins, as captured.sh does.
+  printf 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: no-network\n  namespace: kube-system\n' \
+    >"$dir/kind/manifests/default-cni.yaml"
   printf 'apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata:\n  name: standard\nprovisioner: %s\n' \
     kubernetes.io/no-provisioner >"$dir/kind/manifests/default-storage.yaml"
   ln -sf /dev/null "$dir/etc/systemd/system/console-getty.service"
@@ -121,28 +157,34 @@ node_image() { # VERSION OTHERS...
   ln -sf /dev/null "$dir/etc/systemd/system/systemd-logind.service"
   ln -sf /dev/null "$dir/etc/systemd/system/e2scrub_reap.service"
   mkdir -p "$dir/etc/systemd/system/multi-user.target.wants"
-  for other in containerd kubelet; do
-    ln -sf "/etc/systemd/system/$other.service" "$dir/etc/systemd/system/multi-user.target.wants/$other.service"
+  for other in containerd kubelet undo-mount-hacks; do
+    [[ ! -e $dir/etc/systemd/system/$other.service ]] ||
+      ln -sf "/etc/systemd/system/$other.service" "$dir/etc/systemd/system/multi-user.target.wants/$other.service"
   done
   for other in "$@"; do
     install -D -m 755 -t "$dir/kind/versions/$other" "$cache/$other"/{kubeadm,kubelet,kubectl}
     component_images "$other" "$dir/kind/versions/$other/images.tar"
   done
-  tar -C "$dir" -c . | docker import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' \
-    -c 'ENV container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$image-empty" >/dev/null
+  local settings=(-c 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
+    -c 'ENV container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')
+  tar -C "$dir" -c . | docker import "${settings[@]}" - "$image-empty" >/dev/null
   rm -rf "$dir"
   # The component images go into the node's containerd, so that a node that boots has them.
   component_images "$version" "$work/images.tar"
   maker=$(docker run -d --privileged --security-opt seccomp=unconfined --tmpfs /tmp --tmpfs /run --entrypoint sleep "$image-empty" 3600)
   docker cp "$work/images.tar" "$maker:/images.tar"
-  docker exec "$maker" sh -ec '
+  docker exec -e "legacy=$legacy" "$maker" sh -ec '
+    # As in kind: what every container begins with.
+    [ -n "$legacy" ] || ctr oci spec \
+      | jq "del(.process.rlimits) | .hooks.createContainer += [{ path: \"/kind/bin/mount-product-files.sh\" }]" \
+        >/etc/containerd/cri-base.json
     containerd >/var/log/containerd-import.log 2>&1 & pid=$!
     until ctr version >/dev/null 2>&1; do sleep 0.1; done
     ctr -n k8s.io images import /images.tar >/dev/null
     ctr -n k8s.io images ls -q
     kill $pid; wait $pid || true
     rm -f /images.tar /var/log/containerd-import.log'
-  docker commit -c "LABEL dev.certdrill.recipe=\"$recipe $version $*\"" -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' "$maker" "$image" >/dev/null
+  docker commit -c "LABEL dev.certdrill.recipe=\"$recipe $version $*\"" "${settings[@]}" "$maker" "$image" >/dev/null
   docker rm -f -v "$maker" >/dev/null
   maker=
   docker rmi "$image-empty" >/dev/null 2>&1 || true
