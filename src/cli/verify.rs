@@ -15,6 +15,7 @@ use crate::report::compared::{self, Outcome, Sides};
 use crate::report::html::{self, Item};
 use crate::report::{Case, RunTrace};
 use crate::run::parity::{self, Comparison, Count};
+use crate::run::real_parity;
 use crate::run::trace::{Entry, Header, Record, Verdict, VerdictEntry};
 
 /// Differences of one run that are shown without `--verbose`.
@@ -87,6 +88,8 @@ struct Result<'f> {
     picked: Picked<'f>,
     /// How the first side was played.
     header: Option<Box<Header>>,
+    /// What is special about the machines.
+    remarks: Vec<String>,
     came: Came,
 }
 
@@ -104,6 +107,7 @@ impl<'f> Result<'f> {
         Self {
             picked,
             header: None,
+            remarks: Vec::new(),
             came: Came::NotRun(why),
         }
     }
@@ -251,6 +255,11 @@ fn compared(
     keep_traces: bool,
 ) -> Result<'_> {
     let header = RunTrace::new(&left).map(|trace| Box::new(trace.header().clone()));
+    let remarks = [&left, &right]
+        .iter()
+        .flat_map(|records| real_parity::remarks(records))
+        .map(str::to_owned)
+        .collect();
     let came = match without_verdict(&left, &right) {
         Some(reason) => Came::NoVerdict(reason),
         None => {
@@ -262,6 +271,7 @@ fn compared(
     Result {
         picked,
         header,
+        remarks,
         came,
     }
 }
@@ -448,6 +458,9 @@ fn told(result: &Result<'_>, sides: Sides<'_>, args: &Args) -> String {
     } else {
         format!("agree      {id}: {numbers}\n")
     };
+    for remark in &result.remarks {
+        text.push_str(&format!("  note: {remark}\n"));
+    }
     if args.verbose {
         text.push_str(&kinds(&comparison.kinds));
     }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::trace::{Entry, Observation, Record, Value};
+use super::trace::{Entry, EventKind, Observation, Record, Value};
 
 /// What is left out of a comparison with a real cluster, and why.
 pub const RULES: [(&str, &str); 14] = [
@@ -88,6 +88,19 @@ pub(super) fn waits(step_text: &str, kind: &str) -> bool {
 pub(super) fn is_real(records: &[Record]) -> bool {
     matches!(records.first().map(|record| &record.entry),
         Some(Entry::Header(header)) if header.backend == "kind")
+}
+
+/// What a reader of a comparison must know about the machines of a real cluster: that a program in their images is not the
+/// published one.
+#[must_use]
+pub fn remarks(records: &[Record]) -> Vec<&str> {
+    let notes = records.iter().filter_map(|record| match &record.entry {
+        Entry::Event(event) if event.kind == EventKind::Note && event.subject == "cluster" => {
+            Some(event.text.as_str())
+        }
+        _ => None,
+    });
+    notes.filter(|_| is_real(records)).collect()
 }
 
 /// A trace with what can be compared with a real cluster.
@@ -312,6 +325,32 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn what_is_special_about_a_real_cluster_is_remarked_and_nothing_of_a_simulated_one() {
+        let text = "apiVersion: certdrill/v1\nkind: Scenario\nmetadata: { name: x, title: x }\nspec:\n  cluster: { version: v1.36.3, \
+                    start: 2026-01-01T00:00:00Z, nodes: { controlPlane: 1 } }\n  steps: [{ walk: 1m }]\n";
+        let scenario = crate::scenario::load("x.yaml", text).unwrap().remove(0);
+        let mut records = crate::run::play(&scenario, &crate::run::PlayOptions { seed: 0 }).records;
+        let event = records.iter().find_map(|record| match &record.entry {
+            Entry::Event(event) => Some(Record {
+                entry: Entry::Event(super::super::trace::Event {
+                    kind: EventKind::Note,
+                    subject: "cluster".to_owned(),
+                    text: "kube-apiserver was built with a stub".to_owned(),
+                    ..event.clone()
+                }),
+                ..record.clone()
+            }),
+            _ => None,
+        });
+        records.push(event.unwrap());
+        assert!(remarks(&records).is_empty());
+        if let Entry::Header(header) = &mut records[0].entry {
+            header.backend = "kind".to_owned();
+        }
+        assert_eq!(remarks(&records), ["kube-apiserver was built with a stub"]);
     }
 
     #[test]
