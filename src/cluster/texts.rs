@@ -4,9 +4,11 @@ use super::topology::API_PORT;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::components::{
     AUTHENTICATION_ERROR_IS_STRUCTURED, AUTHENTICATION_NAMES_CERTIFICATE, LEADER_LOCK,
-    LOCK_ERROR_IS_STRUCTURED, NAMES_VERIFICATION,
+    LOCK_ERROR_IS_STRUCTURED, NAMES_CURRENT_TIME, NAMES_VERIFICATION,
 };
-use crate::kubeadm::profile::etcd::{RefusalLog, etcd_refusal_log, etcd_verification_words};
+use crate::kubeadm::profile::etcd::{
+    RefusalLog, etcd_names_current_time, etcd_refusal_log, etcd_verification_words,
+};
 use crate::pki::{Certificate, VerifyError, VerifyErrorKind};
 use crate::scenario::Component;
 
@@ -41,16 +43,32 @@ pub fn server_rejected(
 /// What Go says that cannot verify a server.
 #[must_use]
 pub fn unverified(client: Component, version: Version, error: &VerifyError) -> String {
+    let x509 = x509(client, version, error);
     let named = match client {
-        Component::Etcd => return format!("{}{error}", etcd_verification_words(version)[0]),
+        Component::Etcd => return format!("{}{x509}", etcd_verification_words(version)[0]),
         // Of no version of Kubernetes; those of today are built with newer Go.
         Component::MetricsServer => true,
         _ => *NAMES_VERIFICATION.at(version),
     };
     if named {
-        format!("tls: failed to verify certificate: {error}")
+        format!("tls: failed to verify certificate: {x509}")
     } else {
+        x509
+    }
+}
+
+/// What the Go that a component is built with says of a certificate.
+fn x509(component: Component, version: Version, error: &VerifyError) -> String {
+    let timed = match component {
+        Component::Etcd => etcd_names_current_time(version),
+        // Of no version of Kubernetes; those of today are built with newer Go.
+        Component::MetricsServer | Component::Extension => true,
+        _ => *NAMES_CURRENT_TIME.at(version),
+    };
+    if timed {
         error.to_string()
+    } else {
+        error.without_current_time()
     }
 }
 
@@ -103,7 +121,8 @@ pub fn refusal_logged(
         Component::ApiServer => Some(unauthenticated(version, shown, error)),
         Component::Etcd => {
             let [_, words] = etcd_verification_words(version);
-            Some(etcd_refuses(client, version, &format!("{words}{error}")))
+            let x509 = x509(server, version, error);
+            Some(etcd_refuses(client, version, &format!("{words}{x509}")))
         }
         _ => None,
     }
@@ -116,20 +135,21 @@ fn unauthenticated(version: Version, shown: &Certificate, error: &VerifyError) -
         let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
         pairs.join(":")
     };
+    let x509 = x509(Component::ApiServer, version, error);
     let first = match error.kind() {
         // Times are looked at before the issuer, what the certificate may be used for after it.
-        VerifyErrorKind::Expired | VerifyErrorKind::NotYetValid => error.to_string(),
+        VerifyErrorKind::Expired | VerifyErrorKind::NotYetValid => x509.clone(),
         _ => "x509: certificate signed by unknown authority".to_owned(),
     };
     let second = if *AUTHENTICATION_NAMES_CERTIFICATE.at(version) {
         format!(
-            "verifying certificate SN={}, SKID={}, AKID={} failed: {error}",
+            "verifying certificate SN={}, SKID={}, AKID={} failed: {x509}",
             shown.serial_decimal(),
             hex(shown.subject_key_id()),
             hex(shown.authority_key_id())
         )
     } else {
-        error.to_string()
+        x509
     };
     let both = if first == second {
         first
@@ -424,7 +444,13 @@ mod tests {
             refusal_logged(client, server, version, &ca, &error).unwrap()
         };
         let api = |minor, patch| logged(minor, patch, Component::ApiServer, Component::Kubelet);
-        let x509 = "x509: certificate has expired or is not yet valid: current time 2027-01-02T00:00:00Z is after 2027-01-01T00:00:00Z";
+        let bare = "x509: certificate has expired or is not yet valid";
+        let x509 =
+            format!("{bare}: current time 2027-01-02T00:00:00Z is after 2027-01-01T00:00:00Z");
+        assert_eq!(
+            api(18, 20),
+            format!("Unable to authenticate the request due to an error: {bare}")
+        );
         assert_eq!(
             api(19, 16),
             format!("Unable to authenticate the request due to an error: {x509}")
@@ -439,9 +465,18 @@ mod tests {
         assert_eq!(
             etcd(17, 17, Component::ApiServer),
             format!(
-                "embed: rejected connection from … (error \"tls: failed to verify client's certificate: {x509}\", …)"
+                "embed: rejected connection from … (error \"tls: failed to verify client's certificate: {bare}\", …)"
             )
         );
+        let of_client =
+            |component, minor, patch| unverified(component, Version::new(minor, patch), &error);
+        assert_eq!(of_client(Component::Kubelet, 18, 20), bare);
+        assert_eq!(of_client(Component::Kubelet, 19, 0), x509);
+        assert_eq!(of_client(Component::Kubelet, 14, 10), bare);
+        // etcd's own version decides.
+        assert_eq!(of_client(Component::Etcd, 21, 14), bare);
+        assert_eq!(of_client(Component::Etcd, 22, 17), x509);
+        assert!(of_client(Component::MetricsServer, 16, 15).ends_with(&x509));
         let line = etcd(36, 3, Component::Etcd);
         assert!(
             line.contains("\"msg\":\"rejected connection on peer endpoint\""),

@@ -88,7 +88,7 @@ pub enum VerifyError {
         common_name: String,
     },
     /// No chain to a trust anchor, perhaps with the reason a candidate was rejected.
-    #[error("x509: certificate signed by unknown authority{}", hint_text(.hint))]
+    #[error("{}", unknown_authority(.hint.as_ref().map(|(error, name)| (error.to_string(), name))))]
     UnknownAuthority {
         /// Why a candidate was rejected, and the candidate's name.
         hint: Option<(Box<VerifyError>, String)>,
@@ -121,14 +121,15 @@ pub enum VerifyError {
     SignatureLimit,
 }
 
-fn hint_text(hint: &Option<(Box<VerifyError>, String)>) -> String {
-    match hint {
-        Some((error, name)) => format!(
-            " (possibly because of {:?} while trying to verify candidate authority certificate {name:?})",
-            error.to_string()
-        ),
-        None => String::new(),
+fn unknown_authority(hint: Option<(impl AsRef<str>, &String)>) -> String {
+    let mut text = "x509: certificate signed by unknown authority".to_owned();
+    if let Some((error, name)) = hint {
+        let error = error.as_ref();
+        text += &format!(
+            " (possibly because of {error:?} while trying to verify candidate authority certificate {name:?})"
+        );
     }
+    text
 }
 
 impl VerifyError {
@@ -157,6 +158,18 @@ impl VerifyError {
             _ => {}
         }
         out
+    }
+
+    /// In the words of Go before 1.15, which do not say what time it is (golang/go#34646).
+    #[must_use]
+    pub fn without_current_time(&self) -> String {
+        match self {
+            Self::Validity { .. } => "x509: certificate has expired or is not yet valid".to_owned(),
+            Self::UnknownAuthority {
+                hint: Some((error, name)),
+            } => unknown_authority(Some((&error.without_current_time(), name))),
+            _ => self.to_string(),
+        }
     }
 }
 

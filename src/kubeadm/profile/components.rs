@@ -152,6 +152,27 @@ pub static NAMES_VERIFICATION: Behaviour<bool> = Behaviour {
     ],
 };
 
+/// Whether a component that finds a certificate outside its validity says what time it is: it is built with Go 1.15 or later
+/// (`crypto/x509.CertificateInvalidError`).
+pub static NAMES_CURRENT_TIME: Behaviour<bool> = Behaviour {
+    name: "a certificate that has ended is told with the current time",
+    rules: &[
+        rule(
+            Version::new(19, 0),
+            None,
+            true,
+            "build/dependencies.yaml of 1.19.0: Go 1.15; golang/go#34646; runs of 1.36.3",
+        ),
+        rule(
+            FIRST,
+            Some(Version::new(19, 0)),
+            false,
+            "build/build-image/cross/VERSION of 1.10.5 (Go 1.9.3), 1.14.10, 1.15.12 (Go 1.12.17), 1.16.15, 1.17.17 and 1.18.20 \
+             (Go 1.13.15)",
+        ),
+    ],
+};
+
 /// How kube-apiserver logs that it does not know a client.
 pub static AUTHENTICATION_ERROR_IS_STRUCTURED: Behaviour<bool> = Behaviour {
     name: "an error of authentication is a structured log line",

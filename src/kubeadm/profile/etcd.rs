@@ -110,6 +110,13 @@ pub fn etcd_verification_words(version: Version) -> [&'static str; 2] {
     }
 }
 
+/// Whether an etcd that finds a certificate outside its validity says what time it is. etcd up to 3.4 is built with Go 1.12 and
+/// before (etcd#12882), 3.5.0 with Go 1.16.
+#[must_use]
+pub fn etcd_names_current_time(version: Version) -> bool {
+    etcd_numbers(version) >= [3, 5, 0]
+}
+
 /// The numbers in etcd's tag.
 fn etcd_numbers(version: Version) -> [u16; 3] {
     let tag = etcd_tag(version).split('-').next().unwrap_or_default();
@@ -155,6 +162,9 @@ mod tests {
         assert_eq!(words(26, 15), "tls: failed to verify certificate: ");
         assert_eq!(words(27, 16), "tls: failed to verify certificate: ");
         assert_eq!(words(28, 0), "");
+        // 3.4.13 and 3.5.6.
+        assert!(!etcd_names_current_time(Version::new(21, 14)));
+        assert!(etcd_names_current_time(Version::new(22, 17)));
     }
 
     #[test]
