@@ -65,11 +65,48 @@ pub struct FileCache {
     roots: RefCell<HashMap<Content, Parsed<Roots>>>,
     configs: RefCell<HashMap<(String, Content), Arc<ClientConfig>>>,
     /// Kubeconfigs that point to files: what they say, not what stands there.
-    pointing: RefCell<HashMap<Content, Arc<Kubeconfig>>>,
+    pointing: Places<usize, Arc<Said>>,
     /// The above by the place of the content in memory, which is quicker to look up than the content itself.
     pairs_at: Places<(String, usize, usize), Parsed<Credential>>,
     roots_at: Places<usize, Parsed<Roots>>,
     configs_at: Places<(String, usize), Arc<ClientConfig>>,
+}
+
+/// What a kubeconfig says.
+#[derive(Debug)]
+struct Said {
+    server: String,
+    authority: Part,
+    certificate: Part,
+    key: Part,
+}
+
+/// What a kubeconfig says of one of its parts.
+enum Part {
+    Data(Content),
+    File(String),
+    Absent,
+}
+
+impl From<Source> for Part {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Data(data) => Self::Data(Arc::from(data)),
+            Source::File(file) => Self::File(file),
+            Source::Absent => Self::Absent,
+        }
+    }
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // It may be a key.
+            Self::Data(_) => f.write_str("Data(..)"),
+            Self::File(file) => write!(f, "File({file:?})"),
+            Self::Absent => f.write_str("Absent"),
+        }
+    }
 }
 
 /// Something found, with the contents that keep its places from being used again.
@@ -146,53 +183,65 @@ impl FileCache {
             };
             self.configs_at.borrow_mut().insert(at.clone(), kept);
         };
+        let known = self
+            .pointing
+            .borrow()
+            .get(&at.1)
+            .map(|kept| Arc::clone(&kept.found));
         let cache_key = (path.to_owned(), Arc::clone(&bytes));
-        if let Some(found) = self.configs.borrow().get(&cache_key) {
+        if known.is_none()
+            && let Some(found) = self.configs.borrow().get(&cache_key)
+        {
             keep(found);
             return Ok(Arc::clone(found));
         }
-        let known = self.pointing.borrow().get(&bytes).cloned();
-        let config = match known {
+        let said = match known {
             Some(known) => known,
-            None => Arc::new(
-                Kubeconfig::parse(&bytes)
-                    .map_err(|error| format!("error loading config file \"{path}\": {error}"))?,
-            ),
+            None => {
+                let config = Kubeconfig::parse(&bytes)
+                    .map_err(|error| format!("error loading config file \"{path}\": {error}"))?;
+                Arc::new(Said {
+                    server: config.server().to_owned(),
+                    authority: config.certificate_authority().into(),
+                    certificate: config.client_certificate().into(),
+                    key: config.client_key().into(),
+                })
+            }
         };
-        let server = config.server().to_owned();
-        let authority = config.certificate_authority();
-        let names_authority = matches!(authority, Source::File(_));
-        let roots = match authority {
-            Source::Data(data) => self.roots_of(Arc::from(data))?,
-            Source::File(file) => self.roots(tree, &file)?,
-            Source::Absent => Arc::new(Roots {
+        let roots = match &said.authority {
+            Part::Data(data) => self.roots_of(Arc::clone(data))?,
+            Part::File(file) => self.roots(tree, file)?,
+            Part::Absent => Arc::new(Roots {
                 certificates: Vec::new(),
             }),
         };
-        let (crt, key) = (config.client_certificate(), config.client_key());
-        let embedded = matches!(crt, Source::Data(_));
-        let credential = match (crt, key) {
-            (Source::Data(crt), Source::Data(key)) => {
-                Some(self.pair_of(Arc::from(crt), Arc::from(key), path)?)
+        let embedded = matches!(said.certificate, Part::Data(_));
+        let credential = match (&said.certificate, &said.key) {
+            (Part::Data(crt), Part::Data(key)) => {
+                Some(self.pair_of(Arc::clone(crt), Arc::clone(key), path)?)
             }
-            (Source::File(crt), Source::File(key)) => Some(self.pair(tree, &crt, &key)?),
+            (Part::File(crt), Part::File(key)) => Some(self.pair(tree, crt, key)?),
             _ => None,
         };
         let parsed = Arc::new(ClientConfig {
-            host: host_of(&server),
-            server,
+            host: host_of(&said.server),
+            server: said.server.clone(),
             roots,
             credential,
             embedded,
         });
         // A kubeconfig that points to files changes with them.
-        if embedded && !names_authority {
+        if embedded && !matches!(said.authority, Part::File(_)) {
             keep(&parsed);
             self.configs
                 .borrow_mut()
                 .insert(cache_key, Arc::clone(&parsed));
         } else {
-            self.pointing.borrow_mut().insert(bytes, config);
+            let kept = Kept {
+                found: said,
+                _contents: [Arc::clone(&bytes), bytes],
+            };
+            self.pointing.borrow_mut().insert(at.1, kept);
         }
         Ok(parsed)
     }

@@ -55,9 +55,12 @@ impl World {
     /// The next instant, on the axis of timers, at which a certificate begins or ends somewhere.
     pub(super) fn next_boundary(&self) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
+        let clocks: Vec<(SignedDuration, Timestamp)> = (0..self.nodes.len())
+            .map(|node| (self.nodes[node].offset, self.wall(node)))
+            .collect();
         let mut consider = |node: Option<usize>, certificate: &Certificate| {
-            let offset = node.map_or(SignedDuration::ZERO, |node| self.nodes[node].offset);
-            let now = shift(self.now(), offset);
+            let (offset, now) =
+                node.map_or((SignedDuration::ZERO, self.now()), |node| clocks[node]);
             for edge in [
                 certificate.not_before(),
                 // Valid through its last second: the next one is the first that is not.

@@ -1,7 +1,7 @@
 //! A parsed certificate and what can be asked of it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -61,6 +61,8 @@ pub(super) struct Parsed {
     pub authority_key_id: Vec<u8>,
     pub name_constraints: Option<super::constraints::NameConstraints>,
     pub unhandled_critical: bool,
+    /// SHA-256 of `der`, once somebody asked.
+    pub fingerprint: OnceLock<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Certificate {
@@ -99,14 +101,16 @@ impl Certificate {
     /// # Errors
     /// When one does not parse, or there is none.
     pub fn parse_pem_certs(text: &[u8]) -> Result<Vec<Self>, CertificateError> {
-        let certificates: Vec<Self> = pem::blocks(text)
-            .filter(|block| block.kind == "CERTIFICATE" && !block.has_headers)
-            .map(|block| Self::from_der(&block.bytes))
-            .collect::<Result<_, _>>()?;
-        if certificates.is_empty() {
-            return Err(CertificateError::NoCertificates);
-        }
-        Ok(certificates)
+        super::parsed::once(text, || {
+            let certificates: Vec<Self> = pem::blocks(text)
+                .filter(|block| block.kind == "CERTIFICATE" && !block.has_headers)
+                .map(|block| Self::from_der(&block.bytes))
+                .collect::<Result<_, _>>()?;
+            if certificates.is_empty() {
+                return Err(CertificateError::NoCertificates);
+            }
+            Ok(certificates)
+        })
     }
 
     /// The encoded certificate.
@@ -292,9 +296,11 @@ impl Certificate {
     /// SHA-256 of the encoded certificate.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        let mut out = [0; 32];
-        out.copy_from_slice(digest(&SHA256, &self.0.der).as_ref());
-        out
+        *self.0.fingerprint.get_or_init(|| {
+            let mut out = [0; 32];
+            out.copy_from_slice(digest(&SHA256, &self.0.der).as_ref());
+            out
+        })
     }
 
     /// Whether another certificate's key made this one's signature, as Go's `CheckSignatureFrom`:

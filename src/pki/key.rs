@@ -188,11 +188,14 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::NoPrivateKey`] or [`KeyError::Foreign`].
     pub fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
-        if let Some(key) = super::pool::drawn(text) {
-            return Ok(key);
-        }
         for mut block in pem::blocks(text) {
             let found = match block.kind.as_str() {
+                kind @ ("EC PRIVATE KEY" | "RSA PRIVATE KEY")
+                    if let Some(key) = super::pool::drawn(&block.bytes)
+                        && key.algorithm().ecdsa().is_some() == kind.starts_with("EC") =>
+                {
+                    Some(key)
+                }
                 "EC PRIVATE KEY" => Self::from_sec1(&block.bytes, None),
                 "RSA PRIVATE KEY" => Self::from_pkcs1(&block.bytes),
                 "PRIVATE KEY" => match Self::from_pkcs8(&block.bytes) {

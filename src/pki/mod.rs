@@ -15,6 +15,7 @@ mod name;
 pub mod oid;
 mod parse;
 mod parse_policy;
+mod parsed;
 pub mod pem;
 mod pool;
 mod public_key;

@@ -78,7 +78,7 @@ impl Pool {
                 let key = PrivateKey::from_pool(self.algorithm, slot.der.to_vec())
                     .expect("a pooled key can be read");
                 if let Ok(mut drawn) = DRAWN.write() {
-                    drawn.insert(fingerprint(key.to_pem().as_bytes()), key.clone());
+                    drawn.insert(fingerprint(slot.der), key.clone());
                 }
                 key
             })
@@ -86,20 +86,20 @@ impl Pool {
     }
 }
 
-/// Pooled keys that were drawn, by the digest of their PEM.
+/// Pooled keys that were drawn, by the digest of their DER.
 ///
 /// Reading an RSA key means checking it, which takes longer than everything else a simulated file costs; a
 /// pooled key was checked when it was drawn.
 static DRAWN: LazyLock<RwLock<HashMap<[u8; 32], PrivateKey>>> = LazyLock::new(RwLock::default);
 
-/// The pooled key that a PEM text is, to the byte.
-pub(super) fn drawn(pem: &[u8]) -> Option<PrivateKey> {
-    DRAWN.read().ok()?.get(&fingerprint(pem)).cloned()
+/// The pooled key that the DER of a key is, to the byte.
+pub(super) fn drawn(der: &[u8]) -> Option<PrivateKey> {
+    DRAWN.read().ok()?.get(&fingerprint(der)).cloned()
 }
 
-fn fingerprint(pem: &[u8]) -> [u8; 32] {
+fn fingerprint(der: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, pem).as_ref());
+    bytes.copy_from_slice(digest(&SHA256, der).as_ref());
     bytes
 }
 

@@ -10,12 +10,23 @@ use super::super::Version;
 
 static TEXTS: &str = include_str!("help.txt");
 
-/// The texts of each command, by its path. They are looked at with every command line.
-static SECTIONS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+/// A text, and the versions that speak so.
+type Recorded = (Vec<Version>, &'static str);
+
+/// The texts of each command, by its path, each with the versions that speak so. They are looked at with every command line.
+static SECTIONS: LazyLock<HashMap<&str, Vec<Recorded>>> = LazyLock::new(|| {
     let texts = TEXTS.strip_suffix('\n').unwrap_or(TEXTS);
     texts
         .split("\n@@ ")
         .filter_map(|section| section.split_once("\n@@= "))
+        .map(|(path, section)| {
+            let texts = section.split("\n@@= ").filter_map(|text| {
+                let (versions, text) = text.split_once('\n')?;
+                let versions = versions.split(' ').filter_map(|word| word.parse().ok());
+                Some((versions.collect(), text))
+            });
+            (path, texts.collect())
+        })
         .collect()
 });
 
@@ -52,15 +63,10 @@ pub(super) fn listed(path: &str, version: Version) -> impl Iterator<Item = &'sta
 
 /// The text of a command that fits a version best.
 fn variant(path: &str, version: Version) -> Option<&'static str> {
-    let section = *SECTIONS.get(path)?;
     let mut before: Option<(Version, &str)> = None;
     let mut after: Option<(Version, &str)> = None;
-    for text in section.split("\n@@= ") {
-        let (versions, text) = text.split_once('\n')?;
-        for recorded in versions
-            .split(' ')
-            .filter_map(|word| word.parse::<Version>().ok())
-        {
+    for (versions, text) in SECTIONS.get(path)? {
+        for &recorded in versions {
             let same_minor = (recorded.major, recorded.minor) == (version.major, version.minor);
             if recorded <= version || same_minor {
                 if before.is_none_or(|(best, _)| recorded > best) {
