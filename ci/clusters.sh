@@ -76,6 +76,8 @@ if [[ ${1:-} == all ]]; then
   "$certdrill" run scenarios/docs scenarios/features --backend kind --jobs 1 \
     --include own-script --include 'csr-signed-by-openssl/signed=*,version=v1.36.3'
   compare scenarios/features --include 'reset-and-join/version=v1.36.3,when=inTime'
+  compare scenarios/clusters/external-etcd.yaml
+  compare scenarios/features --include apiserver-without-etcd/look=late
   compare scenarios/clusters/ha.yaml
   compare scenarios/clusters/upgrade.yaml
 fi
