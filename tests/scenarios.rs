@@ -13,7 +13,7 @@ use certdrill::run::{PlayOptions, play, trace::Entry, trace::Verdict};
 use certdrill::scenario::{self, Backend, Scenario};
 
 #[test]
-fn every_scenario_of_the_library_passes_with_several_seeds() {
+fn every_scenario_of_the_library_passes() {
     let mut runs = Vec::new();
     for path in files(
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,7 +24,7 @@ fn every_scenario_of_the_library_passes_with_several_seeds() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let variants =
             scenario::load(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-        // ci/library.sh plays those that only real binaries can.
+        // ci/library.sh plays those that only real binaries can, and all of them with more seeds.
         let simulated = variants
             .into_iter()
             .filter(|variant| variant.backends.contains(&Backend::Sim));
@@ -46,26 +46,24 @@ fn every_scenario_of_the_library_passes_with_several_seeds() {
 }
 
 fn passes(name: &str, variant: &Scenario) {
-    for seed in [0, 1, 20_260_101] {
-        let run = play(variant, &PlayOptions { seed });
-        let failures: Vec<_> = run
-            .records
-            .iter()
-            .filter_map(|record| match &record.entry {
-                Entry::Expectation(judged) if !judged.passed => Some(format!(
-                    "line {} at {}: expected {}, seen {}",
-                    judged.line, record.at, judged.expected, judged.seen
-                )),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(
-            run.verdict,
-            Verdict::Passed,
-            "{name} {:?} with seed {seed}: {failures:#?}",
-            variant.variant
-        );
-    }
+    let run = play(variant, &PlayOptions { seed: 0 });
+    let failures: Vec<_> = run
+        .records
+        .iter()
+        .filter_map(|record| match &record.entry {
+            Entry::Expectation(judged) if !judged.passed => Some(format!(
+                "line {} at {}: expected {}, seen {}",
+                judged.line, record.at, judged.expected, judged.seen
+            )),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        run.verdict,
+        Verdict::Passed,
+        "{name} {:?}: {failures:#?}",
+        variant.variant
+    );
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {

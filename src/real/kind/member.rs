@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub kubelet: kubelet_seen::KubeletSeen,
     /// Its files as they were last seen.
     pub tree: crate::fs::MemoryTree,
+    /// Static Pods that ran when it was last looked at.
+    pub ran: Vec<Component>,
     /// Its API server runs and says that it is not healthy.
     pub unhealthy: bool,
     /// Paths outside the usual directories that were written to.
@@ -56,6 +58,7 @@ impl Member {
             kubelet_wanted: false,
             kubelet: kubelet_seen::KubeletSeen::default(),
             tree: crate::fs::MemoryTree::new(),
+            ran: Vec::new(),
             unhealthy: false,
             written: Vec::new(),
             logs: BTreeMap::new(),
@@ -81,16 +84,23 @@ impl Member {
         }
     }
 
-    /// Whether every static Pod of a manifest has a process. One that ends again and again has none most of the time.
-    pub fn pods_run(&self, report: &Report) -> bool {
-        STATIC_PODS.iter().all(|component| {
+    /// Static Pods that have a manifest and no process. One that ends again and again has none most of the time.
+    pub fn pods_missing(&self, report: &Report) -> Vec<Component> {
+        let missing = STATIC_PODS.iter().copied().filter(|component| {
             let path = format!("{MANIFESTS}/{}.yaml", component.name());
-            let wanted = report.files.iter().any(|file| file.path == path);
-            !wanted
-                || report
-                    .processes
-                    .iter()
-                    .any(|process| process.name == component.name())
-        })
+            report.files.iter().any(|file| file.path == path) && !runs(report, *component)
+        });
+        missing.collect()
     }
+
+    /// Notes which static Pods ran when they were looked at.
+    pub fn note_pods(&mut self, report: &Report) {
+        let ran = STATIC_PODS.iter().copied();
+        self.ran = ran.filter(|one| runs(report, *one)).collect();
+    }
+}
+
+fn runs(report: &Report, component: Component) -> bool {
+    let mut processes = report.processes.iter();
+    processes.any(|process| process.name == component.name())
 }

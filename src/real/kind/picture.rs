@@ -28,7 +28,8 @@ pub(super) const ROOTS: [&str; 6] = [
 ];
 /// Where the kubelet reads static Pods from.
 pub(super) const MANIFESTS: &str = "/etc/kubernetes/manifests";
-/// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease.
+/// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease. One that ran when it
+/// was looked at before is given as long as a kubelet: on a busy machine it takes its time.
 const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
 const KUBELET_LOOKS: u32 = 24;
@@ -270,7 +271,10 @@ impl Kind {
                 unsettled |=
                     !member.kubelet.follow(found, report.kubelet_restarts) && member.kubelet_wanted;
                 if member.kubelet.runs() {
-                    unsettled |= round < POD_LOOKS && !member.pods_run(&report);
+                    let missing = member.pods_missing(&report);
+                    unsettled |= missing
+                        .iter()
+                        .any(|pod| round < POD_LOOKS || member.ran.contains(pod));
                 }
             }
             if !unsettled {
@@ -281,10 +285,13 @@ impl Kind {
         Ok(())
     }
 
-    /// Notes which API servers run and fail their health check: the kubelet ends them when that lasts.
+    /// Notes which static Pods run, and which API servers fail their health check: the kubelet ends them when that lasts.
     fn note_health(&mut self, reports: &Reports) {
         for (node, member) in self.nodes.iter_mut().enumerate() {
             let name = Component::ApiServer.name();
+            if let Some(report) = reports.get(&node) {
+                member.note_pods(report);
+            }
             member.unhealthy = member.powered
                 && reports.get(&node).is_some_and(|report| {
                     report.processes.iter().any(|one| one.name == name)
