@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::cluster::{Credential, KubeletState, Loaded, PodState, World};
+use crate::cluster::{Credential, KubeletState, Loaded, World};
 use crate::fs::Tree;
 use crate::kubeadm::profile::components::Slot;
 use crate::pki::Certificate;
@@ -38,9 +38,9 @@ pub(super) fn look(
             KubeletState::Stopped => ProcessState::Stopped,
         }
     } else {
-        match machine.pods.get(&component).map(|pod| &pod.state) {
-            Some(PodState::Running(_) | PodState::Stopping(_)) => ProcessState::Running,
-            Some(PodState::Crashed | PodState::Starting) => ProcessState::Exited,
+        match world.pod_word(node, component) {
+            "running" | "stopping" => ProcessState::Running,
+            "crashed" | "starting" => ProcessState::Exited,
             _ => ProcessState::Stopped,
         }
     };

@@ -125,8 +125,7 @@ impl World {
                 ),
             ));
         };
-        // `embed/serve.go`: whoever connects before the member has found a leader is not even answered.
-        if self.etcd_serves.get(&server) != Some(&Some(etcd.id)) {
+        if !self.etcd_answers(server, etcd) {
             return Err(Failure::new(
                 FailureClass::Unreachable,
                 texts::etcd_silent(&texts::etcd_authority(host)),
@@ -151,6 +150,12 @@ impl World {
                 at: self.wall(server),
             },
         )
+    }
+
+    /// Whether a member of etcd has found a leader since its process started. Whoever connects before is not even answered
+    /// (`embed/serve.go`). Of a real one that is seen.
+    pub(super) fn etcd_answers(&self, node: usize, process: &super::node::Process) -> bool {
+        self.is_real() || self.etcd_serves.get(&node) == Some(&Some(process.id))
     }
 
     pub(super) fn etcd_peers(&self, client: usize, server: usize) -> Option<Result<(), Failure>> {

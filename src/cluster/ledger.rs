@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::csr::RequestState;
 use super::edge::{EdgeId, FailureClass, Outcome};
 use super::engine::Model;
-use super::node::{FileSource, KubeletState, Loaded, PKI, PodState, STATIC_PODS};
+use super::node::{FileSource, KubeletState, Loaded, PKI, STATIC_PODS};
 use super::world::World;
 use crate::fs::Tree as _;
 use crate::kubeadm::profile::Profile;
@@ -134,14 +134,10 @@ impl World {
     fn note_processes(&self, node: usize, ledger: &mut Ledger, change: &mut StateChange) {
         let machine = &self.nodes[node];
         for component in STATIC_PODS {
-            let state = match machine.pods.get(&component).map(|pod| &pod.state) {
-                None => continue,
-                Some(PodState::Absent) => "absent",
-                Some(PodState::Starting) => "starting",
-                Some(PodState::Running(_)) => "running",
-                Some(PodState::Stopping(_)) => "stopping",
-                Some(PodState::Crashed) => "crashed",
-            };
+            if !machine.pods.contains_key(&component) {
+                continue;
+            }
+            let state = self.pod_word(node, component);
             self.note_process(node, component, state, ledger, change);
             let none: &[(Slot, FileSource)] = &[];
             let process = machine.process(component);

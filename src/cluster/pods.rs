@@ -71,6 +71,24 @@ impl World {
         }
     }
 
+    /// What a static Pod's container does, in a word. A member of etcd that has found no leader since it started is starting: its
+    /// start-up probe fails, and it answers nobody.
+    #[must_use]
+    pub fn pod_word(&self, node: usize, component: Component) -> &'static str {
+        match self.nodes[node].pods.get(&component).map(|pod| &pod.state) {
+            None | Some(PodState::Absent) => "absent",
+            Some(PodState::Starting) => "starting",
+            Some(PodState::Running(process))
+                if component == Component::Etcd && !self.etcd_answers(node, process) =>
+            {
+                "starting"
+            }
+            Some(PodState::Running(_)) => "running",
+            Some(PodState::Stopping(_)) => "stopping",
+            Some(PodState::Crashed) => "crashed",
+        }
+    }
+
     /// Ends a static Pod's process at once: `crictl stop`, SIGKILL, or an exit of its own. A running kubelet
     /// starts it again.
     pub fn kill_pod(&mut self, node: usize, component: Component) {
@@ -388,11 +406,6 @@ impl World {
             etcd_servers: self.etcd_servers(node, component),
         };
         if component == Component::ApiServer {
-            if self.quorum == Some(false) {
-                return Err(Unready::Waiting(
-                    "Error: error while dialing etcd: etcdserver: no leader: context deadline exceeded".to_owned(),
-                ));
-            }
             self.dial_some_etcd(&process, component, node)
                 .map_err(|failure| {
                     Unready::Waiting(format!(
@@ -400,6 +413,11 @@ impl World {
                         failure.text
                     ))
                 })?;
+            if self.quorum == Some(false) {
+                return Err(Unready::Waiting(
+                    "Error: error while dialing etcd: etcdserver: no leader: context deadline exceeded".to_owned(),
+                ));
+            }
         }
         Ok(process)
     }

@@ -277,15 +277,11 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
     facts.push(Fact::exact("process", kubelet, "state", json!(state)));
     for component in STATIC_PODS {
         if let Some(pod) = machine.pods.get(&component) {
-            let state = match pod.state {
-                PodState::Absent => "absent",
-                PodState::Starting => "starting",
-                PodState::Running(_) => "running",
-                PodState::Stopping(_) => "stopping",
-                PodState::Crashed => "crashed",
-            };
+            let state = world.pod_word(node, component);
             let subject = format!("{}@{}", component.name(), machine.name);
-            if let PodState::Running(process) = &pod.state {
+            if let PodState::Running(process) = &pod.state
+                && state == "running"
+            {
                 facts.extend(held_by(world, node, component, process, &subject));
             }
             facts.push(Fact::exact("process", subject, "state", json!(state)));

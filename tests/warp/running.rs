@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use crate::helper::*;
 use crate::tools::*;
@@ -107,11 +108,14 @@ fn a_go_program_that_sleeps_wakes_when_its_timers_are_moved() {
         .status();
     assert!(built.unwrap().success());
     let (mut child, mut lines) = started(&mut Command::new(dir.path().join("sleeper")));
+    // It has said that it is ready, and not that it sleeps: on a busy machine that comes later.
+    std::thread::sleep(Duration::from_millis(500));
     for days in 1..=6 {
         let by = SignedDuration::from_secs(days * DAY);
         if warp::set(child.id(), Offsets::all(by)).is_err() {
             break;
         }
+        std::thread::sleep(Duration::from_millis(100));
     }
     let line = next_line(&mut lines);
     let (hours, now) = line.split_once(' ').unwrap();

@@ -57,7 +57,12 @@ pub(super) fn answer(
             answer
         }
         (Component::ApiServer | Component::Etcd, Component::Etcd, Some(_)) => {
-            if !serves(&processes[node], edge.client) {
+            // A member that has found no leader asks its peers all the same.
+            let asks = match edge.client {
+                Component::Etcd => processes[node].contains_key(&Component::Etcd),
+                client => serves(&processes[node], client),
+            };
+            if !asks {
                 return Answer::Seen(Outcome::Absent);
             }
             match report.handshakes.get(&id) {

@@ -359,9 +359,8 @@ impl Kind {
                 ProcessSeen {
                     id,
                     started: shift(now, -age),
-                    // An etcd that finds no quorum runs and does not serve; an API server that waits for etcd is
-                    // as good as none.
-                    silent: component == Component::ApiServer
+                    // An API server that waits for etcd is as good as none, and so is a member that has found no leader.
+                    silent: matches!(component, Component::ApiServer | Component::Etcd)
                         && report
                             .handshakes
                             .get(component.name())
