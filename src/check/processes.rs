@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::facts::Conditions;
 use super::{Marks, Seen};
-use crate::cluster::{Credential, KubeletState, Loaded, World};
+use crate::cluster::{Credential, KubeletState, Loaded, PodPhase, World};
 use crate::fs::Tree;
 use crate::kubeadm::profile::components::Slot;
 use crate::pki::Certificate;
@@ -38,10 +38,10 @@ pub(super) fn look(
             KubeletState::Stopped => ProcessState::Stopped,
         }
     } else {
-        match world.pod_word(node, component) {
-            "running" | "stopping" => ProcessState::Running,
-            "crashed" | "starting" => ProcessState::Exited,
-            _ => ProcessState::Stopped,
+        match world.pod_phase(node, component) {
+            PodPhase::Running | PodPhase::Stopping => ProcessState::Running,
+            PodPhase::Crashed | PodPhase::Starting => ProcessState::Exited,
+            PodPhase::Absent => ProcessState::Stopped,
         }
     };
     let word = |state: ProcessState| match state {

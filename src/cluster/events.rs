@@ -67,7 +67,7 @@ pub(super) enum Timer {
     },
     /// kube-apiserver's health check finds its loopback certificate at its end.
     LoopbackEnds { node: usize, process: u64 },
-    /// kube-apiserver's health check has failed for long, because of its etcd.
+    /// kube-apiserver's health check has failed for long.
     Unhealthy {
         node: usize,
         process: u64,

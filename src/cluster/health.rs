@@ -2,7 +2,8 @@
 //!
 //! `/livez` asks etcd (`apiserver/pkg/server/options/etcd.go`, a check that is part of `/healthz`, `/livez` and `/readyz`), so an API
 //! server without etcd, or whose etcd has no leader, is ended by the probe that kubeadm writes into its manifest
-//! (`K/util/staticpod/utils.go`) although there is nothing wrong with it. It cannot start again before etcd answers.
+//! (`K/util/staticpod/utils.go`) although there is nothing wrong with it. It cannot start again before etcd answers. In
+//! versions that look at it, `/livez` fails at the end of the certificate for its connection to itself, too.
 
 use super::events::Timer;
 use super::mechanism::Mechanism;
@@ -15,23 +16,27 @@ use crate::time::Timestamp;
 /// kubeadm's liveness probe: eight failures, ten seconds apart. The first comes within ten seconds.
 const FAILS_AFTER_MS: (i64, i64) = (70_000, 82_000);
 
+/// Why a health check fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unhealthy {
+    /// etcd does not answer.
+    Etcd,
+    /// The certificate for its connection to itself has ended.
+    Loopback,
+}
+
 impl World {
-    /// Puts the end of API servers that have just lost their etcd on the clock, and forgets it where etcd is back.
+    /// Puts the end of API servers whose health check has just begun to fail on the clock, and forgets it where it is well.
     pub(super) fn follow_health(&mut self) {
         if !self.has(Mechanism::Liveness) {
             return;
         }
         for node in 0..self.nodes.len() {
-            let Some(process) = self.nodes[node].process_id(Component::ApiServer) else {
+            let process = self.nodes[node].process_id(Component::ApiServer);
+            let (Some(process), Some(_)) = (process, self.is_unhealthy(node)) else {
                 self.unhealthy.remove(&node);
                 continue;
             };
-            let probed =
-                self.nodes[node].powered && self.nodes[node].kubelet.state == KubeletState::Running;
-            if !probed || self.behind(node, Component::Admin).is_ok() {
-                self.unhealthy.remove(&node);
-                continue;
-            }
             if self.unhealthy.contains_key(&node) {
                 continue;
             }
@@ -48,20 +53,47 @@ impl World {
         }
     }
 
+    /// What a kubelet that runs finds of the API server beside it.
+    fn is_unhealthy(&self, node: usize) -> Option<Unhealthy> {
+        let machine = &self.nodes[node];
+        let process = machine.process_id(Component::ApiServer)?;
+        if machine.kubelet.state != KubeletState::Running {
+            return None;
+        }
+        if self.loopback_over.get(&node) == Some(&process) {
+            return Some(Unhealthy::Loopback);
+        }
+        let etcd = self.behind(node, Component::Admin);
+        etcd.is_err().then_some(Unhealthy::Etcd)
+    }
+
     /// The health check has failed for long enough.
     pub(super) fn health_fails(&mut self, node: usize, process: u64, since: Timestamp) {
-        if self.nodes[node].process_id(Component::ApiServer) != Some(process)
-            || self.unhealthy.get(&node) != Some(&since)
-        {
+        let same = self.nodes[node].process_id(Component::ApiServer) == Some(process)
+            && self.unhealthy.get(&node) == Some(&since);
+        let Some(why) = self.is_unhealthy(node).filter(|_| same) else {
             return;
-        }
+        };
         self.unhealthy.remove(&node);
-        let name = &self.nodes[node].name;
-        // The kubelet's words are those of an Event, which no API server is there to keep. It logs nothing by default.
-        let text = "kube-apiserver finds no etcd and says so to the kubelet: Container kube-apiserver failed liveness probe, will be restarted";
-        let subject = format!("{}@{name}", Component::Kubelet.name());
+        // The kubelet's words are those of an Event. It logs nothing by default.
+        let (component, kind, text) = match why {
+            Unhealthy::Etcd => (
+                Component::Kubelet,
+                EventKind::Note,
+                "kube-apiserver finds no etcd and says so to the kubelet: Container kube-apiserver failed liveness probe, will be restarted",
+            ),
+            Unhealthy::Loopback => (
+                Component::ApiServer,
+                EventKind::ProcessLogged,
+                "livez check failed: [-]loopback-serving-certificate failed: loopback serving certificate is expired",
+            ),
+        };
+        if kind == EventKind::ProcessLogged {
+            self.log_line(node, component, text);
+        }
+        let subject = format!("{}@{}", component.name(), self.nodes[node].name);
         let seq = self.record(
-            EventKind::Note,
+            kind,
             Weight::Trouble,
             Some(node),
             &subject,

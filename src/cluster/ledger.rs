@@ -137,7 +137,7 @@ impl World {
             if !machine.pods.contains_key(&component) {
                 continue;
             }
-            let state = self.pod_word(node, component);
+            let state = self.pod_phase(node, component).word();
             self.note_process(node, component, state, ledger, change);
             let none: &[(Slot, FileSource)] = &[];
             let process = machine.process(component);

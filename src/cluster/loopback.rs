@@ -12,7 +12,6 @@ use super::node::{Loaded, Process};
 use super::world::World;
 use crate::kubeadm::profile::components::{LOOPBACK_DAYS, LOOPBACK_LIVENESS, Slot};
 use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue};
-use crate::run::trace::{EventKind, Weight};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, shift, x509_second};
 
@@ -20,8 +19,6 @@ use crate::time::{SignedDuration, shift, x509_second};
 const NAME: &str = "apiserver-loopback-client";
 /// How far the beginning is set back, and the end with it.
 const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
-/// kubeadm's liveness probe: eight failures, ten seconds apart.
-const LIVENESS_TAKES: SignedDuration = SignedDuration::from_secs(80);
 
 impl World {
     /// Makes the pair that a starting kube-apiserver talks to itself with.
@@ -79,7 +76,7 @@ impl World {
                 node,
                 process: process.id,
             };
-            self.after(life + LIVENESS_TAKES, timer);
+            self.after(life, timer);
         }
     }
 
@@ -109,23 +106,10 @@ impl World {
         ))
     }
 
-    /// The health check has failed for long enough: the kubelet starts kube-apiserver anew.
+    /// It is at its end: from now on the health check fails.
     pub(super) fn loopback_ends(&mut self, node: usize, process: u64) {
-        if self.nodes[node].process_id(Component::ApiServer) != Some(process) {
-            return;
+        if self.nodes[node].process_id(Component::ApiServer) == Some(process) {
+            self.loopback_over.insert(node, process);
         }
-        let line = "livez check failed: [-]loopback-serving-certificate failed: loopback serving certificate is expired";
-        self.log_line(node, Component::ApiServer, line);
-        let subject = format!("{}@{}", Component::ApiServer.name(), self.nodes[node].name);
-        let seq = self.record(
-            EventKind::ProcessLogged,
-            Weight::Normal,
-            Some(node),
-            &subject,
-            line.to_owned(),
-            None,
-        );
-        self.cause = Some(seq);
-        self.kill_pod(node, Component::ApiServer);
     }
 }

@@ -32,7 +32,7 @@ macro_rules! mechanisms {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// Rows of the documentation that rest on it.
+            /// Rows of the documentation and incidents that rest on it; where there is none, a tag of the scenario that shows it.
             #[must_use]
             pub fn rows(self) -> &'static [&'static str] {
                 match self { $(Self::$name => &[$($row),*],)* }

@@ -28,6 +28,35 @@ type LoadedFiles = (
     std::collections::BTreeMap<Slot, Loaded>,
 );
 
+/// Where a static Pod's container is in its life, as whoever looks at the node says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodPhase {
+    /// There is none.
+    Absent,
+    /// It does not serve yet.
+    Starting,
+    /// It serves.
+    Running,
+    /// It was asked to stop and still serves.
+    Stopping,
+    /// It ended with an error and waits for its next start.
+    Crashed,
+}
+
+impl PodPhase {
+    /// Its name in traces.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
 impl World {
     /// Path of a static Pod's manifest.
     #[must_use]
@@ -71,21 +100,21 @@ impl World {
         }
     }
 
-    /// What a static Pod's container does, in a word. A member of etcd that has found no leader since it started is starting: its
-    /// start-up probe fails, and it answers nobody.
+    /// What a static Pod's container does, as far as it is known. A member of etcd that has found no leader since it started is
+    /// starting: its start-up probe fails, and it answers nobody.
     #[must_use]
-    pub fn pod_word(&self, node: usize, component: Component) -> &'static str {
+    pub fn pod_phase(&self, node: usize, component: Component) -> PodPhase {
         match self.nodes[node].pods.get(&component).map(|pod| &pod.state) {
-            None | Some(PodState::Absent) => "absent",
-            Some(PodState::Starting) => "starting",
+            None | Some(PodState::Absent) => PodPhase::Absent,
+            Some(PodState::Starting) => PodPhase::Starting,
             Some(PodState::Running(process))
                 if component == Component::Etcd && !self.etcd_answers(node, process) =>
             {
-                "starting"
+                PodPhase::Starting
             }
-            Some(PodState::Running(_)) => "running",
-            Some(PodState::Stopping(_)) => "stopping",
-            Some(PodState::Crashed) => "crashed",
+            Some(PodState::Running(_)) => PodPhase::Running,
+            Some(PodState::Stopping(_)) => PodPhase::Stopping,
+            Some(PodState::Crashed) => PodPhase::Crashed,
         }
     }
 

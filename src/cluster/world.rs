@@ -48,7 +48,9 @@ pub struct World {
     pub etcd_apart: BTreeSet<usize>,
     /// Processes of etcd that have had a leader since they started: before, they serve nobody.
     pub(super) etcd_serves: BTreeMap<usize, Option<u64>>,
-    /// API servers whose health check fails because of their etcd, and since when on the axis of timers.
+    /// Processes of kube-apiserver whose certificate for themselves has ended, by node.
+    pub(super) loopback_over: BTreeMap<usize, u64>,
+    /// API servers whose health check fails, and since when on the axis of timers.
     pub(super) unhealthy: BTreeMap<usize, Timestamp>,
     /// Everything that happened so far.
     pub records: Vec<Record>,
@@ -157,6 +159,7 @@ impl World {
             quorum: None,
             etcd_apart: BTreeSet::new(),
             etcd_serves: BTreeMap::new(),
+            loopback_over: BTreeMap::new(),
             unhealthy: BTreeMap::new(),
             records: Vec::new(),
             events: 0,

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::trace::{Entry, Observation, Value};
-use crate::cluster::{KubeletState, Outcome, PodState, Process, RequestState, STATIC_PODS, World};
+use crate::cluster::{
+    KubeletState, Outcome, PodPhase, PodState, Process, RequestState, STATIC_PODS, World,
+};
 use crate::fs::{FileType, MemoryTree, Metadata, Tree};
 use crate::kubeadm::CommandOutput;
 use crate::kubeadm::profile::components::Slot;
@@ -277,14 +279,19 @@ fn processes(world: &World, node: usize, facts: &mut Vec<Fact>) {
     facts.push(Fact::exact("process", kubelet, "state", json!(state)));
     for component in STATIC_PODS {
         if let Some(pod) = machine.pods.get(&component) {
-            let state = world.pod_word(node, component);
+            let phase = world.pod_phase(node, component);
             let subject = format!("{}@{}", component.name(), machine.name);
             if let PodState::Running(process) = &pod.state
-                && state == "running"
+                && phase == PodPhase::Running
             {
                 facts.extend(held_by(world, node, component, process, &subject));
             }
-            facts.push(Fact::exact("process", subject, "state", json!(state)));
+            facts.push(Fact::exact(
+                "process",
+                subject,
+                "state",
+                json!(phase.word()),
+            ));
         }
     }
     if let Some(ready) = machine.ready {

@@ -1,6 +1,6 @@
 //! What the kubelet does and prints, by version.
 
-use super::{Behaviour, Rule};
+use super::{Behaviour, Rule, rule};
 use crate::kubeadm::Version;
 
 /// How the line about an expired bootstrap certificate is worded.
@@ -22,6 +22,63 @@ pub enum Fatal {
     /// `"command failed" err="failed to run Kubelet: ..."`, exit status 1.
     Structured,
 }
+
+/// The kubelet's configuration says where the container runtime is; before, flags do.
+pub static RUNTIME_IN_CONFIG: Behaviour<bool> = Behaviour {
+    name: "containerRuntimeEndpoint in the kubelet's configuration",
+    rules: &[
+        rule(
+            Version::new(27, 0),
+            None,
+            true,
+            "staging/src/k8s.io/kubelet/config/v1beta1/types.go of 1.27.16",
+        ),
+        rule(
+            Version::OLDEST_HISTORIC,
+            Some(Version::new(27, 0)),
+            false,
+            "the same of 1.26.15",
+        ),
+    ],
+};
+
+/// A kubelet on cgroup v1 runs only if its configuration allows it, from some version on; this is the field that does.
+pub static FAIL_CGROUP_V1: Behaviour<bool> = Behaviour {
+    name: "failCgroupV1 in the kubelet's configuration",
+    rules: &[
+        rule(
+            Version::new(31, 0),
+            None,
+            true,
+            "staging/src/k8s.io/kubelet/config/v1beta1/types.go of 1.31.0",
+        ),
+        rule(
+            Version::OLDEST_HISTORIC,
+            Some(Version::new(31, 0)),
+            false,
+            "the same of 1.30.14",
+        ),
+    ],
+};
+
+/// A kubelet may be told that it lacks capabilities.
+pub static IN_USER_NAMESPACE: Behaviour<bool> = Behaviour {
+    name: "the kubelet's feature gate KubeletInUserNamespace",
+    rules: &[
+        rule(
+            Version::new(22, 0),
+            None,
+            true,
+            "pkg/features/kube_features.go of 1.22.0",
+        ),
+        rule(
+            Version::OLDEST_HISTORIC,
+            Some(Version::new(22, 0)),
+            false,
+            "the same of 1.21.14",
+        ),
+    ],
+};
 
 /// `client-go/util/certificate` and `kubelet/certificate/bootstrap`.
 pub static EXPIRED_BOOTSTRAP: Behaviour<ExpiredBootstrap> = Behaviour {

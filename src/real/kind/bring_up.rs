@@ -12,7 +12,8 @@ use super::leases::ELECTED;
 use super::member::Member;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
 use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan, RequestState};
-use crate::kubeadm::CommandOutput;
+use crate::kubeadm::profile::kubelet::{FAIL_CGROUP_V1, IN_USER_NAMESPACE};
+use crate::kubeadm::{CommandOutput, Version};
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
 const IGNORED: &str =
@@ -151,7 +152,7 @@ impl Kind {
     fn init(&mut self) -> Result<Result<CommandOutput, CommandOutput>, EngineError> {
         let member = &self.nodes[0];
         let container = &member.container;
-        let settings = kubelet_settings(container, member.plan.version.minor)?;
+        let settings = kubelet_settings(container, member.plan.version)?;
         let config = with_settings(&member.plan.configuration, &settings);
         container.put(&[("/kubeadm.yaml", 0o644, config.as_bytes())])?;
         let upload = if member.plan.upload_certs {
@@ -184,8 +185,9 @@ impl Kind {
         } else {
             &OF_EXTERNAL_ETCD[..]
         });
-        let paths = shared.map(|name| format!("{}/{name}", plan.certificates_dir));
-        carry(&first.container, &member.container, paths.collect())
+        let names: Vec<&str> = shared.copied().collect();
+        let dir = plan.certificates_dir.as_str();
+        carry((&first.container, dir), (&member.container, dir), &names)
     }
 
     /// `kubeadm join` with the last token that was printed.
@@ -313,31 +315,36 @@ fn role(node: &NodePlan) -> &'static str {
     }
 }
 
-/// Copies files of one node to the same places on another, with their modes.
+/// Copies files below a directory of one node to a directory of another, with their modes.
 pub(super) fn carry(
-    from: &Container,
-    to: &Container,
-    paths: Vec<String>,
+    (from, from_dir): (&Container, &str),
+    (to, to_dir): (&Container, &str),
+    names: &[&str],
 ) -> Result<(), EngineError> {
-    let mut dirs: Vec<String> = paths
-        .iter()
-        .filter_map(|path| path.rsplit_once('/'))
-        .map(|(dir, _)| dir.to_owned())
-        .collect();
-    dirs.sort();
-    dirs.dedup();
     let found = from.order(&Order {
-        roots: paths,
+        roots: names
+            .iter()
+            .map(|name| format!("{from_dir}/{name}"))
+            .collect(),
         ..Order::default()
     })?;
-    let changes = dirs
-        .into_iter()
-        .map(|dir| Edit::Dir(dir, 0o755))
-        .chain(found.files.into_iter().filter_map(|file| match file.what {
-            Content::File(content) => Some(Edit::File(file.path, file.mode, 0, 0, content)),
+    let mut changes = vec![Edit::Dir(to_dir.to_owned(), 0o755)];
+    if names.iter().any(|name| name.starts_with("etcd/")) {
+        changes.push(Edit::Dir(format!("{to_dir}/etcd"), 0o755));
+    }
+    changes.extend(found.files.into_iter().filter_map(|file| {
+        let name = file.path.strip_prefix(from_dir)?;
+        match file.what {
+            Content::File(content) => Some(Edit::File(
+                format!("{to_dir}{name}"),
+                file.mode,
+                0,
+                0,
+                content,
+            )),
             _ => None,
-        }))
-        .collect();
+        }
+    }));
     let order = Order {
         changes,
         ..Order::default()
@@ -432,7 +439,10 @@ fn give_network(container: &Container, address: IpAddr) -> Result<(), EngineErro
 }
 
 /// Settings of the kubelet that a node in a container needs on this machine.
-pub(super) fn kubelet_settings(container: &Container, minor: u16) -> Result<String, EngineError> {
+pub(super) fn kubelet_settings(
+    container: &Container,
+    version: Version,
+) -> Result<String, EngineError> {
     let facts = container.must(
         "test -e /sys/fs/cgroup/cgroup.controllers && echo v2 || echo v1; \
          test -d /run/systemd/system && echo systemd || echo cgroupfs; \
@@ -455,10 +465,10 @@ pub(super) fn kubelet_settings(container: &Container, minor: u16) -> Result<Stri
         "cgroupDriver: {driver}\ncgroupRoot: /\nfailSwapOn: false\nimageGCHighThresholdPercent: 100\nevictionHard:\n  \
          nodefs.available: \"0%\"\n  nodefs.inodesFree: \"0%\"\n  imagefs.available: \"0%\"\n"
     );
-    if v1 && minor >= 31 {
+    if v1 && *FAIL_CGROUP_V1.at(version) {
         text += "failCgroupV1: false\n";
     }
-    if capabilities & (1 << SYS_RESOURCE) == 0 && minor >= 22 {
+    if capabilities & (1 << SYS_RESOURCE) == 0 && *IN_USER_NAMESPACE.at(version) {
         text += "featureGates:\n  KubeletInUserNamespace: true\n";
     }
     Ok(text)
@@ -493,7 +503,7 @@ mod tests {
             address: IpAddr::from([10, 0, 0, 10]),
             control_plane,
             etcd,
-            version: crate::kubeadm::Version::new(36, 3),
+            version: Version::new(36, 3),
             endpoint: String::new(),
             load_balancer: None,
             certificates_dir: crate::cluster::PKI.to_owned(),

@@ -10,13 +10,12 @@ use super::bring_up::{carry, kubelet_settings, split};
 use super::node::Container;
 use crate::cluster::{ETCD_CERTIFICATES, ETCD_FOR_CONTROL_PLANES, EngineError, NodePlan, PKI};
 use crate::kubeadm::CommandOutput;
+use crate::kubeadm::profile::kubelet::RUNTIME_IN_CONFIG;
 
 /// Where a kubelet that runs alone has its configuration.
 const KUBELET_CONFIG: &str = "/var/lib/certdrill/kubelet.yaml";
 /// Looks at etcd's health, half a second apart.
 const HEALTH_LOOKS: u32 = 240;
-/// The first version whose kubelet is told by its configuration where the container runtime is (kubernetes#112136).
-const RUNTIME_IN_CONFIG: u16 = 27;
 
 impl Kind {
     fn etcd_machines(&self) -> Vec<usize> {
@@ -70,14 +69,12 @@ impl Kind {
             wait_for_health(&self.nodes[node].container)?;
         }
         let control_plane = &self.nodes[0];
-        let dir = &control_plane.plan.certificates_dir;
-        let given = ETCD_FOR_CONTROL_PLANES.map(|name| format!("{PKI}/{name}"));
-        carry(on_first, &control_plane.container, given.to_vec())?;
-        if dir != PKI {
-            control_plane.container.must(&format!(
-                "mkdir -p {dir} && cp -a {PKI}/. {dir}/ && rm -rf {PKI}"
-            ))?;
-        }
+        let dir = control_plane.plan.certificates_dir.as_str();
+        carry(
+            (on_first, PKI),
+            (&control_plane.container, dir),
+            &ETCD_FOR_CONTROL_PLANES,
+        )?;
         Ok(Ok(()))
     }
 }
@@ -101,12 +98,19 @@ fn phase(
 fn hand_over(first: &Container, other: &Container) -> Result<(), EngineError> {
     let made: Vec<String> = ETCD_CERTIFICATES
         .iter()
-        .flat_map(|(_, base)| ["crt", "key"].map(|kind| format!("{PKI}/{base}.{kind}")))
+        .flat_map(|(_, base)| ["crt", "key"].map(|kind| format!("{base}.{kind}")))
         .collect();
-    let ca = format!("{PKI}/etcd/ca.crt");
-    carry(first, other, made.iter().cloned().chain([ca]).collect())?;
+    let names: Vec<&str> = made
+        .iter()
+        .map(String::as_str)
+        .chain(["etcd/ca.crt"])
+        .collect();
+    carry((first, PKI), (other, PKI), &names)?;
     let order = Order {
-        changes: made.into_iter().map(Edit::Remove).collect(),
+        changes: made
+            .iter()
+            .map(|name| Edit::Remove(format!("{PKI}/{name}")))
+            .collect(),
         ..Order::default()
     };
     first.order(&order).map(drop)
@@ -114,10 +118,9 @@ fn hand_over(first: &Container, other: &Container) -> Result<(), EngineError> {
 
 /// A kubelet that knows no API server. The unit of kind's images waits for a file that kubeadm writes; nobody writes it here.
 fn start_kubelet(container: &Container, plan: &NodePlan) -> Result<(), EngineError> {
-    let minor = plan.version.minor;
-    let settings = kubelet_settings(container, minor)?;
+    let settings = kubelet_settings(container, plan.version)?;
     let endpoint = "unix:///run/containerd/containerd.sock";
-    let (in_config, flags) = if minor >= RUNTIME_IN_CONFIG {
+    let (in_config, flags) = if *RUNTIME_IN_CONFIG.at(plan.version) {
         (
             format!("containerRuntimeEndpoint: {endpoint}\n"),
             String::new(),
