@@ -141,7 +141,7 @@ fn read(file: &str, text: &str, values: &Values, problems: &mut Problems) -> Opt
     }
     let mut scenarios = Vec::new();
     let mut complete = true;
-    for variant in variants(&tree, values, problems)? {
+    for variant in variants(&tree, text, values, problems)? {
         let mut node = tree.clone();
         if !variant.is_empty() {
             node.each_text(&mut |text| substitute(text, &variant));
@@ -163,6 +163,7 @@ fn read(file: &str, text: &str, values: &Values, problems: &mut Problems) -> Opt
 /// Every combination of the matrix; one empty variant without a matrix.
 fn variants(
     tree: &Node,
+    text: &str,
     given: &Values,
     problems: &mut Problems,
 ) -> Option<Vec<BTreeMap<String, String>>> {
@@ -174,7 +175,25 @@ fn variants(
     let matrix = raw::Matrix::decode(matrix, problems)?;
     for (name, values) in &matrix.axes {
         let values: Vec<String> = match given.get(name) {
-            Some(given) => given.clone(),
+            Some(given) => {
+                // Where conditions alone read it, another value would leave out what stands under them.
+                let is_put_in = name == raw::VERSION || text.contains(&format!("{{{name}}}"));
+                let known = values.iter().map(|one| one.value.as_str());
+                for other in given.iter().filter(|_| !is_put_in) {
+                    if !known.clone().any(|one| one == other) {
+                        problems.push::<()>(
+                            Problem::new(
+                                matrix.at,
+                                format!(
+                                    "`{other}`, given from outside, is no value of `{name}`, which is read by conditions alone"
+                                ),
+                            )
+                            .help(problem::suggest(other, known.clone())),
+                        );
+                    }
+                }
+                given.clone()
+            }
             None => values.iter().map(|one| one.value.clone()).collect(),
         };
         if variants.len().saturating_mul(values.len()) > VARIANTS_MAX {

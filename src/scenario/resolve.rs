@@ -23,6 +23,8 @@ mod requests;
 /// One variant while it is resolved.
 struct Variant<'v> {
     values: &'v BTreeMap<String, String>,
+    /// Every value that each of them has in the file.
+    axes: &'v [(String, Vec<At<String>>)],
     start: Version,
 }
 
@@ -44,8 +46,10 @@ pub(super) fn scenario(
     let spec = document.spec;
     let mut backends = backends(spec.backends, problems);
     let cluster = cluster::cluster(&spec.cluster, problems);
+    let axes = spec.matrix.map(|matrix| matrix.axes).unwrap_or_default();
     let variant = Variant {
         values,
+        axes: &axes,
         start: spec.cluster.version.value,
     };
     let bare = cluster.bare;
@@ -114,9 +118,13 @@ fn backends(written: Option<Vec<At<Backend>>>, problems: &mut Problems) -> Vec<B
 }
 
 impl Variant<'_> {
+    fn is_meant(&self, when: Option<&raw::When>, problems: &mut Problems) -> bool {
+        raw::holds(when, self.values, self.axes, self.start, problems)
+    }
+
     /// Adds the steps that one written step stands for: none, one, or one for each expectation.
     fn step(&self, step: raw::Step, steps: &mut Vec<Step>, problems: &mut Problems) {
-        let wanted = raw::holds(step.when.as_ref(), self.values, self.start, problems);
+        let wanted = self.is_meant(step.when.as_ref(), problems);
         let actions = match step.action {
             ActionRaw::Expect(OneOrMany(expectations)) => self
                 .expectations(expectations, problems)
@@ -157,7 +165,7 @@ impl Variant<'_> {
         let mut expectations = Vec::new();
         for expectation in written {
             let at = expectation.at;
-            let wanted = raw::holds(expectation.when.as_ref(), self.values, self.start, problems);
+            let wanted = self.is_meant(expectation.when.as_ref(), problems);
             if let Some(matcher) = matcher::matcher(expectation.body, at, problems)
                 && wanted
             {

@@ -15,7 +15,7 @@ pub(super) use step::{
     ActionRaw, Apply, Decide, Edit, EditConfigMap, Exec, Image, Issue, Kubeadm, Kubectl, Lines,
     MoveManifests, Renew, RequestCertificate, Step, Upgrade,
 };
-pub(super) use when::{When, holds};
+pub(super) use when::{VERSION, When, holds};
 
 use super::decode::{Decode, Fields, Problems, record};
 use super::node::Node;

@@ -13,7 +13,7 @@ use crate::scenario::problem::{Problem, suggest};
 use crate::scenario::scalar::At;
 
 /// The key that compares the cluster's version at the start.
-const VERSION: &str = "version";
+pub(crate) const VERSION: &str = "version";
 
 /// Conditions that must all hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,10 +51,12 @@ impl JsonSchema for When {
     }
 }
 
-/// Whether a step or expectation is for this variant. No condition is for every variant.
+/// Whether a step or expectation is for this variant. No condition is for every variant. A value that the matrix does not have is
+/// a mistake: what stands under it would never be played, and nobody would miss it.
 pub(crate) fn holds(
     when: Option<&When>,
     variant: &BTreeMap<String, String>,
+    axes: &[(String, Vec<At<String>>)],
     start: Version,
     problems: &mut Problems,
 ) -> bool {
@@ -66,6 +68,19 @@ pub(crate) fn holds(
         let any = if key.text == VERSION {
             any_version(values, start, problems)
         } else if let Some(actual) = variant.get(&key.text) {
+            for value in values.iter().filter(|value| value.value != *actual) {
+                let known = axes.iter().filter(|(name, _)| *name == key.text);
+                let known = known.flat_map(|(_, known)| known.iter().map(|one| one.value.as_str()));
+                if !known.clone().any(|one| one == value.value) {
+                    problems.push::<()>(
+                        Problem::new(
+                            value.at,
+                            format!("`{}` is no value of `{}`", value.value, key.text),
+                        )
+                        .help(suggest(&value.value, known)),
+                    );
+                }
+            }
             values.iter().any(|value| value.value == *actual)
         } else {
             let known: Vec<&str> = variant

@@ -498,3 +498,34 @@ fn steps_for_real_clusters() {
        = help: name the backends that can: `backends: [kind]` under `spec`
     ");
 }
+
+/// What stood under it would never be played, and the run would be green.
+#[test]
+fn a_condition_on_a_value_that_the_matrix_does_not_have() {
+    let text = "apiVersion: certdrill/v1\nkind: Scenario\nmetadata: { name: a, title: b }\nspec:\n  matrix: { fix: [no, yes] }\n  cluster: { version: v1.36.3 }\n  steps:\n    - walk: 1d\n      when: { fix: yess }\n";
+    insta::assert_snapshot!(errors(text), @"
+    error: `yess` is no value of `fix`
+     --> mistake.yaml:9:20
+      |
+    9 |       when: { fix: yess }
+      |                    ^^^^
+      |
+      = help: did you mean `yes`?
+    ");
+}
+
+#[test]
+fn a_value_from_outside_that_conditions_alone_read_and_none_knows() {
+    let with = |value: &str, step: &str| {
+        let text = format!(
+            "apiVersion: certdrill/v1\nkind: Scenario\nmetadata: {{ name: a, title: b }}\nspec:\n  matrix: {{ way: [one, two] }}\n  cluster: {{ version: v1.36.3 }}\n  steps:\n    - walk: 1d\n      when: {{ way: one }}\n{step}"
+        );
+        let values = [("way".to_owned(), vec![value.to_owned()])].into();
+        crate::scenario::load_with("a.yaml", &text, &values)
+    };
+    assert!(with("two", "").is_ok());
+    let errors = with("tow", "").unwrap_err().to_string();
+    assert!(errors.contains("no value of `way`"), "{errors}");
+    // Where it is put in, any value may be meant.
+    assert!(with("three", "    - note: \"{way}\"\n").is_ok());
+}
