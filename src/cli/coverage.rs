@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use super::pick::Picked;
-use super::play::{self, Options, Planned, Played};
+use super::play::{self, Options, Order, Planned, Played};
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output};
+use crate::real::memory::Memory;
 use crate::run::trace::Verdict;
 use crate::scenario::{Backend, ROWS, Row};
 
@@ -66,11 +67,12 @@ pub(super) fn run(
 
 fn play_all(picked: &[Picked<'_>], backends: &[BackendArg]) -> Result<Tallies, String> {
     let engines = stage::engines(None);
+    let memory = Memory::default();
     let mut tallies = Tallies::new();
     let mut planned = Vec::new();
     for &backend in backends {
         let stage = match backend {
-            BackendArg::Kubeadm => Stage::Kubeadm(engines.clone()),
+            BackendArg::Kubeadm => Stage::kubeadm(engines.clone()).remembering(&memory),
             _ => Stage::Sim,
         };
         for &picked in picked {
@@ -101,6 +103,7 @@ fn play_all(picked: &[Picked<'_>], backends: &[BackendArg]) -> Result<Tallies, S
         failures_max: None,
         interrupt: None,
         check_determinism: false,
+        order: Order::Together,
     };
     play::all(&planned, options, |index, played, _| {
         let Planned { picked, stage } = &planned[index];

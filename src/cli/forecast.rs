@@ -228,7 +228,7 @@ fn stage(args: &Args, nodes: &[Node], plan: Option<&Plan>) -> Result<Stage, Stri
                     .find(version)
                     .map_err(|error| format!("error: {error}\n  help: {}", error.help()))?;
             }
-            Stage::Kubeadm(engines)
+            Stage::kubeadm(engines)
         }
     };
     stage::prepare([&stage])?;

@@ -6,8 +6,9 @@
 )]
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::real::scratch::Interrupt;
@@ -28,6 +29,18 @@ pub(super) struct Options {
     /// Runs that may fail before no more are started; `None` for any number.
     pub(super) failures_max: Option<NonZeroUsize>,
     pub(super) check_determinism: bool,
+    /// Which run a thread takes next.
+    pub(super) order: Order,
+}
+
+/// Which run a thread takes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The next one that is planned.
+    Next,
+    /// One of the file that the thread has begun: runs of a file begin alike, and what one thread plays after the other
+    /// can do again what was done.
+    Together,
 }
 
 /// What came of one selected run.
@@ -86,19 +99,17 @@ pub(super) fn all(
     mut each: impl FnMut(usize, Played, Duration),
 ) -> Duration {
     let progress = Progress::of_things(planned.len() as u64);
-    let next = AtomicUsize::new(0);
+    let queue = Queue::new(planned, options.order);
     let failed = AtomicUsize::new(0);
     let interrupted = || options.interrupt.is_some_and(Interrupt::is_set);
     std::thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
         for _ in 0..options.jobs.get().min(planned.len()) {
-            let (sender, next, failed) = (sender.clone(), &next, &failed);
+            let (sender, queue, failed) = (sender.clone(), &queue, &failed);
             scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(planned) = planned.get(index) else {
-                        return;
-                    };
+                let mut mine = None;
+                while let Some(index) = queue.take(&mut mine) {
+                    let planned = &planned[index];
                     let begun = Instant::now();
                     let enough = options
                         .failures_max
@@ -142,6 +153,59 @@ pub(super) fn all(
     progress.finish()
 }
 
+/// Runs that nobody has taken yet, in groups.
+struct Queue {
+    groups: Mutex<Vec<Group>>,
+    order: Order,
+}
+
+struct Group {
+    left: Range<usize>,
+    begun: bool,
+}
+
+impl Queue {
+    fn new(planned: &[Planned<'_>], order: Order) -> Self {
+        let of_one_file = |a: &Planned<'_>, b: &Planned<'_>| {
+            order == Order::Next || std::ptr::eq(a.picked.file, b.picked.file)
+        };
+        Self::of(planned.chunk_by(of_one_file).map(<[_]>::len), order)
+    }
+
+    /// Groups of these sizes, one after the other.
+    fn of(sizes: impl IntoIterator<Item = usize>, order: Order) -> Self {
+        let mut first = 0;
+        let groups = sizes.into_iter().map(|size| {
+            let left = first..first + size;
+            first = left.end;
+            Group { left, begun: false }
+        });
+        Self {
+            groups: Mutex::new(groups.collect()),
+            order,
+        }
+    }
+
+    /// The next run for a thread whose group is `mine`: of that one; else of one that nobody has begun; else, so that no
+    /// thread is idle, the last of the one with most of them left.
+    fn take(&self, mine: &mut Option<usize>) -> Option<usize> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = mine.and_then(|mine| groups[mine].left.next()) {
+            return Some(index);
+        }
+        *mine = groups.iter().position(|group| !group.begun);
+        if let Some(mine) = *mine {
+            groups[mine].begun = true;
+            return groups[mine].left.next();
+        }
+        let largest = groups.iter_mut().max_by_key(|group| group.left.len())?;
+        match self.order {
+            Order::Next => largest.left.next(),
+            Order::Together => largest.left.next_back(),
+        }
+    }
+}
+
 fn one(planned: &Planned<'_>, options: Options) -> Played {
     let play = || {
         let play_options = PlayOptions { seed: options.seed };
@@ -156,4 +220,39 @@ fn one(planned: &Planned<'_>, options: Options) -> Played {
         }
     }
     Played::Done(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_a_file_stay_with_the_thread_that_began_it_until_a_thread_would_be_idle() {
+        let queue = Queue::of([3, 4], Order::Together);
+        let (mut one, mut other) = (None, None);
+        assert_eq!(queue.take(&mut one), Some(0));
+        assert_eq!(queue.take(&mut other), Some(3));
+        assert_eq!(queue.take(&mut one), Some(1));
+        assert_eq!(queue.take(&mut one), Some(2));
+        assert_eq!(queue.take(&mut one), Some(6), "the other's last");
+        assert_eq!(queue.take(&mut other), Some(4));
+        assert_eq!(queue.take(&mut one), Some(5));
+        assert_eq!(queue.take(&mut other), None);
+        assert_eq!(queue.take(&mut one), None);
+    }
+
+    #[test]
+    fn runs_are_taken_in_order_where_nothing_speaks_against_it() {
+        let queue = Queue::of([4], Order::Next);
+        let (mut one, mut other) = (None, None);
+        let taken = [
+            queue.take(&mut one),
+            queue.take(&mut other),
+            queue.take(&mut one),
+            queue.take(&mut other),
+            queue.take(&mut one),
+        ];
+        assert_eq!(taken, [Some(0), Some(1), Some(2), Some(3), None]);
+        assert_eq!(Queue::of([], Order::Next).take(&mut None), None);
+    }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::kind::KindArgs;
 use super::pick::{Picked, Selection};
-use super::play::{self, Options, Planned, Played};
+use super::play::{self, Options, Order, Planned, Played};
 use super::reports::ReportArgs;
 use super::stage::{self, BackendArg, NO_KIND, Stage};
 use super::{Exit, Output, output, reports};
@@ -146,6 +146,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
             .max_fail
             .or(args.fail_fast.then_some(NonZeroUsize::MIN)),
         check_determinism: args.check_determinism,
+        order: Order::Next,
     };
     let mut outcomes = Vec::with_capacity(planned.len());
     let took = play::all(&planned, options, |index, played, took| {
@@ -188,12 +189,12 @@ fn plan<'f>(picked: Vec<Picked<'f>>, args: &Args) -> (Vec<Planned<'f>>, Vec<NotP
         let stage = match args.backend {
             _ if excluded.is_some() => Err(not(excluded.unwrap_or_default(), false)),
             // What is missing is told by the run itself: it was asked for.
-            Some(BackendArg::Kubeadm) => Ok(Stage::Kubeadm(engines.clone())),
+            Some(BackendArg::Kubeadm) => Ok(Stage::kubeadm(engines.clone())),
             Some(BackendArg::Kind) => Ok(Stage::Kind(args.kind.options())),
             Some(BackendArg::Sim) => Ok(Stage::Sim),
             None if can(Backend::Sim) => Ok(Stage::Sim),
             None if can(Backend::Kubeadm) => match stage::lacks(picked.scenario, &engines) {
-                None => Ok(Stage::Kubeadm(engines.clone())),
+                None => Ok(Stage::kubeadm(engines.clone())),
                 Some((reason, help)) => Err(not(
                     format!("{reason}\n  help: {help}"),
                     stage::required(Backend::Kubeadm),

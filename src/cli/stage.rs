@@ -12,6 +12,7 @@ use crate::kubeadm::profile::historic;
 use crate::real::engines::Engines;
 use crate::real::kind::Kind;
 use crate::real::kubeadm::Binary;
+use crate::real::memory::Memory;
 use crate::real::scratch::Interrupt;
 use crate::real::{scratch, site};
 use crate::run::{PlayOptions, Run};
@@ -58,12 +59,30 @@ pub(super) enum Stage {
     /// In the simulation.
     Sim,
     /// With real kubeadm binaries.
-    Kubeadm(Engines),
+    Kubeadm(Binary),
     /// On a real cluster in node containers.
     Kind(crate::real::kind::Options),
 }
 
 impl Stage {
+    /// With the real kubeadm binaries of `engines`.
+    pub(super) fn kubeadm(engines: Engines) -> Self {
+        let binary = Binary::new(engines);
+        Self::Kubeadm(match std::env::current_exe() {
+            Ok(certdrill) => binary.with_launcher(certdrill),
+            // Only scripts need it, and they say so.
+            Err(_) => binary,
+        })
+    }
+
+    /// As it is, with a memory of commands where real binaries run.
+    pub(super) fn remembering(self, memory: &Memory) -> Self {
+        match self {
+            Self::Kubeadm(binary) => Self::Kubeadm(binary.remembering(memory.clone())),
+            other => other,
+        }
+    }
+
     /// Plays a scenario there.
     pub(super) fn play(&self, scenario: &Scenario, options: &PlayOptions) -> Run {
         /// Clusters have fixed addresses: one at a time.
@@ -91,14 +110,7 @@ impl Stage {
     pub(super) fn engine(&self) -> Box<dyn Engine> {
         match self {
             Stage::Sim | Stage::Kind(_) => Box::new(Model),
-            Stage::Kubeadm(engines) => {
-                let binary = Binary::new(engines.clone());
-                Box::new(match std::env::current_exe() {
-                    Ok(certdrill) => binary.with_launcher(certdrill),
-                    // Only scripts need it, and they say so.
-                    Err(_) => binary,
-                })
-            }
+            Stage::Kubeadm(binary) => Box::new(binary.clone()),
         }
     }
 }

@@ -8,9 +8,10 @@ use clap::ValueEnum;
 
 use super::kind::KindArgs;
 use super::pick::{Picked, Selection};
-use super::play::{self, Options, Planned, Played};
+use super::play::{self, Options, Order, Planned, Played};
 use super::stage::{self, BackendArg, Stage};
 use super::{Exit, Output, output, reports};
+use crate::real::memory::Memory;
 use crate::report::compared::{self, Outcome, Sides};
 use crate::report::html::{self, Item};
 use crate::report::{Case, RunTrace};
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// How many runs are played at once [default: the number of cores].
     #[arg(long, short, value_parser = super::at_least_one, env = "CERTDRILL_JOBS")]
     jobs: Option<NonZeroUsize>,
+    /// Run every command of the real kubeadm, even one that another run gave before, on the same files at the same instant.
+    #[arg(long, env = "CERTDRILL_AFRESH")]
+    afresh: bool,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value = "human", env = "CERTDRILL_FORMAT")]
     format: Format,
@@ -159,8 +163,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain("error: --between takes two backends, for example sim,kubeadm");
         return Exit::Usage;
     };
+    let memory = Memory::default();
     let stages = match stages(args, first, second) {
-        Ok(stages) => stages,
+        Ok(stages) if args.afresh => stages,
+        Ok(stages) => stages.map(|stage| stage.remembering(&memory)),
         Err(message) => {
             output::complain(&message);
             return Exit::Usage;
@@ -209,6 +215,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         failures_max: None,
         interrupt: Some(interrupt),
         check_determinism: false,
+        order: Order::Together,
     };
     // The two sides of a run come one after the other.
     let mut waiting: Option<Option<Vec<Record>>> = None;
@@ -239,6 +246,12 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     });
     let text = summary(&results, names);
     output.text(&format!("{text} ({:.1} s)\n", took.as_secs_f64()));
+    if let (asked, again @ 1..) = memory.counts() {
+        output.text(&format!(
+            "{again} of {asked} commands were not run again: another run gave them on the same files at the same instant \
+             (--afresh runs them all)\n"
+        ));
+    }
     if !report(args, &results, sides, output) {
         return Exit::ReportNotWritten;
     }
@@ -380,9 +393,9 @@ fn stages(
         }
         if skip > 0 {
             skip -= 1;
-            return Stage::Kubeadm(stage::engines(None));
+            return Stage::kubeadm(stage::engines(None));
         }
-        Stage::Kubeadm(stage::engines(binaries.next()))
+        Stage::kubeadm(stage::engines(binaries.next()))
     }))
 }
 
@@ -395,8 +408,8 @@ fn cannot(picked: Picked<'_>, sides: [BackendArg; 2], stages: &[Stage; 2]) -> Op
                 missing: false,
             });
         }
-        if let Stage::Kubeadm(engines) = stage
-            && let Some((reason, help)) = stage::lacks(picked.scenario, engines)
+        if let Stage::Kubeadm(binary) = stage
+            && let Some((reason, help)) = stage::lacks(picked.scenario, binary.engines())
         {
             return Some(NotRun {
                 reason: format!("{reason}\n  help: {help}"),

@@ -93,6 +93,26 @@ impl Surroundings {
         };
         rbac::reads_configuration(&self.role_bindings, &who)
     }
+
+    /// Says everything that is here, field by field: surroundings that say the same are the same.
+    pub(crate) fn describe(&self, field: &mut dyn FnMut(&[u8])) {
+        // By name, so that nobody adds a field that goes unsaid.
+        let Self {
+            api_servers,
+            load_balancer,
+            balanced,
+            machines,
+            role_bindings,
+            config_maps,
+        } = self;
+        for server in api_servers {
+            server.describe(field);
+        }
+        let rest = format!(
+            "{load_balancer:?} {balanced:?} {machines:?} {role_bindings:?} {config_maps:?}"
+        );
+        field(rest.as_bytes());
+    }
 }
 
 impl ApiServer {
@@ -103,6 +123,26 @@ impl ApiServer {
             .chain(&self.serving.intermediates)
             .map(|certificate| certificate.der().to_vec())
             .collect()
+    }
+
+    fn describe(&self, field: &mut dyn FnMut(&[u8])) {
+        let Self {
+            address,
+            version,
+            at,
+            storage_works,
+            serving,
+            client_roots,
+        } = self;
+        field(format!("API server {address} {version} {at} {storage_works}").as_bytes());
+        for certificate in self.chain() {
+            field(&certificate);
+        }
+        field(&serving.key.0);
+        let roots = client_roots.iter().flat_map(|roots| &roots.certificates);
+        for root in roots {
+            field(root.der());
+        }
     }
 
     /// The private key it serves with, as PEM.

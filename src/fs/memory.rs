@@ -251,6 +251,10 @@ impl Default for MemoryTree {
 }
 
 impl Tree for MemoryTree {
+    fn in_memory(&self) -> Option<&MemoryTree> {
+        Some(self)
+    }
+
     fn read(&self, path: &str) -> Result<Vec<u8>, FsError> {
         self.content(path).map(|content| content.to_vec())
     }

@@ -154,6 +154,11 @@ pub trait Tree {
     fn exists(&self, path: &str) -> bool {
         self.metadata(path).is_ok()
     }
+
+    /// The tree itself, where it is one in memory.
+    fn in_memory(&self) -> Option<&MemoryTree> {
+        None
+    }
 }
 
 /// Joins a directory and a relative name, as Go's `filepath.Join` does for clean paths.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::dir::DirTree;
 use super::engines::{EngineFile, Engines};
+use super::memory::Memory;
 use super::scratch::Scratch;
 use super::{api_server, script, site, warp};
 use crate::cluster::{Call, Engine, EngineError, Model, Surroundings};
@@ -43,6 +44,8 @@ pub struct Binary {
     engines: Engines,
     /// A certdrill, to follow what a script starts (`certdrill warp --follow`).
     launcher: Option<PathBuf>,
+    /// Commands that were run before are not run again.
+    memory: Option<Memory>,
 }
 
 impl Binary {
@@ -52,7 +55,22 @@ impl Binary {
         Self {
             engines,
             launcher: None,
+            memory: None,
         }
+    }
+
+    /// Does again what a command of kubeadm did before on the same files, at the same instant, in the same surroundings,
+    /// instead of running it. Scripts are always run.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// Where the binaries are.
+    #[must_use]
+    pub fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     /// Lets scripts run, too, with this certdrill as their parent.
@@ -76,20 +94,27 @@ impl Binary {
     ) -> Result<CommandOutput, EngineError> {
         let engine = self.engine(call.version)?;
         let surroundings = call.world.surroundings(call.node);
-        on_machine(&mut call.machine, &surroundings, &[], |place| {
-            let mut command = Command::new(&engine.path);
-            command.arg("--rootfs").arg(place.root).args(args);
-            place.run(&surroundings, || {
-                let offsets = warp::Offsets::still_at(place.now);
-                warp::spawn(bare(&mut command), offsets).map_err(|error| EngineError {
-                    message: format!(
-                        "{} cannot be run at virtual time: {error}",
-                        engine.path.display()
-                    ),
-                    help: error.help().to_string(),
+        let run = |machine: &mut Machine<'_>| {
+            on_machine(machine, &surroundings, &[], |place| {
+                let mut command = Command::new(&engine.path);
+                command.arg("--rootfs").arg(place.root).args(args);
+                place.run(&surroundings, || {
+                    let offsets = warp::Offsets::still_at(place.now);
+                    warp::spawn(bare(&mut command), offsets).map_err(|error| EngineError {
+                        message: format!(
+                            "{} cannot be run at virtual time: {error}",
+                            engine.path.display()
+                        ),
+                        help: error.help().to_string(),
+                    })
                 })
             })
-        })
+        };
+        let machine = &mut call.machine;
+        match &self.memory {
+            Some(memory) => memory.once(machine, &surroundings, &engine.path, args, run),
+            None => run(machine),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod engines;
 #[cfg(target_os = "linux")]
 pub mod kind;
 pub mod kubeadm;
+pub mod memory;
 pub mod scratch;
 mod script;
 pub mod site;
