@@ -234,11 +234,18 @@ pub fn compare(first: &[Record], second: &[Record]) -> Comparison {
 
 /// Whether the API server of the node that a client asks does not serve.
 fn waits_for_etcd(state: &BTreeMap<Key, &Value>, edge: &str) -> bool {
-    let Some(server) = real_parity::own_api_server(edge) else {
-        return false;
+    let mut servers = state.iter().filter(|(key, _)| {
+        key.0 == "process" && key.1.starts_with("kube-apiserver@") && key.2 == "state"
+    });
+    let server = match real_parity::own_api_server(edge) {
+        Some(own) => servers.find(|(key, _)| key.1 == own),
+        // Where there is one, whoever asks gets to it.
+        None if edge.ends_with(" -> kube-apiserver") => {
+            servers.next().filter(|_| servers.next().is_none())
+        }
+        None => None,
     };
-    let process = ("process".to_owned(), server, "state".to_owned());
-    matches!(state.get(&process), Some(Value::Exact(state)) if state == "not serving")
+    matches!(server, Some((_, Value::Exact(state))) if state == "not serving")
 }
 
 fn told(records: &[Record]) -> Told<'_> {
@@ -462,6 +469,38 @@ mod tests {
         let found = compare(&a, &b);
         assert_eq!(found.differences.len(), 1);
         assert_eq!(found.differences[0].subject, "kubeadm@cp1 #2");
+    }
+
+    #[test]
+    fn an_api_server_is_the_one_that_is_asked_where_it_is_the_only_one() {
+        let waiting = Value::Exact(json!("not serving"));
+        let running = Value::Exact(json!("running"));
+        let state = |servers: &[(&str, &'static Value)]| -> BTreeMap<Key, &'static Value> {
+            servers
+                .iter()
+                .map(|&(node, value)| {
+                    let server = format!("kube-apiserver@{node}");
+                    (("process".to_owned(), server, "state".to_owned()), value)
+                })
+                .collect()
+        };
+        let [waiting, running]: [&'static Value; 2] =
+            [waiting, running].map(|value| &*Box::leak(Box::new(value)));
+        let one = state(&[("cp1", waiting)]);
+        let two = state(&[("cp1", waiting), ("cp2", running)]);
+        for (edge, among_one, among_two) in [
+            ("admin@cp1 -> kube-apiserver", true, false),
+            ("kubelet@cp1 -> kube-apiserver", true, true),
+            ("kubelet@cp2 -> kube-apiserver", false, false),
+            ("kube-apiserver@cp1 -> etcd@cp1", false, false),
+        ] {
+            assert_eq!(waits_for_etcd(&one, edge), among_one, "{edge}");
+            assert_eq!(waits_for_etcd(&two, edge), among_two, "{edge}");
+        }
+        assert!(!waits_for_etcd(
+            &state(&[("cp1", running)]),
+            "admin@cp1 -> kube-apiserver"
+        ));
     }
 
     #[test]

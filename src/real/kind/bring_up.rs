@@ -7,13 +7,14 @@ use super::Kind;
 use super::agent::{Content, Edit, Order, pause};
 use super::audit;
 use super::balancer::Balancer;
-use super::clock::Ahead;
+use super::clock::{Ahead, HARMLESS};
 use super::leases::ELECTED;
 use super::member::Member;
 use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
 use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan, RequestState};
 use crate::kubeadm::profile::kubelet::{FAIL_CGROUP_V1, IN_USER_NAMESPACE};
 use crate::kubeadm::{CommandOutput, Version};
+use crate::time::shift;
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
 const IGNORED: &str =
@@ -23,8 +24,8 @@ pub(super) const IGNORED_AT_UPGRADE: &str =
     "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
 /// Looks at a boot, a tenth of a second apart.
 const BOOT_LOOKS: u32 = 600;
-/// Looks at Nodes, half a second apart.
-const READY_LOOKS: u32 = 120;
+/// Looks at Nodes, eight virtual seconds apart.
+const READY_LOOKS: u32 = 60;
 /// Looks at leaders and requests, half a second apart.
 const CONTROLLER_LOOKS: u32 = 20;
 /// Files that a control plane shares with those that join.
@@ -226,7 +227,7 @@ impl Kind {
     }
 
     /// Waits until every Node is Ready.
-    pub(super) fn wait_for_nodes(&self) -> Result<(), EngineError> {
+    pub(super) fn wait_for_nodes(&mut self) -> Result<(), EngineError> {
         let count = self.nodes.iter().filter(|member| member.joined).count();
         let mut last = String::new();
         for _ in 0..READY_LOOKS {
@@ -244,7 +245,9 @@ impl Kind {
                 return self.wait_for_controllers();
             }
             last = format!("{}{}", output.stdout, output.stderr);
-            pause(Duration::from_millis(500));
+            // A kubelet looks whether its node is ready every ten seconds.
+            let now = self.ahead.now();
+            self.reach(shift(now, HARMLESS), true)?;
         }
         Err(EngineError {
             message: format!(

@@ -72,7 +72,7 @@ const PROBES: usize = 13;
 /// the kubelet's clock says.
 pub(super) const PROBE_TAKES: Duration = Duration::from_millis(2_600);
 
-/// The hops at the beginning of a walk in which a container that is not healthy is found so, and ended.
+/// The hops at the beginning of a walk, at most, in which a container that is not healthy is found so, and ended.
 pub(super) fn probed(span: SignedDuration) -> impl Iterator<Item = SignedDuration> {
     let fit = usize::try_from(span.as_secs() / PROBE.as_secs()).unwrap_or(0);
     std::iter::repeat_n(PROBE, PROBES.min(fit))

@@ -1,11 +1,13 @@
 //! From what agents report to what the world knows.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::agent::{Content, Order, ProcessFound, Report, decode, pause};
 use super::handshake::Handshake;
+use super::member::Member;
 use super::{Kind, Reports};
 use super::{answer, ask};
 use crate::cluster::{
@@ -33,6 +35,10 @@ pub(super) const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
 const KUBELET_LOOKS: u32 = 24;
+
+/// An API server that does not get to its etcd ends itself after twenty seconds (`storage/storagebackend/factory/etcd3.go`: the
+/// dial timeout of its client), by the machine's clock.
+const API_SERVER_STARTS_S: f64 = 25.0;
 
 impl Kind {
     /// Looks at every machine.
@@ -214,9 +220,7 @@ impl Kind {
                 }
                 order.handshakes.push(("kubelet".to_owned(), kubelet));
                 if member.plan.control_plane {
-                    order
-                        .handshakes
-                        .push(("kube-apiserver".to_owned(), plain(6443)));
+                    order.handshakes.push(health_check(address));
                 }
                 if member.plan.etcd {
                     order.handshakes.push(("etcd".to_owned(), plain(2379)));
@@ -255,7 +259,8 @@ impl Kind {
         Ok(places.into_iter().zip(answers).collect())
     }
 
-    /// Looks until every kubelet that is meant to run has lived for a while, or has been seen to end.
+    /// Looks until every kubelet that is meant to run has lived for a while, or has been seen to end, and every API server that
+    /// has just started is healthy or has ended.
     fn settle_kubelets(&mut self) -> Result<(), EngineError> {
         for round in 0..KUBELET_LOOKS {
             let mut unsettled = false;
@@ -276,6 +281,9 @@ impl Kind {
                         .iter()
                         .any(|pod| round < POD_LOOKS || member.ran.contains(pod));
                 }
+                if has_young_api_server(&report) {
+                    unsettled |= fails_health_check(&member.ask_health()?);
+                }
             }
             if !unsettled {
                 return Ok(());
@@ -288,19 +296,26 @@ impl Kind {
     /// Notes which static Pods run, and which API servers fail their health check: the kubelet ends them when that lasts.
     fn note_health(&mut self, reports: &Reports) {
         for (node, member) in self.nodes.iter_mut().enumerate() {
-            let name = Component::ApiServer.name();
             if let Some(report) = reports.get(&node) {
                 member.note_pods(report);
             }
-            member.unhealthy = member.powered
-                && reports.get(&node).is_some_and(|report| {
-                    report.processes.iter().any(|one| one.name == name)
-                        && report
-                            .handshakes
-                            .get(name)
-                            .is_some_and(|shown| shown.status != Some(200))
-                });
+            member.unhealthy = member.powered && reports.get(&node).is_some_and(fails_health_check);
         }
+    }
+
+    /// Looks again at API servers that failed their health check, and says whether one still does: it may have been starting,
+    /// or has been ended.
+    pub(super) fn is_any_unhealthy(&mut self) -> Result<bool, EngineError> {
+        let health = |member: &Member| -> Result<bool, EngineError> {
+            Ok(member.unhealthy && fails_health_check(&member.ask_health()?))
+        };
+        let found = self.everywhere(health)?;
+        let any = found.contains(&true);
+        let powered = self.nodes.iter_mut().filter(|member| member.powered);
+        for (member, unhealthy) in powered.zip(found) {
+            member.unhealthy = unhealthy;
+        }
+        Ok(any)
     }
 
     /// Keeps the kubeconfigs of components whose process is new.
@@ -410,4 +425,79 @@ pub(super) fn tree(report: &Report) -> MemoryTree {
 fn shown(report: &Report, id: &str) -> Option<Certificate> {
     let der = decode(report.handshakes.get(id)?.chain.first()?).ok()?;
     Certificate::from_der(&der).ok()
+}
+
+/// The request that the kubelet's probe of an API server makes.
+fn health_check(address: IpAddr) -> (String, Handshake) {
+    let handshake = Handshake {
+        address: format!("{address}:6443"),
+        pair: None,
+        path: "/healthz".to_owned(),
+    };
+    (Component::ApiServer.name().to_owned(), handshake)
+}
+
+impl Member {
+    /// What runs here, and what the API server says to a health check.
+    fn ask_health(&self) -> Result<Report, EngineError> {
+        self.container.order(&Order {
+            handshakes: vec![health_check(self.plan.address)],
+            ..Order::default()
+        })
+    }
+}
+
+/// Whether an API server may still be starting: it listens meanwhile, and asks for its etcd.
+fn has_young_api_server(report: &Report) -> bool {
+    let name = Component::ApiServer.name();
+    let mut servers = report.processes.iter().filter(|one| one.name == name);
+    servers.any(|one| one.age_s < API_SERVER_STARTS_S)
+}
+
+/// Whether an API server runs and fails its health check.
+fn fails_health_check(report: &Report) -> bool {
+    let name = Component::ApiServer.name();
+    report.processes.iter().any(|one| one.name == name)
+        && report
+            .handshakes
+            .get(name)
+            .is_some_and(|shown| shown.status != Some(200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::kind::handshake::Shown;
+
+    fn report(age_s: f64, status: Option<u16>) -> Report {
+        let name = Component::ApiServer.name().to_owned();
+        let shown = Shown {
+            status,
+            ..Shown::default()
+        };
+        Report {
+            processes: vec![ProcessFound {
+                name: name.clone(),
+                pid: 1,
+                start_ticks: 1,
+                age_s,
+            }],
+            handshakes: BTreeMap::from([(name, shown)]),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn an_api_server_is_unhealthy_when_it_is_there_and_says_anything_but_ok() {
+        assert!(!fails_health_check(&report(1.0, Some(200))));
+        assert!(fails_health_check(&report(1.0, Some(500))));
+        assert!(fails_health_check(&report(1.0, None)));
+        let mut gone = report(1.0, None);
+        gone.processes.clear();
+        assert!(!fails_health_check(&gone));
+        assert!(!fails_health_check(&Report::default()));
+        assert!(has_young_api_server(&report(20.0, None)));
+        assert!(!has_young_api_server(&report(60.0, None)));
+        assert!(!has_young_api_server(&gone));
+    }
 }

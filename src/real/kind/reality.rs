@@ -132,12 +132,15 @@ impl Reality for Kind {
         let mut due = self.ahead.now();
         let end = shift(due, span);
         let mut span = span;
-        if self.nodes.iter().any(|member| member.unhealthy) {
+        if self.is_any_unhealthy()? {
             for by in clock::probed(span) {
                 due = shift(due, by);
                 let began = std::time::Instant::now();
                 self.reach(due, true)?;
                 pause(clock::PROBE_TAKES.saturating_sub(began.elapsed()));
+                if !self.is_any_unhealthy()? {
+                    break;
+                }
             }
             due = due.max(self.ahead.now());
             span = end.duration_since(due).max(SignedDuration::ZERO);
@@ -338,7 +341,7 @@ impl Reality for Kind {
 
 impl Kind {
     /// Brings every clock to an instant and lets what came due be done.
-    fn reach(&mut self, due: Timestamp, everyone: bool) -> Result<(), EngineError> {
+    pub(super) fn reach(&mut self, due: Timestamp, everyone: bool) -> Result<(), EngineError> {
         let in_step = self
             .hopped
             .is_some_and(|at| at.elapsed() < clock::IN_STEP_FOR);
