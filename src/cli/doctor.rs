@@ -9,7 +9,7 @@ use super::{Exit, Output};
 use crate::kubeadm::Version;
 use crate::real::engines::Engines;
 use crate::real::kind::Containers;
-use crate::real::site;
+use crate::real::{site, warp};
 use crate::scenario::{self, Backend};
 
 /// Arguments of `certdrill doctor`.
@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         text: "needs nothing".to_owned(),
         help: None,
     };
-    let kubeadm = kubeadm();
+    let warp = warp();
+    let kubeadm = kubeadm(&warp);
     let kind = kind();
     output.text(&format!(
         "certdrill {}\n\nbackends\n",
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output.text(&told(finding));
     }
     output.text("\ntools\n");
-    for finding in tools() {
+    for finding in tools(warp) {
         output.text(&told(&finding));
     }
     let wanted =
@@ -81,7 +82,7 @@ fn told(finding: &Finding) -> String {
 }
 
 /// Whether real kubeadm binaries can be run here, and which there are.
-fn kubeadm() -> Finding {
+fn kubeadm(warp: &Finding) -> Finding {
     let finding = |health, text: String, help: Option<String>| Finding {
         name: "kubeadm",
         health,
@@ -96,6 +97,13 @@ fn kubeadm() -> Finding {
                 "run as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)"
                     .to_owned(),
             ),
+        );
+    }
+    if warp.health == Health::Missing {
+        return finding(
+            Health::Missing,
+            "no process can be started at another time here: see warp".to_owned(),
+            None,
         );
     }
     let engines = Engines::of_this_machine();
@@ -171,7 +179,45 @@ fn wanted_versions() -> BTreeSet<Version> {
         .collect()
 }
 
-fn tools() -> Vec<Finding> {
+/// Whether a process can be started at another time here: tried, since whether a process may trace its child depends on more
+/// than can be read somewhere (seccomp, Yama, other tracers).
+fn warp() -> Finding {
+    let tried = std::env::current_exe()
+        .map_err(|error| (error.to_string(), None))
+        .and_then(|certdrill| {
+            let mut command = Command::new(certdrill);
+            command
+                .arg("--version")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            let offsets = warp::Offsets::still_at(warp::machine_time());
+            let started = warp::spawn(&mut command, offsets)
+                .map_err(|error| (error.to_string(), Some(error.help().to_owned())));
+            started.and_then(|mut child| child.wait().map_err(|error| (error.to_string(), None)))
+        });
+    let (health, text, help) = match tried {
+        Ok(status) if status.success() => (
+            Health::Works,
+            "a process was started at another time; `certdrill warp --check` tries a program of yours".to_owned(),
+            None,
+        ),
+        Ok(status) => (
+            Health::Missing,
+            format!("a process that was started at another time ended with {status}"),
+            None,
+        ),
+        Err((text, help)) => (Health::Missing, text, help),
+    };
+    Finding {
+        name: "warp",
+        health,
+        text,
+        help,
+    }
+}
+
+fn tools(warp: Finding) -> Vec<Finding> {
     let tool = |name: &'static str, arg: &str, what: &str| {
         let said = Command::new(name)
             .arg(arg)
@@ -196,21 +242,8 @@ fn tools() -> Vec<Finding> {
             },
         }
     };
-    let warp = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        (
-            Health::Works,
-            "this platform; `certdrill warp --check` tries a program",
-        )
-    } else {
-        (Health::Missing, "only on Linux on x86-64")
-    };
     vec![
-        Finding {
-            name: "warp",
-            health: warp.0,
-            text: warp.1.to_owned(),
-            help: None,
-        },
+        warp,
         tool("go", "version", "builds kubeadm for `engines install`"),
         tool("openssl", "version", "scripts of `exec:` steps may use it"),
     ]

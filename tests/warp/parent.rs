@@ -127,6 +127,42 @@ print(seen.count(b"caught"), os.waitstatus_to_exitcode(status))
 }
 
 #[test]
+fn where_tracing_is_forbidden_doctor_says_so_and_nothing_is_run_at_the_wrong_time() {
+    if tool("python3").is_none() {
+        return;
+    }
+    // A filter that gives EPERM for ptrace, which is system call 101: load the number, compare, return.
+    let script = r#"
+import ctypes, os, struct, sys
+rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 101), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Program(len(rules), ctypes.cast(code, ctypes.c_void_p))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+    let forbidden = |args: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_certdrill")]);
+        outcome(command.args(args))
+    };
+    let (code, text, _) = forbidden(&["doctor", "--backend", "kubeadm"]);
+    assert_eq!(code, Some(104), "{text}");
+    for line in ["✗ kubeadm", "✗ warp       may not trace", "seccomp"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let (code, stdout, stderr) = forbidden(&["warp", "--offset", "+1d", "--", "echo", "run"]);
+    assert_eq!((code, stdout.as_str()), (Some(104), ""), "{stderr}");
+    assert!(
+        stderr.contains("may not trace") && stderr.contains("help: "),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn it_is_fit_to_be_process_1() {
     if !rustix::process::getuid().is_root() || tool("unshare").is_none() {
         println!("skipped: not root, or no unshare");

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::Kind;
-use super::bring_up::{INSTALL, equipment, wait_for_boot};
+use super::bring_up::{INSTALL, can_be_moved, equipment, wait_for_boot};
 use super::member::Member;
 use super::node::{CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, clock_file, own_program};
 use crate::cluster::{EngineError, NodePlan};
@@ -87,6 +87,7 @@ impl Kind {
         self.everywhere(|member| {
             let container = &member.container;
             container.put(&equipment(&program, &clock))?;
+            can_be_moved(container)?;
             container.must(START_ANEW)?;
             container.must(INSTALL)?;
             wait_for_boot(container)?;

@@ -91,6 +91,7 @@ impl Kind {
             container.put(&equipment(&program, &clock))?;
             container.start()?;
             wait_for_boot(container)?;
+            can_be_moved(container)?;
             container.must(INSTALL)?;
             wait_for_boot(container)?;
             give_network(container, member.plan.address)
@@ -353,6 +354,24 @@ pub(super) fn carry(
         ..Order::default()
     };
     to.order(&order).map(drop)
+}
+
+/// Makes sure that something can be started at another time in a node, before everything there is.
+pub(super) fn can_be_moved(container: &Container) -> Result<(), EngineError> {
+    let output = container.run(&split("true"), &[])?;
+    if output.exit_code == 0 {
+        return Ok(());
+    }
+    Err(EngineError {
+        message: format!(
+            "nothing in {} can be started at another time: {}",
+            container.name,
+            output.stderr.trim()
+        ),
+        help: "clocks are moved with ptrace, and no other way tells the truth (docs/real-clusters.md): allow it to privileged \
+               containers of this machine"
+            .to_owned(),
+    })
 }
 
 /// Waits until a node's container runtime answers.
