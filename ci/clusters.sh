@@ -117,5 +117,6 @@ if [[ ${1:-} == all ]]; then
   compare scenarios/features --include 'reset-and-join/version=v1.36.3,when=inTime'
   compare scenarios/clusters/external-etcd.yaml
   compare scenarios/features --include apiserver-without-etcd/look=late
+  compare scenarios/features --include staggered-dates/version=v1.36.3
 fi
 "$certdrill" clean

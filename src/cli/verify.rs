@@ -268,9 +268,9 @@ fn compared(
     keep_traces: bool,
 ) -> Result<'_> {
     let header = RunTrace::new(&left).map(|trace| Box::new(trace.header().clone()));
-    let remarks = [&left, &right]
-        .iter()
-        .flat_map(|records| real_parity::remarks(records))
+    let remarks = [(&left, &right), (&right, &left)]
+        .into_iter()
+        .flat_map(|(records, other)| real_parity::remarks(records, other))
         .map(str::to_owned)
         .collect();
     let came = match without_verdict(&left, &right) {

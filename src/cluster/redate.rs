@@ -14,7 +14,7 @@ use crate::time::{SignedDuration, Timestamp, shift};
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// What a CA lives for unless said otherwise.
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
-/// What everything needs to start again, or to fail.
+/// What everything needs to start again, or to fail, in virtual time.
 const SETTLES_IN: SignedDuration = SignedDuration::from_secs(90);
 
 /// Kubeconfigs that a CA's certificate is embedded in.
@@ -34,6 +34,7 @@ impl World {
     /// # Errors
     /// With a sentence, where a certificate is not there or cannot be written again.
     pub fn redate(&mut self, certificates: &[Dated]) -> Result<(), String> {
+        self.refresh();
         let before = std::mem::replace(&mut self.setting_up, true);
         let result = self.redate_all(certificates);
         self.setting_up = before;
