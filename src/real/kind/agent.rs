@@ -330,6 +330,10 @@ fn change(edit: &Edit) -> io::Result<()> {
     }
 }
 
+/// No certificate, key, kubeconfig or manifest is as large; the copy of etcd's data that an upgrade leaves below
+/// `/etc/kubernetes/tmp` is, and took eight seconds at every look.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 fn read(path: &Path, found: &mut Vec<FileFound>) {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return;
@@ -342,7 +346,7 @@ fn read(path: &Path, found: &mut Vec<FileFound>) {
             Ok(target) => Content::Link(target.to_string_lossy().into_owned()),
             Err(_) => return,
         }
-    } else if kind.is_file() {
+    } else if kind.is_file() && metadata.len() <= FILE_BYTES_MAX {
         match fs::read(path) {
             Ok(content) => Content::File(encode(&content)),
             Err(_) => return,
@@ -538,5 +542,27 @@ pub fn pause(span: Duration) {
     let end = Instant::now() + span;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         std::thread::sleep(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_upgrade_keeps_of_etcds_data_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("apiserver.crt"), "certificate").unwrap();
+        let data = fs::File::create(path("0.wal")).unwrap();
+        data.set_len(FILE_BYTES_MAX + 1).unwrap();
+        let mut found = Vec::new();
+        read(folder.path(), &mut found);
+        let names: Vec<&str> = found.iter().map(|file| file.path.as_str()).collect();
+        let crt = path("apiserver.crt");
+        assert_eq!(
+            names,
+            [folder.path().to_str().unwrap(), crt.to_str().unwrap()]
+        );
     }
 }
