@@ -93,7 +93,9 @@ impl Memory {
 
 /// Does to the files what was done to them. Trees of worlds have no faults: it cannot fail half way.
 fn again(done: &Done, machine: &mut Machine<'_>) -> bool {
-    mirror(&done.tree, machine.tree, &[]).is_ok()
+    let mirrored = mirror(&done.tree, machine.tree, &[]);
+    debug_assert!(mirrored.is_ok(), "{mirrored:?}");
+    mirrored.is_ok()
 }
 
 /// Everything that a command can see.
