@@ -163,10 +163,14 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
         output::complain("error: --between takes two backends, for example sim,kubeadm");
         return Exit::Usage;
     };
-    let memory = Memory::default();
+    // Each side has its own: a binary that is compared with itself is run for both.
+    let memories = [Memory::default(), Memory::default()];
     let stages = match stages(args, first, second) {
         Ok(stages) if args.afresh => stages,
-        Ok(stages) => stages.map(|stage| stage.remembering(&memory)),
+        Ok([left, right]) => [
+            left.remembering(&memories[0]),
+            right.remembering(&memories[1]),
+        ],
         Err(message) => {
             output::complain(&message);
             return Exit::Usage;
@@ -246,7 +250,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Exit {
     });
     let text = summary(&results, names);
     output.text(&format!("{text} ({:.1} s)\n", took.as_secs_f64()));
-    if let (asked, again @ 1..) = memory.counts() {
+    let (asked, again) = memories
+        .iter()
+        .map(Memory::counts)
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    if again > 0 {
         output.text(&format!(
             "{again} of {asked} commands were not run again: another run gave them on the same files at the same instant \
              (--afresh runs them all)\n"

@@ -70,6 +70,7 @@ pub use node::{
     Kubelet, KubeletState, LOOPBACK, Loaded, Node, PKI, Pod, PodState, Process, Rotation,
     SERVING_CURRENT, STATIC_PODS, USER_CONF,
 };
+pub(crate) use pods::APISERVER_PATIENCE_S;
 pub use pods::PodPhase;
 pub use rbac::{Permission, Requestor, RoleBinding, Subject};
 pub use reality::{

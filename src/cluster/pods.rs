@@ -18,7 +18,7 @@ use crate::scenario::Component;
 use crate::time::SignedDuration;
 
 /// How long kube-apiserver waits for etcd before it gives up, in whole seconds.
-const APISERVER_PATIENCE_S: u32 = 20;
+pub const APISERVER_PATIENCE_S: u32 = 20;
 /// Longest back-off between restarts of a crashing container, in milliseconds.
 const BACKOFF_MAX_MS: i64 = 300_000;
 

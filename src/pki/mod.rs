@@ -41,6 +41,7 @@ pub use public_key::{PublicKey, key_id, spki_algorithm};
 pub use reissue::{ReissueError, reissue};
 pub use request::{Request, RequestError};
 pub use signature::SignatureError;
+pub(crate) use signed::Parts;
 pub use source::{KeySource, OsKeys};
 pub use usage::{ExtKeyUsage, KeyUsage};
 pub use verify::{

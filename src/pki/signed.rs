@@ -12,7 +12,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// More are not kept: some megabytes.
 const KEPT_MAX: usize = 16_384;
 
-type Name = [u8; 32];
+/// A digest.
+pub type Name = [u8; 32];
 
 static SIGNED: LazyLock<RwLock<HashMap<Name, Arc<[u8]>>>> = LazyLock::new(RwLock::default);
 static VERIFIED: LazyLock<RwLock<HashSet<Name>>> = LazyLock::new(RwLock::default);
@@ -61,15 +62,41 @@ pub(super) fn verified<E>(
 }
 
 /// A digest of byte strings and of where one ends and the next begins.
-fn name_of(parts: &[&[u8]]) -> Name {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
+pub struct Parts(Context);
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
     }
-    let mut name = [0; 32];
-    name.copy_from_slice(context.finish().as_ref());
-    name
+}
+
+impl Parts {
+    /// Adds a byte string.
+    pub fn add(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds a text.
+    pub fn text(&mut self, part: &str) {
+        self.add(part.as_bytes());
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn name(self) -> Name {
+        let mut name = [0; 32];
+        name.copy_from_slice(self.0.finish().as_ref());
+        name
+    }
+}
+
+fn name_of(parts: &[&[u8]]) -> Name {
+    let mut all = Parts::default();
+    for part in parts {
+        all.add(part);
+    }
+    all.name()
 }
 
 #[cfg(test)]

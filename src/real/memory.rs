@@ -9,11 +9,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use crate::cluster::Surroundings;
 use crate::fs::{FileType, MemoryTree, Tree as _, mirror};
 use crate::kubeadm::{CommandOutput, Machine};
+use crate::pki::Parts;
 
 /// Commands of the real kubeadm and what came of them. Clones remember together.
 #[derive(Debug, Clone, Default)]
@@ -106,59 +105,49 @@ fn name(
     engine: &Path,
     args: &[String],
 ) -> Name {
-    let mut all = Fields(Context::new(&SHA256));
+    // By name, so that nobody adds something that a command can see and that goes unsaid.
+    let Machine {
+        tree: _,
+        now,
+        hostname,
+        host_address,
+        // A real command draws its own keys and asks over the network.
+        keys: _,
+        cluster: _,
+    } = machine;
+    let mut all = Parts::default();
     all.text(&engine.to_string_lossy());
-    all.list(args, |all, arg| all.text(arg));
-    all.text(&machine.hostname);
-    all.text(&machine.host_address.to_string());
-    all.text(&machine.now.to_string());
-    surroundings.describe(&mut |field| all.field(field));
+    all.text(hostname);
+    all.text(&host_address.to_string());
+    all.text(&now.to_string());
+    all.text(&args.len().to_string());
+    for arg in args {
+        all.text(arg);
+    }
+    surroundings.describe(&mut |part| all.add(part));
     files(tree, &mut all);
-    let mut name = [0; 32];
-    name.copy_from_slice(all.0.finish().as_ref());
-    name
+    all.name()
 }
 
-fn files(tree: &MemoryTree, all: &mut Fields) {
+fn files(tree: &MemoryTree, all: &mut Parts) {
     let mut inodes = HashMap::new();
-    all.list(&tree.paths(), |all, path| {
-        all.text(path);
-        let Ok(metadata) = tree.symlink_metadata(path) else {
-            return;
+    for path in tree.paths() {
+        let Ok(metadata) = tree.symlink_metadata(&path) else {
+            continue;
         };
+        all.text(&path);
         all.text(&format!(
             "{:?} {:o} {}:{}",
             metadata.file_type, metadata.mode, metadata.uid, metadata.gid
         ));
         match metadata.file_type {
             FileType::File => {
-                let first = inodes.entry(metadata.inode).or_insert_with(|| path.clone());
-                all.text(first);
-                all.field(&tree.content(path).unwrap_or_default());
+                all.add(&tree.content(&path).unwrap_or_default());
+                // Another name of a file is not another file.
+                all.text(inodes.entry(metadata.inode).or_insert(path));
             }
-            FileType::Symlink => all.text(&tree.read_link(path).unwrap_or_default()),
+            FileType::Symlink => all.text(&tree.read_link(&path).unwrap_or_default()),
             FileType::Dir | FileType::Other => {}
-        }
-    });
-}
-
-/// Bytes that no other fields give.
-struct Fields(Context);
-
-impl Fields {
-    fn field(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.field(text.as_bytes());
-    }
-
-    fn list<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Self, &T)) {
-        self.0.update(&(items.len() as u64).to_le_bytes());
-        for item in items {
-            each(self, item);
         }
     }
 }
@@ -170,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::MachineFacts;
+    use crate::kubeadm::Version;
     use crate::pki::OsKeys;
     use crate::time::Timestamp;
 
@@ -184,74 +174,109 @@ mod tests {
         }
     }
 
-    /// Runs a command on a tree; says whether it was really run.
-    fn played(memory: &Memory, tree: &mut MemoryTree, now: i64, arg: &str) -> (String, bool) {
+    /// Where, when and with what a command is run.
+    #[derive(Clone)]
+    struct Run {
+        tree: MemoryTree,
+        now: i64,
+        hostname: &'static str,
+        address: IpAddr,
+        engine: &'static str,
+        arg: &'static str,
+        surroundings: Surroundings,
+    }
+
+    /// Runs a command; says what it printed, and whether it was really run.
+    fn played(memory: &Memory, on: &mut Run) -> (String, bool) {
         let mut keys = OsKeys::default();
         let mut machine = Machine {
-            tree,
-            now: Timestamp::from_second(now).unwrap(),
-            hostname: "cp1".to_owned(),
-            host_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tree: &mut on.tree,
+            now: Timestamp::from_second(on.now).unwrap(),
+            hostname: on.hostname.to_owned(),
+            host_address: on.address,
             keys: &mut keys,
             cluster: None,
         };
         let mut run = false;
-        let output = memory.once::<()>(
-            &mut machine,
-            &surroundings(&[]),
-            Path::new("kubeadm"),
-            &[arg.to_owned()],
-            |machine| {
-                run = true;
-                machine.tree.write("/made", arg.as_bytes(), 0o600).unwrap();
-                Ok(CommandOutput {
-                    stdout: arg.to_owned(),
-                    ..CommandOutput::default()
-                })
-            },
-        );
+        let args = [on.arg.to_owned()];
+        let engine = Path::new(on.engine);
+        let output = memory.once::<()>(&mut machine, &on.surroundings, engine, &args, |machine| {
+            run = true;
+            let made = on.arg.as_bytes();
+            machine.tree.write("/made", made, 0o600).unwrap();
+            Ok(CommandOutput {
+                stdout: on.arg.to_owned(),
+                ..CommandOutput::default()
+            })
+        });
         (output.unwrap().stdout, run)
     }
 
-    fn tree() -> MemoryTree {
+    fn plain() -> Run {
         let mut tree = MemoryTree::new();
         tree.write("/a", b"1", 0o644).unwrap();
-        tree
+        Run {
+            tree,
+            now: 5,
+            hostname: "cp1",
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            engine: "kubeadm",
+            arg: "x",
+            surroundings: surroundings(&[]),
+        }
     }
 
     #[test]
     fn the_same_command_on_the_same_files_at_the_same_instant_is_run_once() {
         let memory = Memory::default();
-        let mut first = tree();
-        assert_eq!(played(&memory, &mut first, 5, "x"), ("x".to_owned(), true));
-        let mut second = tree();
-        assert_eq!(
-            played(&memory, &mut second, 5, "x"),
-            ("x".to_owned(), false)
-        );
-        assert_eq!(second.read("/made").unwrap(), b"x");
-        assert_eq!(second.metadata("/made").unwrap().mode, 0o600);
+        assert_eq!(played(&memory, &mut plain()), ("x".to_owned(), true));
+        let mut second = plain();
+        assert_eq!(played(&memory, &mut second), ("x".to_owned(), false));
+        assert_eq!(second.tree.read("/made").unwrap(), b"x");
+        assert_eq!(second.tree.metadata("/made").unwrap().mode, 0o600);
         assert_eq!(memory.counts(), (2, 1));
     }
 
     #[test]
     fn whatever_a_command_can_see_makes_it_another() {
         let memory = Memory::default();
-        assert!(played(&memory, &mut tree(), 5, "x").1);
-        assert!(played(&memory, &mut tree(), 6, "x").1, "the time");
-        assert!(played(&memory, &mut tree(), 5, "y").1, "an argument");
-        let changed = |change: &dyn Fn(&mut MemoryTree)| {
-            let mut tree = tree();
-            change(&mut tree);
-            played(&memory, &mut tree, 5, "x").1
+        assert!(played(&memory, &mut plain()).1);
+        let changed = |what: &str, change: &dyn Fn(&mut Run)| {
+            let mut run = plain();
+            change(&mut run);
+            assert!(played(&memory, &mut run).1, "{what}");
         };
-        assert!(changed(&|tree| tree.write("/a", b"2", 0o644).unwrap()));
-        assert!(changed(&|tree| tree.set_mode("/a", 0o600).unwrap()));
-        assert!(changed(&|tree| tree.set_owner("/a", 1, 0).unwrap()));
-        assert!(changed(&|tree| tree.hard_link("/a", "/b").unwrap()));
-        assert!(changed(&|tree| tree.write("/b", b"1", 0o644).unwrap()));
-        assert!(changed(&|tree| tree.symlink("a", "/b").unwrap()));
-        assert!(changed(&|tree| tree.create_dir_all("/b", 0o755).unwrap()));
-        assert!(!changed(&|_| {}));
+        changed("time", &|run| run.now = 6);
+        changed("argument", &|run| run.arg = "y");
+        changed("engine", &|run| run.engine = "other");
+        changed("name", &|run| run.hostname = "cp2");
+        changed("address", &|run| run.address = IpAddr::from([10, 0, 0, 1]));
+        changed("a machine around it", &|run| {
+            run.surroundings = surroundings(&[MachineFacts {
+                name: "cp2".to_owned(),
+                address: IpAddr::from([10, 0, 0, 11]),
+                control_plane: true,
+                etcd: true,
+                is_node: true,
+                version: Version::new(36, 3),
+            }]);
+        });
+        changed("a ConfigMap", &|run| {
+            let data = BTreeMap::from([("key".to_owned(), "value".to_owned())]);
+            run.surroundings.config_maps.insert("map".to_owned(), data);
+        });
+        let file = |what: &str, change: &dyn Fn(&mut MemoryTree)| {
+            changed(what, &|run| change(&mut run.tree));
+        };
+        file("content", &|tree| tree.write("/a", b"2", 0o644).unwrap());
+        file("mode", &|tree| tree.set_mode("/a", 0o600).unwrap());
+        file("owner", &|tree| tree.set_owner("/a", 1, 0).unwrap());
+        file("hard link", &|tree| tree.hard_link("/a", "/b").unwrap());
+        file("copy", &|tree| tree.write("/b", b"1", 0o644).unwrap());
+        file("symlink", &|tree| tree.symlink("a", "/b").unwrap());
+        file("directory", &|tree| {
+            tree.create_dir_all("/b", 0o755).unwrap()
+        });
+        assert!(!played(&memory, &mut plain()).1);
     }
 }

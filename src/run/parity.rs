@@ -475,19 +475,12 @@ mod tests {
     fn an_api_server_is_the_one_that_is_asked_where_it_is_the_only_one() {
         let waiting = Value::Exact(json!("not serving"));
         let running = Value::Exact(json!("running"));
-        let state = |servers: &[(&str, &'static Value)]| -> BTreeMap<Key, &'static Value> {
-            servers
-                .iter()
-                .map(|&(node, value)| {
-                    let server = format!("kube-apiserver@{node}");
-                    (("process".to_owned(), server, "state".to_owned()), value)
-                })
-                .collect()
+        let server = |node: &str| {
+            let server = format!("kube-apiserver@{node}");
+            ("process".to_owned(), server, "state".to_owned())
         };
-        let [waiting, running]: [&'static Value; 2] =
-            [waiting, running].map(|value| &*Box::leak(Box::new(value)));
-        let one = state(&[("cp1", waiting)]);
-        let two = state(&[("cp1", waiting), ("cp2", running)]);
+        let one = BTreeMap::from([(server("cp1"), &waiting)]);
+        let two = BTreeMap::from([(server("cp1"), &waiting), (server("cp2"), &running)]);
         for (edge, among_one, among_two) in [
             ("admin@cp1 -> kube-apiserver", true, false),
             ("kubelet@cp1 -> kube-apiserver", true, true),
@@ -498,7 +491,7 @@ mod tests {
             assert_eq!(waits_for_etcd(&two, edge), among_two, "{edge}");
         }
         assert!(!waits_for_etcd(
-            &state(&[("cp1", running)]),
+            &BTreeMap::from([(server("cp1"), &running)]),
             "admin@cp1 -> kube-apiserver"
         ));
     }

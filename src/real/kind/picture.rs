@@ -11,8 +11,8 @@ use super::member::Member;
 use super::{Kind, Reports};
 use super::{answer, ask};
 use crate::cluster::{
-    Answer, EngineError, KubeletState, LOOPBACK, Look, NodePicture, Outcome, Picture, ProcessSeen,
-    STATIC_PODS,
+    APISERVER_PATIENCE_S, Answer, EngineError, KubeletState, LOOPBACK, Look, NodePicture, Outcome,
+    Picture, ProcessSeen, STATIC_PODS,
 };
 use crate::fs::{MemoryTree, Tree as _};
 use crate::pki::Certificate;
@@ -36,9 +36,8 @@ const POD_LOOKS: u32 = 12;
 /// Looks at a kubelet that comes and goes, half a second apart.
 const KUBELET_LOOKS: u32 = 24;
 
-/// An API server that does not get to its etcd ends itself after twenty seconds (`storage/storagebackend/factory/etcd3.go`: the
-/// dial timeout of its client), by the machine's clock.
-const API_SERVER_STARTS_S: f64 = 25.0;
+/// An API server that does not get to its etcd has ended itself after so many seconds, by the machine's clock.
+const API_SERVER_STARTS_S: u32 = APISERVER_PATIENCE_S + 5;
 
 impl Kind {
     /// Looks at every machine.
@@ -427,7 +426,7 @@ fn shown(report: &Report, id: &str) -> Option<Certificate> {
     Certificate::from_der(&der).ok()
 }
 
-/// The request that the kubelet's probe of an API server makes.
+/// Asks an API server whether it is healthy.
 fn health_check(address: IpAddr) -> (String, Handshake) {
     let handshake = Handshake {
         address: format!("{address}:6443"),
@@ -451,7 +450,7 @@ impl Member {
 fn has_young_api_server(report: &Report) -> bool {
     let name = Component::ApiServer.name();
     let mut servers = report.processes.iter().filter(|one| one.name == name);
-    servers.any(|one| one.age_s < API_SERVER_STARTS_S)
+    servers.any(|one| one.age_s < f64::from(API_SERVER_STARTS_S))
 }
 
 /// Whether an API server runs and fails its health check.
