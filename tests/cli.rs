@@ -182,6 +182,38 @@ fn a_scenario_for_another_backend_is_not_run_and_not_passed() {
 }
 
 #[test]
+fn no_privileged_container_is_made_on_another_machine() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // An engine that notes what it is asked.
+    let engine =
+        "#!/bin/sh\necho \"$*\" >>asked\n[ \"$1\" = context ] && echo ssh://build.example.com\n";
+    let folder = folder(&[("s/elsewhere.yaml", ELSEWHERE), ("engine", engine)]);
+    let engine = folder.path().join("engine");
+    fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = certdrill_with(
+        folder.path(),
+        &["run", "s", "--backend", "kind"],
+        &[("CERTDRILL_CONTAINERS", engine.to_str().unwrap())],
+    );
+    expect_exit(&output, 104);
+    let said = stdout(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("works on another machine, ssh://build.example.com"),
+        "{said}"
+    );
+    let asked = fs::read_to_string(folder.path().join("asked")).unwrap();
+    assert!(
+        asked
+            .lines()
+            .all(|line| line.starts_with("context inspect")),
+        "{asked}"
+    );
+}
+
+#[test]
 fn invalid_input_exits_3_tells_every_mistake_and_plays_nothing() {
     let folder = folder(&[
         ("s/green.yaml", GREEN),

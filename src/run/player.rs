@@ -392,5 +392,5 @@ fn renews(action: &Action) -> bool {
 }
 
 fn reason_of(error: &EngineError) -> String {
-    format!("{}; {}", error.message, error.help)
+    format!("{}\nhelp: {}", error.message, error.help)
 }

@@ -37,7 +37,7 @@ impl Containers {
     /// The engine that `CERTDRILL_CONTAINERS` names, else docker or podman, whichever answers.
     ///
     /// # Errors
-    /// When none answers.
+    /// When none answers, or one works on another machine.
     pub fn find() -> Result<Self, EngineError> {
         let named = std::env::var("CERTDRILL_CONTAINERS").ok();
         let candidates = match &named {
@@ -49,6 +49,7 @@ impl Containers {
             let engine = Self {
                 program: program.to_owned(),
             };
+            engine.must_be_here()?;
             match engine.run(&["version", "--format", "{{.Server.Version}}"]) {
                 Ok(_) => return Ok(engine),
                 Err(error) => reasons.push(error.message),
@@ -57,6 +58,44 @@ impl Containers {
         Err(EngineError {
             message: format!("no container engine answers: {}", reasons.join("; ")),
             help: "start Docker or Podman, or name one with CERTDRILL_CONTAINERS".to_owned(),
+        })
+    }
+
+    /// Refuses an engine on another machine: privileged containers are not to be made where nobody expects them, and the time of
+    /// the nodes is taken from this machine's.
+    fn must_be_here(&self) -> Result<(), EngineError> {
+        let asked = |args: &[&str]| self.run(args).ok();
+        // What is no engine at all is told by its next command.
+        let docker = asked(&[
+            "context",
+            "inspect",
+            "--format",
+            "{{.Endpoints.docker.Host}}",
+        ]);
+        let elsewhere = match docker {
+            Some(host) => (!is_here(&host)).then_some(host),
+            None => {
+                let remote = ["info", "--format", "{{.Host.ServiceIsRemote}}"];
+                let host = std::env::var("CONTAINER_HOST").unwrap_or_default();
+                let named = if host.is_empty() {
+                    "the service of its default connection"
+                } else {
+                    &host
+                };
+                (asked(&remote).as_deref() == Some("true") && (host.is_empty() || !is_here(&host)))
+                    .then(|| named.to_owned())
+            }
+        };
+        let Some(host) = elsewhere else {
+            return Ok(());
+        };
+        Err(EngineError {
+            message: format!(
+                "{} works on another machine, {host}: certdrill makes privileged containers on its own machine only",
+                self.program
+            ),
+            help: "unset DOCKER_HOST, choose a local context (`docker context use default`), or run certdrill over there"
+                .to_owned(),
         })
     }
 
@@ -137,9 +176,44 @@ impl Containers {
     }
 }
 
+/// Whether the address of an engine's service is on this machine.
+fn is_here(host: &str) -> bool {
+    let Some((scheme, rest)) = host.split_once("://") else {
+        return true;
+    };
+    let name = rest.split('/').next().unwrap_or_default();
+    let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
+    match scheme {
+        "unix" | "npipe" | "fd" => true,
+        _ => matches!(name, "localhost" | "127.0.0.1" | "[::1]"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_elsewhere_is_told_from_one_here() {
+        for here in [
+            "",
+            "unix:///var/run/docker.sock",
+            "unix:///run/user/1000/podman/podman.sock",
+            "tcp://127.0.0.1:2375",
+            "tcp://localhost:2376/",
+            "tcp://[::1]:2375",
+        ] {
+            assert!(is_here(here), "{here}");
+        }
+        for elsewhere in [
+            "tcp://10.0.0.7:2376",
+            "tcp://docker:2375",
+            "ssh://root@build.example.com",
+            "ssh://localhost.example.com:22/run/podman.sock",
+        ] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn what_is_frozen_is_thawed_however_deep_and_nothing_else_is_touched() {
