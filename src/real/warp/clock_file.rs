@@ -19,6 +19,9 @@ use rustix::fs::{FlockOperation, flock};
 use super::{Offsets, WarpError};
 use crate::time::{SignedDuration, span};
 
+/// Text of a clock file where no process may be traced: whatever starts by it has the machine's time, and is not traced.
+pub const FIXED: &str = "fixed\n";
+
 /// A clock file.
 #[derive(Debug, Clone)]
 pub struct ClockFile {
@@ -31,6 +34,7 @@ pub struct Locked {
     file: File,
     path: PathBuf,
     wall: SignedDuration,
+    fixed: bool,
     /// Length of the text in it.
     bytes: usize,
 }
@@ -71,11 +75,17 @@ impl ClockFile {
         let mut text = String::new();
         file.read_to_string(&mut text)
             .map_err(|error| wrong(error.to_string()))?;
-        let wall = parse(&text).map_err(wrong)?;
+        let fixed = text == FIXED;
+        let wall = if fixed {
+            SignedDuration::ZERO
+        } else {
+            parse(&text).map_err(wrong)?
+        };
         Ok(Locked {
             file,
             path: self.path.clone(),
             wall,
+            fixed,
             bytes: text.len(),
         })
     }
@@ -107,6 +117,12 @@ impl Locked {
         self.wall
     }
 
+    /// Whether the node has the machine's time and nothing in it is traced.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
     /// What a new process gets: its timers begin with the machine's.
     #[must_use]
     pub fn offsets(&self) -> Offsets {
@@ -116,8 +132,14 @@ impl Locked {
     /// Writes another offset. The file must be held [alone](ClockFile::alone).
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or is [fixed](FIXED).
     pub fn set(&mut self, wall: SignedDuration) -> Result<(), WarpError> {
+        if self.fixed {
+            return Err(WarpError::Clock {
+                path: self.path.clone(),
+                what: "it is fixed: nothing that was started by it may be moved".to_owned(),
+            });
+        }
         // In place, because the lock belongs to the file; one write of a text that is not shorter, so that somebody
         // who is killed here does not leave half of it.
         let text = format!("{:<1$}\n", format(wall).trim_end(), self.bytes.max(1) - 1);
@@ -169,6 +191,20 @@ mod tests {
         // Shorter than what is there.
         clock.alone().unwrap().set(days(0)).unwrap();
         assert_eq!(clock.shared().unwrap().wall(), days(0));
+    }
+
+    #[test]
+    fn what_is_fixed_is_the_machines_time_and_stays_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clock");
+        std::fs::write(&path, FIXED).unwrap();
+        let clock = ClockFile::new(&path);
+        let mut held = clock.alone().unwrap();
+        assert!(held.is_fixed());
+        assert_eq!(held.wall(), SignedDuration::ZERO);
+        let error = held.set(SignedDuration::from_hours(1)).unwrap_err();
+        assert!(error.to_string().contains("fixed"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FIXED);
     }
 
     #[test]

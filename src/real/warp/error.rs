@@ -5,6 +5,9 @@ use std::io;
 
 use crate::time::{SignedDuration, span};
 
+/// How [`WarpError::Forbidden`] begins: another process than that which tells of it may look for these words.
+pub(crate) const FORBIDDEN: &str = "may not trace";
+
 /// Why a process could not be started, warped or looked at. The source says what the system answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +23,7 @@ pub enum WarpError {
     },
 
     /// The system does not let this process trace the other one.
-    #[error("may not trace {subject}{reason}")]
+    #[error("{FORBIDDEN} {subject}{reason}")]
     Forbidden {
         /// Which process.
         subject: String,

@@ -45,6 +45,7 @@ mod platform;
 use std::process::{Child, Command};
 
 use clock_file::{ClockFile, Locked};
+pub(crate) use error::FORBIDDEN;
 pub use error::WarpError;
 pub use offsets::Offsets;
 
@@ -60,6 +61,14 @@ pub enum When {
 }
 
 impl When {
+    /// Whether nothing is to be warped at all: a clock file says that it is [fixed](clock_file::FIXED).
+    pub(crate) fn is_fixed(&self) -> Result<bool, WarpError> {
+        match self {
+            Self::At(_) => Ok(false),
+            Self::By(clock) => Ok(clock.shared()?.is_fixed()),
+        }
+    }
+
     /// The offsets, and a lock to hold until the program is warped.
     pub(crate) fn now(&self) -> Result<(Option<Locked>, Offsets), WarpError> {
         match self {
@@ -143,7 +152,8 @@ pub fn spawn(command: &mut Command, offsets: Offsets) -> Result<Child, WarpError
 /// Starts a command, forwards signals to it, collects orphans, and waits until it ends.
 ///
 /// Meant for a program that does nothing else: the signal mask of the calling thread is changed, and every child
-/// of the process is collected. The calling thread should be the only one.
+/// of the process is collected. The calling thread should be the only one. By a clock file that is
+/// [fixed](clock_file::FIXED) it becomes the command, and does not return.
 ///
 /// # Errors
 /// As [`spawn`].
@@ -152,7 +162,20 @@ pub fn run(
     when: &When,
     trace: Trace,
 ) -> Result<(Ending, Findings), WarpError> {
+    if when.is_fixed()? {
+        return Err(become_it(command));
+    }
     platform::run(command, when, trace)
+}
+
+/// Turns this process into a command, without a warp. Only an error comes back.
+fn become_it(command: &mut Command) -> WarpError {
+    use std::os::unix::process::CommandExt as _;
+    let source = command.exec();
+    WarpError::Command {
+        program: command.get_program().to_owned(),
+        source,
+    }
 }
 
 /// Ends this process by a signal, so that whoever waits for it sees that; with code 128 + signal where the

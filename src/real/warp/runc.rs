@@ -18,7 +18,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -56,6 +56,9 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
     let clock = std::env::var_os("CERTDRILL_CLOCK").map_or_else(|| CLOCK.into(), PathBuf::from);
     let when = When::By(ClockFile::new(&clock));
     let id = match &call.verb {
+        Verb::Start(_) | Verb::Exec if when.is_fixed()? => {
+            return Err(super::become_it(&mut command));
+        }
         Verb::Start(id) => id,
         Verb::Exec => return follow(&mut command, &when),
         Verb::Run => {
@@ -68,10 +71,7 @@ fn pass_on(call: &Call, args: &[OsString]) -> Result<ExitStatus, WarpError> {
             if let Verb::Create(bundle) = &call.verb {
                 have_audited(bundle, Path::new(AUDIT))?;
             }
-            // Only an error comes back.
-            let source = command.exec();
-            let program = runc.into_os_string();
-            return Err(WarpError::Command { program, source });
+            return Err(super::become_it(&mut command));
         }
     };
     let state = call.root.join(id).join("state.json");
