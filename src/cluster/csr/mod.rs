@@ -14,6 +14,8 @@ pub(super) mod recognise;
 pub(super) mod series;
 pub mod sign;
 
+pub use clean::is_over;
+
 use std::sync::Arc;
 
 use super::events::Timer;

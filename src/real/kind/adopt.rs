@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 
 use super::Kind;
-use super::bring_up::{INSTALL, can_be_moved, equipment, wait_for_boot};
+use super::bring_up::{INSTALL, equipment, wait_for_boot};
 use super::member::Member;
-use super::node::{CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, clock_file, own_program};
+use super::node::{CLOCK, CLUSTER_LABEL, Container, ROLE_LABEL, own_program};
 use crate::cluster::{EngineError, NodePlan};
 use crate::kubeadm::Version;
+use crate::time::SignedDuration;
 
 /// Ends every container of a node, so that all of them start through the launcher. The kubelet does that.
 const START_ANEW: &str = r"set -e
@@ -73,21 +74,18 @@ impl Kind {
         for (node, (name, _)) in plan.iter().zip(&found) {
             let node = self.described(node, name)?;
             self.nodes.push(Member::new(
-                Container {
-                    engine: self.engine.clone(),
-                    name: name.clone(),
-                },
+                Container::named(&self.engine, name.clone()),
                 node.clone(),
             ));
             taken.push(node);
         }
         self.was_never_moved()?;
         let program = own_program()?;
-        let clock = clock_file(self.ahead.offset());
+        let clock = self.clock_text(SignedDuration::ZERO);
+        self.everywhere(|member| member.container.put(&equipment(&program, &clock)))?;
+        self.find_out_about_clocks()?;
         self.everywhere(|member| {
             let container = &member.container;
-            container.put(&equipment(&program, &clock))?;
-            can_be_moved(container)?;
             container.must(START_ANEW)?;
             container.must(INSTALL)?;
             wait_for_boot(container)?;
@@ -144,10 +142,7 @@ impl Kind {
 
     /// A planned node with what is known of a container.
     fn described(&self, planned: &NodePlan, name: &str) -> Result<NodePlan, EngineError> {
-        let container = Container {
-            engine: self.engine.clone(),
-            name: name.to_owned(),
-        };
+        let container = Container::named(&self.engine, name.to_owned());
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
         let addresses = self.engine.run(&["inspect", "--format", format, name])?;
         let address: IpAddr = addresses

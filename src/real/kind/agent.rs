@@ -11,23 +11,28 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::agent_logs::logs;
 use super::audit::{self, Named};
 use super::handshake::{self, Handshake, Shown};
+use super::wait::Attempts;
 
-/// How often an etcd without a leader is asked, twice a second: the longest of elections that nothing disturbs takes two.
-const ELECTION_ATTEMPTS: usize = 8;
-/// What all of that may take: each answer is late where a read waits for a quorum.
-const ELECTION_MAX: Duration = Duration::from_secs(6);
-/// A request that fails sooner than this is tried again.
+/// How often an etcd without a leader is asked: the longest of elections that nothing disturbs takes two seconds, and each answer
+/// is late where a read waits for a quorum.
+const ELECTION: Attempts = Attempts {
+    max: 8,
+    between: Duration::from_millis(500),
+    within: Duration::from_secs(6),
+};
+/// A request is tried again so soon, if it failed sooner than this: a connection that was just closed fails one.
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(300);
 const QUICK: Duration = Duration::from_secs(3);
 
 /// What is wanted.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// Files to change, first of all.
@@ -49,7 +54,7 @@ pub struct Order {
 }
 
 /// A change to a file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Edit {
     /// Removes a path and what is below it.
@@ -262,16 +267,10 @@ fn is_so(same: &SameAs) -> bool {
 /// What a health check says. Members of etcd elect a leader within one or two seconds: until then it is not lost, whether it says
 /// that there is none, that it has changed, or that a read took too long.
 fn settled(address: &str, path: &str) -> Option<(u16, String)> {
-    let begun = Instant::now();
-    let mut answer = handshake::plain_get(address, path).ok()?;
-    for _ in 1..ELECTION_ATTEMPTS {
-        if answer.0 == 200 || begun.elapsed() > ELECTION_MAX {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-        answer = handshake::plain_get(address, path).ok()?;
-    }
-    Some(answer)
+    ELECTION.of(
+        || handshake::plain_get(address, path).ok(),
+        |answer| answer.as_ref().is_none_or(|(status, _)| *status == 200),
+    )
 }
 
 fn change(edit: &Edit) -> io::Result<()> {
@@ -431,17 +430,12 @@ fn processes() -> Vec<ProcessFound> {
 }
 
 fn persist(program: &Program) -> Ended {
-    let begun = Instant::now();
-    let mut ended = execute(program);
-    for _ in 1..program.attempts {
-        // What took long will take as long again: that is no connection that was just closed.
-        if ended.code == 0 || begun.elapsed() > QUICK {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        ended = execute(program);
-    }
-    ended
+    let attempts = Attempts {
+        max: program.attempts,
+        between: BETWEEN_REQUESTS,
+        within: QUICK,
+    };
+    attempts.of(|| execute(program), |ended| ended.code == 0)
 }
 
 fn execute(program: &Program) -> Ended {
@@ -535,14 +529,6 @@ pub fn decode(text: &str) -> io::Result<Vec<u8>> {
     base64::engine::general_purpose::STANDARD
         .decode(text)
         .map_err(io::Error::other)
-}
-
-/// Waits on the machine's own clock.
-pub fn pause(span: Duration) {
-    let end = Instant::now() + span;
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        std::thread::sleep(left);
-    }
 }
 
 #[cfg(test)]

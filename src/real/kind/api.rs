@@ -79,8 +79,16 @@ impl Kind {
             if !member.powered || !member.plan.control_plane {
                 continue;
             }
-            let output = member.container.run(&kubectl(&LIST).words, &[])?;
-            if let Ok(list) = serde_json::from_str::<Json>(&output.stdout) {
+            let order = Order {
+                commands: vec![("csr".to_owned(), kubectl(&LIST))],
+                ..Order::default()
+            };
+            let report = member.container.order(&order)?;
+            let said = report
+                .commands
+                .get("csr")
+                .map(|ended| ended.stdout.as_str());
+            if let Some(Ok(list)) = said.map(serde_json::from_str::<Json>) {
                 let found = items(&list)
                     .filter_map(|item| Some((item.clone(), self.request(item)?)))
                     .collect();
@@ -92,7 +100,9 @@ impl Kind {
 
     fn request(&self, item: &Json) -> Option<Request> {
         let text = |at: &str| item.pointer(at).and_then(Json::as_str);
-        let created: Timestamp = text("/metadata/creationTimestamp")?.parse().ok()?;
+        let instant =
+            |text: &str| -> Option<Timestamp> { Some(self.instant_seen(text.parse().ok()?)) };
+        let created = instant(text("/metadata/creationTimestamp")?)?;
         let username = text("/spec/username")?.to_owned();
         let node = username
             .strip_prefix("system:node:")
@@ -129,7 +139,7 @@ impl Kind {
                     kind,
                     reason: word("reason"),
                     message: word("message"),
-                    updated: word("lastUpdateTime").parse().unwrap_or(created),
+                    updated: instant(&word("lastUpdateTime")).unwrap_or(created),
                 })
             })
             .collect();

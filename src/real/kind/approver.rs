@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::Kind;
-use super::agent::{Edit, Order, encode, pause};
+use super::agent::{Edit, Order, encode};
 use super::ask::kubectl;
+use super::wait::pause;
 use crate::cluster::csr::approver::{Decision, decide};
 use crate::cluster::{EngineError, RequestState};
 use crate::kubeadm::profile::signing::REQUESTS_API;
@@ -45,7 +46,7 @@ impl Kind {
             };
             let name = &request.name;
             let file = format!("/var/lib/certdrill/approval-{name}.json");
-            let text = decided(object, &decision, self.ahead.now()).to_string();
+            let text = decided(object, &decision, self.instant_of_nodes()).to_string();
             order.changes.push(Edit::File(
                 file.clone(),
                 0o600,

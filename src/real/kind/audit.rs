@@ -119,7 +119,7 @@ impl Kind {
             .flat_map(|one| one.audited.of(&user, None))
             .filter(|named| named.at >= since)
             .max_by_key(|named| named.at)?;
-        Some((bytes(&last.sha256)?, last.at))
+        Some((self.fingerprint_seen(bytes(&last.sha256)?), last.at))
     }
 
     /// The certificate that a component showed last. Its user is the same on every node; it asks from its own address.
@@ -143,7 +143,7 @@ impl Kind {
             .flat_map(|one| one.audited.of(user, Some(&source)))
             .filter(|named| named.at >= since)
             .max_by_key(|named| named.at)?;
-        bytes(&last.sha256)
+        Some(self.fingerprint_seen(bytes(&last.sha256)?))
     }
 }
 

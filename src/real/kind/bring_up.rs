@@ -4,17 +4,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Kind;
-use super::agent::{Content, Edit, Order, pause};
+use super::agent::{Content, Edit, Order};
 use super::audit;
 use super::balancer::Balancer;
 use super::clock::{Ahead, HARMLESS};
 use super::leases::ELECTED;
 use super::member::Member;
-use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, clock_file, own_program};
+use super::node::{CERTDRILL, CLOCK, Container, NodeSpec, OWN_LABEL, own_program};
+use super::wait::until;
 use crate::cluster::{BOOTSTRAP_TOKEN, EngineError, NodePlan, RequestState};
 use crate::kubeadm::profile::kubelet::{FAIL_CGROUP_V1, IN_USER_NAMESPACE};
 use crate::kubeadm::{CommandOutput, Version};
-use crate::time::shift;
+use crate::time::{SignedDuration, shift};
 
 /// What a machine in a container cannot satisfy: kind ignores the same and more.
 const IGNORED: &str =
@@ -22,12 +23,14 @@ const IGNORED: &str =
 /// At an upgrade: images that are not there (CoreDNS) need not be.
 pub(super) const IGNORED_AT_UPGRADE: &str =
     "SystemVerification,ImagePull,CoreDNSUnsupportedPlugins,CoreDNSMigration";
-/// Looks at a boot, a tenth of a second apart.
+/// Looks at a boot.
 const BOOT_LOOKS: u32 = 600;
+const BOOT_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at Nodes, eight virtual seconds apart.
 const READY_LOOKS: u32 = 60;
-/// Looks at leaders and requests, half a second apart.
+/// Looks at leaders and requests.
 const CONTROLLER_LOOKS: u32 = 20;
+const CONTROLLER_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Files that a control plane shares with those that join.
 const SHARED: [&str; 7] = [
     "ca.crt",
@@ -67,7 +70,17 @@ impl Kind {
                 image: &image,
                 hosts: &hosts,
             };
-            let container = Container::create(&self.engine, &spec)?;
+            // An engine that has a registry fetches what it lacks.
+            let created = Container::create(&self.engine, &spec);
+            let container = created.map_err(|error| {
+                if super::has_image(&self.engine, &image) {
+                    return error;
+                }
+                EngineError {
+                    help: super::where_from(&self.engine, &image, node.version),
+                    ..error
+                }
+            })?;
             self.nodes.push(Member::new(container, node.clone()));
         }
         if let Some((address, _)) = plan.first().and_then(|node| node.load_balancer) {
@@ -85,13 +98,16 @@ impl Kind {
         }
         let program = own_program()?;
         self.ahead = Ahead::at(self.start);
-        let clock = clock_file(self.ahead.offset());
+        let clock = self.clock_text(SignedDuration::ZERO);
         self.everywhere(|member| {
             let container = &member.container;
             container.put(&equipment(&program, &clock))?;
             container.start()?;
-            wait_for_boot(container)?;
-            can_be_moved(container)?;
+            wait_for_boot(container)
+        })?;
+        self.find_out_about_clocks()?;
+        self.everywhere(|member| {
+            let container = &member.container;
             container.must(INSTALL)?;
             wait_for_boot(container)?;
             give_network(container, member.plan.address)
@@ -262,7 +278,7 @@ impl Kind {
     /// Waits until controller-manager and scheduler lead and what kubelets asked for at their start has been answered. Where
     /// that stays undone, a cluster is meant to be so.
     fn wait_for_controllers(&self) -> Result<(), EngineError> {
-        for _ in 0..CONTROLLER_LOOKS {
+        until(CONTROLLER_LOOKS, CONTROLLER_LOOK_EVERY, || {
             self.approve()?;
             let done = self.api(&[])?.is_some_and(|api| {
                 api.leaders.len() == ELECTED.len()
@@ -281,12 +297,9 @@ impl Kind {
                             )
                         })
             });
-            if done {
-                break;
-            }
-            pause(Duration::from_millis(500));
-        }
-        Ok(())
+            Ok(done.then_some(()))
+        })
+        .map(drop)
     }
 
     fn node_leases(&self) -> Result<usize, EngineError> {
@@ -356,35 +369,17 @@ pub(super) fn carry(
     to.order(&order).map(drop)
 }
 
-/// Makes sure that something can be started at another time in a node, before everything there is.
-pub(super) fn can_be_moved(container: &Container) -> Result<(), EngineError> {
-    let output = container.run(&split("true"), &[])?;
-    if output.exit_code == 0 {
-        return Ok(());
-    }
-    Err(EngineError {
-        message: format!(
-            "nothing in {} can be started at another time: {}",
-            container.name,
-            output.stderr.trim()
-        ),
-        help: "clocks are moved with ptrace, and no other way tells the truth (docs/real-clusters.md): allow it to privileged \
-               containers of this machine"
-            .to_owned(),
-    })
-}
-
 /// Waits until a node's container runtime answers.
 pub(super) fn wait_for_boot(container: &Container) -> Result<(), EngineError> {
     let mut last = String::new();
-    for _ in 0..BOOT_LOOKS {
+    let booted = until(BOOT_LOOKS, BOOT_LOOK_EVERY, || {
         let output =
             container.shell("ctr --address /run/containerd/containerd.sock version >/dev/null")?;
-        if output.exit_code == 0 {
-            return Ok(());
-        }
         last = output.stderr;
-        pause(Duration::from_millis(100));
+        Ok((output.exit_code == 0).then_some(()))
+    })?;
+    if booted.is_some() {
+        return Ok(());
     }
     Err(EngineError {
         message: format!("{} does not boot: {}", container.name, last.trim()),

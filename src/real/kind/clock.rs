@@ -29,6 +29,11 @@ pub(super) const IN_STEP_FOR: Duration = Duration::from_millis(1_500);
 /// A hop that ends no request.
 pub(super) const HARMLESS: SignedDuration = SignedDuration::from_secs(8);
 
+/// What somebody gives a cluster that he has mended is lived in short hops: much comes due one after the other. A kubelet asks again
+/// (after 32 s), a controller-manager takes a lease that was left behind (15 s), approves and signs, the kubelet takes it into use.
+const SHORT: SignedDuration = SignedDuration::from_mins(3);
+const SHORT_HOP: SignedDuration = SignedDuration::from_secs(20);
+
 /// A long walk begins with these, in which everyone's timers run: a lease that somebody left behind runs out, and who
 /// takes it leads from then on.
 const TAKE_OFF_S: [i64; 3] = [20, 20, 20];
@@ -42,6 +47,12 @@ impl Ahead {
     #[must_use]
     pub fn at(instant: Timestamp) -> Self {
         Self(instant.duration_since(warp::machine_time()))
+    }
+
+    /// So far.
+    #[must_use]
+    pub fn by(offset: SignedDuration) -> Self {
+        Self(offset)
     }
 
     /// True virtual time.
@@ -107,6 +118,10 @@ impl Walk {
         let stretch = (left - landing_total).max(SignedDuration::ZERO);
         left -= stretch;
         let mut landing = Vec::new();
+        while span <= SHORT && left > SHORT_HOP {
+            landing.push(SHORT_HOP);
+            left -= SHORT_HOP;
+        }
         for (place, &by) in LANDING_S.iter().enumerate() {
             let shorter = LANDING_S[place + 1..].iter().sum::<i64>();
             while left >= seconds(by + shorter) {
@@ -139,6 +154,12 @@ impl Life {
     #[must_use]
     pub fn is_due(self, now: Timestamp) -> bool {
         self.due() <= now && now < self.to
+    }
+
+    /// Whether it may be renewed at an instant or before it.
+    #[must_use]
+    pub fn comes_due_until(self, instant: Timestamp) -> bool {
+        self.due() <= instant
     }
 
     fn due(self) -> Timestamp {
@@ -186,7 +207,7 @@ mod tests {
 
     #[test]
     fn ten_minutes_are_a_few_hops() {
-        for (minutes, hops) in [(1, 2), (2, 3), (3, 4), (5, 4), (10, 7), (60, 6)] {
+        for (minutes, hops) in [(1, 3), (2, 6), (3, 9), (5, 4), (10, 7), (60, 6)] {
             let walk = Walk::over(SignedDuration::from_mins(minutes));
             assert_eq!(walk.landing.len(), hops, "{minutes} min: {walk:?}");
             assert!(walk.landing.is_sorted_by(|one, next| one >= next));

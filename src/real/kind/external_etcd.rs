@@ -5,17 +5,19 @@
 use std::time::Duration;
 
 use super::Kind;
-use super::agent::{Edit, Order, pause};
+use super::agent::{Edit, Order};
 use super::bring_up::{carry, kubelet_settings, split};
 use super::node::Container;
+use super::wait::until;
 use crate::cluster::{ETCD_CERTIFICATES, ETCD_FOR_CONTROL_PLANES, EngineError, NodePlan, PKI};
 use crate::kubeadm::CommandOutput;
 use crate::kubeadm::profile::kubelet::RUNTIME_IN_CONFIG;
 
 /// Where a kubelet that runs alone has its configuration.
 const KUBELET_CONFIG: &str = "/var/lib/certdrill/kubelet.yaml";
-/// Looks at etcd's health, half a second apart.
+/// Looks at the health of etcd.
 const HEALTH_LOOKS: u32 = 240;
+const HEALTH_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Kind {
     fn etcd_machines(&self) -> Vec<usize> {
@@ -161,16 +163,13 @@ fn wait_for_health(container: &Container) -> Result<(), EngineError> {
         )],
         ..Order::default()
     };
-    for _ in 0..HEALTH_LOOKS {
+    let healthy = until(HEALTH_LOOKS, HEALTH_LOOK_EVERY, || {
         let report = container.order(&question)?;
-        if report
-            .plain
-            .get("etcd")
-            .is_some_and(|(status, _)| *status == 200)
-        {
-            return Ok(());
-        }
-        pause(Duration::from_millis(500));
+        let answer = report.plain.get("etcd");
+        Ok(answer.filter(|(status, _)| *status == 200).map(drop))
+    })?;
+    if healthy.is_some() {
+        return Ok(());
     }
     let log = container
         .shell("journalctl -u kubelet -n 20 --no-pager --output cat")

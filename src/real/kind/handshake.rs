@@ -16,13 +16,16 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use serde::{Deserialize, Serialize};
 
 use super::agent::encode;
+use super::wait::Attempts;
 
 /// Wall seconds for connecting and for each read.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How often a connection that is cut is made in all.
-const ATTEMPTS_MAX: usize = 3;
-/// Wall time between them.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(300);
+/// How often a connection that is cut is made.
+const CONNECTIONS: Attempts = Attempts {
+    max: 3,
+    between: Duration::from_millis(300),
+    within: Duration::MAX,
+};
 /// More than any answer that is looked at.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -58,14 +61,7 @@ pub struct Shown {
 /// etcd cuts each one of a peer that it rejects.
 #[must_use]
 pub fn try_it(wanted: &Handshake) -> Shown {
-    for _ in 1..ATTEMPTS_MAX {
-        let (shown, cut) = try_once(wanted);
-        if !cut {
-            return shown;
-        }
-        std::thread::sleep(BETWEEN_ATTEMPTS);
-    }
-    try_once(wanted).0
+    CONNECTIONS.of(|| try_once(wanted), |(_, cut)| !cut).0
 }
 
 /// What came of one try, and whether the connection was cut.

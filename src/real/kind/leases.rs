@@ -8,6 +8,7 @@ use super::Kind;
 use super::api::items;
 use super::ask::kubectl;
 use super::clock::SETTLE_MAX;
+use super::wait::pause;
 use crate::cluster::EngineError;
 use crate::kubeadm::Version;
 use crate::kubeadm::profile::components::LEADER_LOCK;
@@ -29,13 +30,17 @@ type Still = BTreeMap<String, Vec<&'static str>>;
 
 impl Kind {
     /// Moves every clock, timers, too, if wanted: then those of controller-manager and scheduler only where `everyone` is. Ends
-    /// when what came due is done.
+    /// when what came due is done. Where clocks are fixed it is waited for instead.
     pub(super) fn hop(
         &mut self,
         by: SignedDuration,
         timers: bool,
         everyone: bool,
     ) -> Result<(), EngineError> {
+        if self.is_fixed() {
+            pause(by.try_into().unwrap_or_default());
+            return Ok(());
+        }
         let still = match (timers, everyone) {
             (true, true) => self.candidates()?,
             (true, false) => self.all_still(),

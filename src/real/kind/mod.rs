@@ -17,6 +17,7 @@
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
 //! | `leases.rs` | whose timers stand still in a hop |
+//! | `fixed.rs`, `aging.rs`, `times.rs` | how time passes where no clock can be moved |
 //! | `agent.rs`, `agent_logs.rs`, `handshake.rs` | what runs inside a node |
 //! | `audit.rs` | which certificates the API servers were shown |
 //! | `picture.rs`, `api.rs` | from what agents and the API report to what the world knows |
@@ -24,6 +25,7 @@
 //! | `image.rs` | images that a scenario brings |
 //! | `reuse.rs` | clusters that several scenarios share |
 //! | `kubelet_seen.rs` | whether a kubelet lives or ends at each start |
+//! | `wait.rs` | waiting for real things |
 //! | `ask.rs` | how each edge is asked for |
 //! | `answer.rs` | what an answer means |
 
@@ -35,6 +37,7 @@
 mod adopt;
 pub mod agent;
 mod agent_logs;
+mod aging;
 mod answer;
 mod api;
 mod approver;
@@ -46,6 +49,7 @@ pub mod clean;
 mod clock;
 mod engine;
 mod external_etcd;
+mod fixed;
 pub mod handshake;
 mod image;
 mod kubelet_seen;
@@ -55,13 +59,17 @@ mod node;
 mod picture;
 mod reality;
 pub mod reuse;
+mod times;
+mod wait;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use agent::Report;
 use balancer::Balancer;
 use clock::Ahead;
 pub use engine::Containers;
+use fixed::Fixed;
 use member::Member;
 
 use crate::cluster::{BOOTSTRAP_TOKEN, EngineError};
@@ -91,6 +99,8 @@ pub struct Kind {
     token: String,
     /// How someone decides on serving certificates.
     approver: Option<ApproverPolicy>,
+    /// How time passes where no clock can be moved.
+    fixed: Option<Arc<Fixed>>,
     /// When everyone's timers were moved last, and everyone has done what came due.
     hopped: Option<std::time::Instant>,
 }
@@ -129,15 +139,26 @@ impl Options {
             return None;
         }
         let image = self.image_of(version);
-        if engine.run(&["image", "inspect", &image]).is_ok() {
+        if has_image(&engine, &image) {
             return None;
         }
-        let help = format!(
-            "{} pull {image}, or build a stand-in: ci/cluster/images.sh {version}",
-            engine.program()
-        );
-        Some((format!("there is no image {image}"), help))
+        Some((
+            format!("there is no image {image}"),
+            where_from(&engine, &image, version),
+        ))
     }
+}
+
+fn has_image(engine: &Containers, image: &str) -> bool {
+    engine.run(&["image", "inspect", image]).is_ok()
+}
+
+/// Where an image of a node comes from.
+fn where_from(engine: &Containers, image: &str, version: Version) -> String {
+    format!(
+        "{} pull {image}, or build a stand-in: ci/cluster/images.sh {version}",
+        engine.program()
+    )
 }
 
 /// The second it is, by this machine's clock.
@@ -165,6 +186,7 @@ impl Kind {
             spoiled: false,
             token: BOOTSTRAP_TOKEN.to_owned(),
             approver: None,
+            fixed: None,
             hopped: None,
         }
     }

@@ -1,11 +1,14 @@
 //! A node container: how it is made, reached and moved in time.
 
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::agent::{Order, Report};
 use super::engine::Containers;
+use super::fixed::Fixed;
 use crate::cluster::EngineError;
 use crate::kubeadm::{CommandOutput, Version};
 use crate::time::SignedDuration;
@@ -35,6 +38,25 @@ pub(super) struct Container {
     pub engine: Containers,
     /// The container's name.
     pub name: String,
+    /// How it is talked to where no clock can be moved.
+    pub fixed: Option<Arc<Fixed>>,
+}
+
+/// A file that was taken out of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub path: String,
+    pub mode: u32,
+    pub owner: (u32, u32),
+    pub content: Vec<u8>,
+}
+
+/// A file that goes into a container.
+struct Put<'f> {
+    path: &'f str,
+    mode: u32,
+    owner: (u32, u32),
+    content: &'f [u8],
 }
 
 /// What a node container is made from.
@@ -97,23 +119,48 @@ impl Container {
             spec.image,
         ]);
         engine.run(&args)?;
-        Ok(Self {
-            engine: engine.clone(),
-            name,
-        })
+        Ok(Self::named(engine, name))
     }
 
-    /// Puts files into the container, running or not.
+    /// A container that is there.
+    pub fn named(engine: &Containers, name: String) -> Self {
+        Self {
+            engine: engine.clone(),
+            name,
+            fixed: None,
+        }
+    }
+
+    /// Puts files of root's into the container, running or not.
     pub fn put(&self, files: &[(&str, u32, &[u8])]) -> Result<(), EngineError> {
+        self.put_all(files.iter().map(|&(path, mode, content)| Put {
+            path,
+            mode,
+            owner: (0, 0),
+            content,
+        }))
+    }
+
+    /// Puts files that were taken out of it back.
+    pub fn put_back(&self, files: &[Taken]) -> Result<(), EngineError> {
+        self.put_all(files.iter().map(|file| Put {
+            path: &file.path,
+            mode: file.mode,
+            owner: file.owner,
+            content: &file.content,
+        }))
+    }
+
+    fn put_all<'f>(&self, mut files: impl Iterator<Item = Put<'f>>) -> Result<(), EngineError> {
         let mut archive = tar::Builder::new(Vec::new());
-        let packed = files.iter().try_for_each(|(path, mode, content)| {
+        let packed = files.try_for_each(|file| {
             let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            header.set_mode(*mode);
-            header.set_uid(0);
-            header.set_gid(0);
+            header.set_size(file.content.len() as u64);
+            header.set_mode(file.mode);
+            header.set_uid(file.owner.0.into());
+            header.set_gid(file.owner.1.into());
             header.set_cksum();
-            archive.append_data(&mut header, path.trim_start_matches('/'), *content)
+            archive.append_data(&mut header, file.path.trim_start_matches('/'), file.content)
         });
         let bytes = packed
             .and_then(|()| archive.into_inner())
@@ -129,6 +176,31 @@ impl Container {
         } else {
             Err(self.engine.failed(&args, &output))
         }
+    }
+
+    /// Files of a path in the container, running or not; none where there is no such path.
+    pub fn take(&self, path: &str) -> Result<Vec<Taken>, EngineError> {
+        let from = format!("{}:{path}", self.name);
+        let args = ["cp", from.as_str(), "-"];
+        let output = self.engine.output(&args, None)?;
+        if !output.status.success() {
+            // Neither engine says it in a way that is meant for programs.
+            let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+            let is_missing = said.contains("could not find") || said.contains("no such file");
+            return if is_missing {
+                Ok(Vec::new())
+            } else {
+                Err(self.engine.failed(&args, &output))
+            };
+        }
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        unpack(&output.stdout, parent).map_err(|error| EngineError {
+            message: format!(
+                "what {} holds below {path} cannot be unpacked: {error}",
+                self.name
+            ),
+            help: "look into the node: certdrill run --keep leaves it running".to_owned(),
+        })
     }
 
     /// Starts it.
@@ -183,8 +255,16 @@ impl Container {
         self.engine.run(&["cp", &from, &to]).map(drop)
     }
 
-    /// Has the agent do something in it.
+    /// Has the agent do something in it, by the world's time.
     pub fn order(&self, order: &Order) -> Result<Report, EngineError> {
+        match &self.fixed {
+            Some(fixed) => fixed.order(order, |order| self.order_as_it_is(order)),
+            None => self.order_as_it_is(order),
+        }
+    }
+
+    /// Has the agent do something in it, by the node's own time.
+    pub fn order_as_it_is(&self, order: &Order) -> Result<Report, EngineError> {
         let broken = |what: String| EngineError {
             message: format!("certdrill's agent in {} failed: {what}", self.name),
             help: "look into the node: certdrill run --keep leaves it running".to_owned(),
@@ -263,6 +343,29 @@ impl Container {
             format!("/kind/versions/{version}/kubeadm")
         }
     }
+}
+
+/// The files of an archive whose names begin in a directory.
+fn unpack(archive: &[u8], parent: &str) -> std::io::Result<Vec<Taken>> {
+    let mut found = Vec::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let header = entry.header();
+        if !header.entry_type().is_file() {
+            continue;
+        }
+        let (mode, owner) = (header.mode()? & 0o7777, (header.uid()?, header.gid()?));
+        let path = format!("{parent}/{}", entry.path()?.to_string_lossy());
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        found.push(Taken {
+            path,
+            mode,
+            owner: (owner.0 as u32, owner.1 as u32),
+            content,
+        });
+    }
+    Ok(found)
 }
 
 fn told(output: &std::process::Output) -> CommandOutput {

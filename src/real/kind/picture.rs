@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Content, Order, ProcessFound, Report, decode, pause};
+use super::agent::{Content, Order, ProcessFound, Report, decode};
 use super::handshake::Handshake;
 use super::member::Member;
+use super::wait::until;
 use super::{Kind, Reports};
 use super::{answer, ask};
 use crate::cluster::{
@@ -33,8 +34,9 @@ pub(super) const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Looks at static Pods that come back by themselves, half a second apart: leaders that lost their lease. One that ran when it
 /// was looked at before is given as long as a kubelet: on a busy machine it takes its time.
 const POD_LOOKS: u32 = 12;
-/// Looks at a kubelet that comes and goes, half a second apart.
+/// Looks at a kubelet that comes and goes.
 const KUBELET_LOOKS: u32 = 24;
+const KUBELET_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// An API server that does not get to its etcd has ended itself after so many seconds, by the machine's clock.
 const API_SERVER_STARTS_S: u32 = APISERVER_PATIENCE_S + 5;
@@ -45,6 +47,7 @@ impl Kind {
         if what.deep {
             self.settle_kubelets()?;
             self.approve()?;
+            self.clean_requests()?;
         }
         let mut reports = self.reports(what, true)?;
         self.keep_kubeconfigs(&reports);
@@ -261,7 +264,8 @@ impl Kind {
     /// Looks until every kubelet that is meant to run has lived for a while, or has been seen to end, and every API server that
     /// has just started is healthy or has ended.
     fn settle_kubelets(&mut self) -> Result<(), EngineError> {
-        for round in 0..KUBELET_LOOKS {
+        let mut round = 0;
+        until(KUBELET_LOOKS, KUBELET_LOOK_EVERY, || {
             let mut unsettled = false;
             let order = Order {
                 roots: vec![MANIFESTS.to_owned()],
@@ -284,12 +288,10 @@ impl Kind {
                     unsettled |= fails_health_check(&member.ask_health()?);
                 }
             }
-            if !unsettled {
-                return Ok(());
-            }
-            pause(Duration::from_millis(500));
-        }
-        Ok(())
+            round += 1;
+            Ok((!unsettled).then_some(()))
+        })
+        .map(drop)
     }
 
     /// Notes which static Pods run, and which API servers fail their health check: the kubelet ends them when that lasts.

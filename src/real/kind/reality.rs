@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::{Edit, Order, encode, pause};
+use super::agent::{Edit, Order, encode};
 use super::clock::Life;
 use super::node::Container;
+use super::wait::pause;
 use super::{Kind, bring_up, clock, image, kubelet_seen, node, picture, reuse};
 use crate::cluster::{
     EngineError, FileChange, KUBELET_CURRENT, KUBELET_PKI, Look, NodePlan, Picture, Reality,
@@ -52,7 +53,7 @@ impl Reality for Kind {
         }
         let made = self.bring_up()?;
         self.made = made.is_ok();
-        if bare && self.made && self.options.reuse {
+        if bare && self.made && self.options.reuse && !self.is_fixed() {
             self.save(plan)?;
         }
         Ok(made)
@@ -74,6 +75,7 @@ impl Reality for Kind {
         let mut remarks: Vec<String> = said
             .iter()
             .flat_map(|text| text.lines().map(str::to_owned))
+            .chain(self.remark_on_clocks())
             .collect();
         remarks.sort();
         remarks.dedup();
@@ -129,6 +131,9 @@ impl Reality for Kind {
     }
 
     fn live(&mut self, span: SignedDuration) -> Result<(), EngineError> {
+        if self.is_fixed() {
+            return self.live_by_the_machine(span);
+        }
         let mut due = self.ahead.now();
         let end = shift(due, span);
         let mut span = span;
@@ -174,10 +179,12 @@ impl Reality for Kind {
     }
 
     fn step(&mut self, by: SignedDuration) -> Result<(), EngineError> {
+        self.must_move("a wall clock cannot step")?;
         self.hop(by, false, true)
     }
 
     fn skew(&mut self, node: usize, offset: SignedDuration) -> Result<(), EngineError> {
+        self.must_move("a wall clock cannot be wrong")?;
         let member = &mut self.nodes[node];
         let by = offset - member.skew;
         member
@@ -188,12 +195,12 @@ impl Reality for Kind {
     }
 
     fn power(&mut self, node: usize, on: bool) -> Result<(), EngineError> {
+        let clock = self.clock_text(self.nodes[node].skew);
         let member = &mut self.nodes[node];
         if on {
-            let ahead = self.ahead.offset() + member.skew;
             member
                 .container
-                .put(&[(node::CLOCK, 0o644, node::clock_file(ahead).as_bytes())])?;
+                .put(&[(node::CLOCK, 0o644, clock.as_bytes())])?;
             member.container.start()?;
             member.powered = true;
             member.kubelet_wanted = true;
@@ -241,7 +248,9 @@ impl Reality for Kind {
     ) -> Result<CommandOutput, EngineError> {
         let member = &mut self.nodes[node];
         member.watch_paths_of(command);
-        member.container.run(command, input)
+        let input = self.to_machine(input)?;
+        let output = self.nodes[node].container.run(command, &input)?;
+        self.to_world(output)
     }
 
     fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError> {
@@ -267,7 +276,9 @@ impl Reality for Kind {
         certificate_key: Option<&str>,
     ) -> Result<CommandOutput, EngineError> {
         self.spoiled = true;
+        self.tokens_must_be_new(certificate_key.is_some())?;
         let output = self.join_with(node, certificate_key)?;
+        let output = self.to_world(output)?;
         let member = &mut self.nodes[node];
         member.joined |= output.exit_code == 0;
         // It starts the kubelet before it can fail at what comes later.
@@ -320,6 +331,7 @@ impl Reality for Kind {
             ));
         }
         let output = self.nodes[node].container.run(&words, &[])?;
+        let output = self.to_world(output)?;
         match args {
             [reset, ..] if reset == "reset" => {
                 self.spoiled = true;
@@ -332,6 +344,7 @@ impl Reality for Kind {
                 if token == "token" && create == "create" && output.exit_code == 0 =>
             {
                 output.stdout.trim().clone_into(&mut self.token);
+                self.note_token();
             }
             _ => {}
         }
@@ -372,7 +385,7 @@ impl Kind {
     }
 
     /// The same as they are now.
-    fn lives_now(&self) -> Result<Vec<Life>, EngineError> {
+    pub(super) fn lives_now(&self) -> Result<Vec<Life>, EngineError> {
         let order = Order {
             roots: vec![KUBELET_PKI.to_owned()],
             ..Order::default()

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Kind;
 use super::agent::Order;
 use super::bring_up::wait_for_boot;
-use super::node::{CLOCK, clock_file};
+use super::node::CLOCK;
 use crate::cluster::{EngineError, NodePlan};
 use crate::fs::MemoryTree;
 use crate::time::{SignedDuration, Timestamp};
@@ -118,7 +118,7 @@ impl Kind {
         }
         self.everywhere(|member| member.container.must(&format!("set -e\n{HALT}{RESTORE}")))?;
         self.ahead = super::Ahead::at(saved.at);
-        let clock = clock_file(self.ahead.offset());
+        let clock = self.clock_text(SignedDuration::ZERO);
         let logs = self.everywhere(|member| {
             let container = &member.container;
             container.put(&[(CLOCK, 0o644, clock.as_bytes())])?;
