@@ -34,7 +34,7 @@ mkdir -p "$home/data"
 python=$(PATH=/usr/bin:/bin command -v python3 || command -v python3)
 echo "#!$python -SE" > "$home/runc-within"
 cat >> "$home/runc-within" <<'WRAPPER'
-"""runc without CAP_SYS_RESOURCE and with no more open files than the machine allows."""
+"""runc without CAP_SYS_RESOURCE and with no more open files than the machine allows, and without ptrace where that is wanted."""
 import json
 import os
 import resource
@@ -63,27 +63,39 @@ def lower(process):
             limit["soft"] = min(limit["soft"], hard)
 
 
-def edit(path, get):
+def forbid_ptrace(spec):
+    """What `no-ptrace` asks for: this Docker gives no seccomp profile to a privileged container."""
+    if "CERTDRILL_NO_PTRACE=1" in spec["process"].get("env", []):
+        rule = {"names": ["ptrace"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
+        spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+
+
+def edit(path, change):
     with open(path, encoding="utf-8") as file:
         spec = json.load(file)
-    lower(get(spec))
+    change(spec)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(spec, file)
 
 
+def bundle_of(args):
+    for at, arg in enumerate(args):
+        if arg in ("--bundle", "-b"):
+            return args[at + 1]
+    return "."
+
+
 def main():
     args = sys.argv[1:]
-    if bounded():
-        if "create" in args or "run" in args:
-            bundle = "."
-            for at, arg in enumerate(args):
-                if arg in ("--bundle", "-b"):
-                    bundle = args[at + 1]
-            edit(os.path.join(bundle, "config.json"), lambda spec: spec["process"])
-        elif "exec" in args:
-            for at, arg in enumerate(args):
-                if arg in ("--process", "-p"):
-                    edit(args[at + 1], lambda spec: spec)
+    if "create" in args or "run" in args:
+        config = os.path.join(bundle_of(args), "config.json")
+        edit(config, forbid_ptrace)
+        if bounded():
+            edit(config, lambda spec: lower(spec["process"]))
+    elif "exec" in args and bounded():
+        for at, arg in enumerate(args):
+            if arg in ("--process", "-p"):
+                edit(args[at + 1], lower)
     os.execvp("runc", ["runc", *args])
 
 
