@@ -17,6 +17,7 @@ use super::wait::pause;
 use crate::cluster::csr::is_over;
 use crate::cluster::{EngineError, RequestState};
 use crate::kubeadm::CommandOutput;
+use crate::pki::Certificate;
 use crate::real::warp::clock_file::FIXED;
 use crate::real::warp::{FORBIDDEN, machine_time};
 use crate::scenario::Component;
@@ -128,8 +129,8 @@ impl Kind {
     pub(super) fn remark_on_clocks(&self) -> Option<String> {
         let fixed = self.fixed.as_ref()?;
         Some(format!(
-            "no clock was moved: {}. In what is longer than {} the cluster's own CAs issued every certificate again as if it \
-             were older, while all machines were off or nothing came due; bootstrap tokens and other objects did not become older",
+            "no clock was moved: {}. Where more than {} passed, the cluster's own CAs signed every certificate again with \
+             earlier dates, while all machines were off or nothing came due; bootstrap tokens and other objects did not become older",
             fixed.reason,
             span::display(WAITED_MAX)
         ))
@@ -209,6 +210,7 @@ impl Kind {
     /// Lets time pass.
     pub(super) fn live_by_the_machine(&mut self, span: SignedDuration) -> Result<(), EngineError> {
         if !self.nodes.iter().any(|member| member.powered) {
+            self.no_authority_may_end(span)?;
             return self.grow_older(span);
         }
         if span <= WAITED_MAX {
@@ -255,7 +257,7 @@ impl Kind {
                 "a kubelet would renew its certificate that ends at {end:.0}"
             ));
         }
-        let ends = |one: &crate::pki::Certificate| now <= one.not_after() && one.not_after() < then;
+        let ends = |one: &Certificate| now <= one.not_after() && one.not_after() < then;
         // Whether it is in a file or loaded by a process that nobody has restarted.
         if let Some(one) = fixed.aging.certificates().into_iter().find(ends) {
             let (name, end) = (one.common_name(), one.not_after());
@@ -267,6 +269,26 @@ impl Kind {
             return refused("a request that waits would be posted again".to_owned());
         }
         Ok(())
+    }
+
+    /// Refuses to let the end of a CA pass over machines that are off: objects of the API hold copies of it, which stay young.
+    fn no_authority_may_end(&self, span: SignedDuration) -> Result<(), EngineError> {
+        let Some(fixed) = &self.fixed else {
+            return Ok(());
+        };
+        let now = self.ahead.now();
+        let then = shift(now, span);
+        let seen = fixed.aging.certificates();
+        let ends =
+            |one: &&Certificate| one.is_ca() && now <= one.not_after() && one.not_after() < then;
+        match seen.iter().find(ends) {
+            None => Ok(()),
+            Some(one) => Err(no_clock(&format!(
+                "the CA {} would end, at {:.0}, and copies of it in objects of the API do not become older",
+                one.common_name(),
+                one.not_after()
+            ))),
+        }
     }
 
     /// Makes every certificate older by a span, on every machine.
@@ -347,11 +369,11 @@ fn why_not_moved(container: &Container) -> Result<Option<String>, EngineError> {
     let said = output.stderr.trim();
     match output.exit_code {
         0 => Ok(None),
-        _ if said.contains(FORBIDDEN) => {
-            let line = said.lines().next().unwrap_or(said);
-            let line = line.strip_prefix("error: ").unwrap_or(line);
-            Ok(Some(format!("in {} certdrill {line}", container.name)))
-        }
+        _ if said.contains(FORBIDDEN) => Ok(Some(format!(
+            "ptrace is forbidden in {}{}",
+            container.name,
+            why(said)
+        ))),
         _ => Err(EngineError {
             message: format!(
                 "nothing in {} can be started at another time: {said}",
@@ -361,6 +383,13 @@ fn why_not_moved(container: &Container) -> Result<Option<String>, EngineError> {
                 .to_owned(),
         }),
     }
+}
+
+/// What the launcher in a node says of the reason: `: a seccomp filter is in force, ...`.
+fn why(said: &str) -> &str {
+    let line = said.lines().next().unwrap_or_default();
+    line.split_once("a child of this process")
+        .map_or("", |(_, reason)| reason)
 }
 
 /// Files of a machine, running or not, in which certificates are.
@@ -409,5 +438,24 @@ fn no_clock(what: &str) -> EngineError {
         message: format!("{what}; and no clock can be moved here, because ptrace is forbidden in node containers"),
         help: "allow ptrace to privileged containers of this machine; what can be played without it is in docs/real-clusters.md"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::warp::WarpError;
+
+    #[test]
+    fn the_reason_of_a_refusal_is_what_the_launcher_found() {
+        let refused = WarpError::Forbidden {
+            subject: "true, a child of this process".to_owned(),
+            reason: ": a seccomp filter is in force".to_owned(),
+            source: std::io::Error::other("x"),
+        };
+        let said = format!("error: {refused}: x\n  help: {}", refused.help());
+        assert!(said.contains(FORBIDDEN), "{said}");
+        assert_eq!(why(&said), ": a seccomp filter is in force: x");
+        assert_eq!(why("error: may not trace"), "");
     }
 }
