@@ -15,7 +15,8 @@ ci/cluster/docker.sh
 cargo build --locked --release --quiet
 target/release/certdrill clean
 ci/cluster/faults.sh
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 CERTDRILL_CONTAINERS=ci/cluster/no-ptrace target/release/certdrill verify scenarios/clusters/asleep.yaml \
-  --between sim,kind --jobs 1 | tee "${said:=$(mktemp)}"
+  --between sim,kind --jobs 1 | tee "$said"
 grep -q 'note: no clock was moved' "$said" || { echo 'it does not tell that no clock was moved' >&2; exit 1; }
-rm -f "$said"

@@ -14,26 +14,13 @@ if [[ ${1:-} == stop ]]; then
   running && kill "$(cat "$pidfile")" && echo "dockerd is asked to stop"
   exit 0
 fi
-if docker version >/dev/null 2>&1; then
-  echo "Docker $(docker version --format '{{.Server.Version}}') answers"
-  exit 0
-fi
-[[ $(id -u) -eq 0 ]] || { echo "no Docker engine answers: start one, or run this as root" >&2; exit 1; }
-missing=()
-for tool in dockerd:docker.io iptables:iptables debootstrap:debootstrap runc:runc; do
-  command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
-done
-if [[ ${#missing[@]} -gt 0 ]]; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
 mkdir -p "$home/data"
 # A runtime that asks for nothing that this machine does not have.
 # It runs at each `docker exec`: the system's own Python, without looking for packages, starts in a fifth of the time that
 # a version manager's takes.
-python=$(PATH=/usr/bin:/bin command -v python3 || command -v python3)
-echo "#!$python -SE" > "$home/runc-within"
-cat >> "$home/runc-within" <<'WRAPPER'
+python=$(PATH=/usr/bin:/bin command -v python3 || command -v python3 || echo /usr/bin/python3)
+echo "#!$python -SE" > "$home/runc-within.new"
+cat >> "$home/runc-within.new" <<'WRAPPER'
 """runc without CAP_SYS_RESOURCE and with no more open files than the machine allows, and without ptrace where that is wanted."""
 import json
 import os
@@ -101,7 +88,21 @@ def main():
 
 main()
 WRAPPER
-chmod 755 "$home/runc-within"
+chmod 755 "$home/runc-within.new"
+mv "$home/runc-within.new" "$home/runc-within"
+if docker version >/dev/null 2>&1; then
+  echo "Docker $(docker version --format '{{.Server.Version}}') answers"
+  exit 0
+fi
+[[ $(id -u) -eq 0 ]] || { echo "no Docker engine answers: start one, or run this as root" >&2; exit 1; }
+missing=()
+for tool in dockerd:docker.io iptables:iptables debootstrap:debootstrap runc:runc; do
+  command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
+done
+if [[ ${#missing[@]} -gt 0 ]]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
 cat > "$home/daemon.json" <<EOF2
 {
   "data-root": "$home/data",

@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
 # Faults of the machine while a real cluster is made or played: no verdict (104), the reason and what to do, and nothing is
 # left behind. Needs the image of v1.36.3.
-set -euo pipefail
+# With job control, or what runs in the background would begin with interrupts ignored.
+set -meuo pipefail
 certdrill=${CERTDRILL:-target/release/certdrill}
 scenario=scenarios/clusters/one-year.yaml
 work=$(mktemp -d)
 taken=certdrill-test-taken
-trap 'docker network rm "$taken" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+player=
+leave() {
+  # Whoever still plays holds the addresses that others want.
+  [[ -z $player ]] || { kill -INT "$player" 2>/dev/null && wait "$player" || true; }
+  docker network rm "$taken" >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap leave EXIT
 
 fail() { echo "$1" >&2; [[ ! -e $work/said ]] || cat "$work/said" >&2; exit 1; }
 things() {
@@ -27,7 +35,7 @@ ended() {
 }
 play() { code=0; "$certdrill" run "$scenario" --backend kind --jobs 1 "$@" >"$work/said" 2>&1 || code=$?; }
 begin() { "$certdrill" run "$scenario" --backend kind --jobs 1 >"$work/said" 2>&1 & player=$!; }
-finish() { code=0; wait "$player" || code=$?; }
+finish() { code=0; wait "$player" || code=$?; player=; }
 # Until a node of the one that plays has what is wanted.
 until_node_has() {
   for _ in $(seq 300); do
@@ -63,9 +71,10 @@ echo 'ok: kubeadm init fails on a full disk'
 
 begin
 until_node_has /root/.kube/config
-docker kill "certdrill-$player-cp1" >/dev/null
+node=certdrill-$player-cp1
+docker kill "$node" >/dev/null
 finish
-ended 104 "$code" "certdrill-$player-cp1" 'help: '
+ended 104 "$code" "$node" 'help: '
 echo 'ok: a node is killed'
 
 begin

@@ -331,7 +331,7 @@ fn change(edit: &Edit) -> io::Result<()> {
 
 /// No certificate, key, kubeconfig or manifest is as large; the copy of etcd's data that an upgrade leaves below
 /// `/etc/kubernetes/tmp` is, and takes seconds at every look.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 fn read(path: &Path, found: &mut Vec<FileFound>) {
     let Ok(metadata) = fs::symlink_metadata(path) else {

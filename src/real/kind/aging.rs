@@ -48,6 +48,16 @@ pub(super) enum AgingError {
         "{0} was signed with a key that is nowhere in the cluster, so that it cannot be issued again as if it were older"
     )]
     Signer(String),
+    /// It was copied to where nothing makes it older, and comes back.
+    #[error(
+        "{path} holds a certificate of {name} as it was before the time passed: a copy that has not become older"
+    )]
+    Young {
+        /// The subject's name.
+        name: String,
+        /// The file.
+        path: String,
+    },
     /// Its dates cannot be written, or its shape is odd.
     #[error("{name} cannot be issued again with other dates: {why}")]
     Reissue {
@@ -109,9 +119,11 @@ impl Aging {
             .unwrap_or(of_machine)
     }
 
-    /// Every certificate that the world has seen so far.
+    /// Every certificate that the world has seen so far, except those of authorities that kubelets make for themselves.
     pub fn certificates(&self) -> Vec<Certificate> {
-        self.faces().seen_as.values().cloned().collect()
+        let faces = self.faces();
+        let own = |one: &&Certificate| !(one.is_ca() && is_a_kubelets_own(one));
+        faces.seen_as.values().filter(own).cloned().collect()
     }
 
     /// Remembers the authorities and the key of a file, for what they have signed.
@@ -135,6 +147,13 @@ impl Aging {
     pub fn order(&self, order: &Order) -> Result<Order, AgingError> {
         let mut faces = self.faces();
         let mut order = order.clone();
+        for change in &order.changes {
+            if let Edit::File(path, _, _, _, content) = change
+                && let Ok(bytes) = decode(content)
+            {
+                faces.learn(path, &bytes);
+            }
+        }
         for change in &mut order.changes {
             match change {
                 Edit::Remove(path) | Edit::Dir(path, _) => *path = faces.path(path, Face::Machine),
@@ -169,6 +188,9 @@ impl Aging {
         // What can fail comes first, and does no harm when it is done again.
         for file in &mut report.files {
             if let Content::File(content) = &mut file.what {
+                if let Ok(bytes) = decode(content) {
+                    faces.must_be_of_now(&file.path, &bytes)?;
+                }
                 faces.turn_encoded(content, Face::World)?;
             }
         }
@@ -317,7 +339,7 @@ impl Faces {
         }
         // A kubelet without a serving certificate makes an authority for itself and forgets its key. Nobody verifies what
         // that has signed.
-        if !authority.common_name().contains("-ca@") {
+        if !is_a_kubelets_own(&authority) {
             return Err(none());
         }
         let forgotten = authority.spki_der().to_owned();
@@ -331,14 +353,13 @@ impl Faces {
 
     /// The other face of a certificate; its own where it is the one that is wanted.
     fn face(&mut self, certificate: &Certificate, face: Face) -> Result<Certificate, AgingError> {
-        let is_of_the_world = self.of_the_world.contains(certificate.der());
+        let der = certificate.der();
+        let is_of_the_world = self.of_the_world.contains(der);
         let known = match face {
             Face::World if is_of_the_world => Some(certificate.clone()),
-            Face::World => self.seen_as.get(certificate.der()).cloned(),
-            Face::Machine if self.seen_as.contains_key(certificate.der()) => {
-                Some(certificate.clone())
-            }
-            Face::Machine => self.held_as.get(certificate.der()).cloned(),
+            Face::World => self.seen_as.get(der).cloned(),
+            Face::Machine if is_of_the_world => self.held_as.get(der).cloned(),
+            Face::Machine => (self.seen_as.contains_key(der)).then(|| certificate.clone()),
         };
         if let Some(known) = known {
             return Ok(known);
@@ -347,23 +368,11 @@ impl Faces {
             Face::World => self.ahead(),
             Face::Machine => -self.ahead(),
         };
-        let key = self.signer(certificate)?;
-        let dates = (
-            shift(certificate.not_before(), by),
-            shift(certificate.not_after(), by),
-        );
-        // That of an authority for itself is the one it signs with.
-        let public = if certificate.is_signed_by(certificate) {
-            key.spki_der()
+        let other = if by.is_zero() {
+            certificate.clone()
         } else {
-            certificate.spki_der()
+            self.signed_again(certificate, by)?
         };
-        let other = reissue(certificate, public, &key, Some(dates)).map_err(|error| {
-            AgingError::Reissue {
-                name: certificate.common_name().to_owned(),
-                why: error.to_string(),
-            }
-        })?;
         let (world, machine) = match face {
             Face::World => (&other, certificate),
             Face::Machine => (certificate, &other),
@@ -379,6 +388,45 @@ impl Faces {
             .insert(machine.fingerprint(), world.fingerprint());
         self.of_the_world.insert(world.der().to_owned());
         Ok(other)
+    }
+
+    fn signed_again(
+        &mut self,
+        certificate: &Certificate,
+        by: SignedDuration,
+    ) -> Result<Certificate, AgingError> {
+        let key = self.signer(certificate)?;
+        let dates = (
+            shift(certificate.not_before(), by),
+            shift(certificate.not_after(), by),
+        );
+        // That of an authority for itself is the one it signs with.
+        let public = if certificate.is_signed_by(certificate) {
+            key.spki_der()
+        } else {
+            certificate.spki_der()
+        };
+        reissue(certificate, public, &key, Some(dates)).map_err(|error| AgingError::Reissue {
+            name: certificate.common_name().to_owned(),
+            why: error.to_string(),
+        })
+    }
+
+    /// Refuses a file that holds a certificate as it was before time leapt: nothing has made it older.
+    fn must_be_of_now(&self, path: &str, text: &[u8]) -> Result<(), AgingError> {
+        let found = Certificate::parse_pem_certs(text).unwrap_or_default();
+        let is_young = |one: &Certificate| {
+            let seen = self.seen_as.get(one.der());
+            !self.of_the_world.contains(one.der())
+                && seen.is_some_and(|seen| self.held_as.get(seen.der()) != Some(one))
+        };
+        match found.iter().find(|one| is_young(one)) {
+            None => Ok(()),
+            Some(one) => Err(AgingError::Young {
+                name: one.common_name().to_owned(),
+                path: path.to_owned(),
+            }),
+        }
     }
 
     /// Puts the other faces into a text: of PEM blocks, and of those that are written as base64 in a field of a kubeconfig or an
@@ -456,6 +504,11 @@ impl Faces {
         }
         Ok(())
     }
+}
+
+/// Whether an authority is one of `GenerateSelfSignedCertKey` (k8s.io/client-go/util/cert).
+fn is_a_kubelets_own(authority: &Certificate) -> bool {
+    authority.common_name().contains("-ca@")
 }
 
 #[cfg(test)]
@@ -549,6 +602,45 @@ mod tests {
         assert_eq!(new.not_before(), at(511));
         // What the world has seen is not turned a second time.
         assert_eq!(seen(&aging, &new), new);
+    }
+
+    #[test]
+    fn a_cluster_that_begins_at_the_present_becomes_older_too() {
+        let aging = Aging::new(at(10), SignedDuration::ZERO);
+        let authority = authority("kubernetes", 0);
+        aging.learn("/ca.crt", authority.to_pem().as_bytes());
+        aging.learn("/ca.key", key(0).to_pem().as_bytes());
+        let one = leaf("admin", (&authority, 0), (0, 365));
+        assert_eq!(seen(&aging, &one), one);
+        for day in [300, 400] {
+            aging.leap(at(11), DAY * (if day == 300 { 300 } else { 100 }));
+            let old = held(&aging, &one);
+            assert_eq!(old.not_after(), at(365 - day));
+            assert_eq!(seen(&aging, &old), one);
+            assert_eq!(seen(&aging, &one), one);
+        }
+    }
+
+    #[test]
+    fn a_copy_that_did_not_become_older_is_told() {
+        let (aging, authority) = cluster();
+        let young = leaf("admin", (&authority, 0), (0, 365));
+        let admin = seen(&aging, &young);
+        let report = |one: &Certificate| Report {
+            files: vec![FileFound {
+                path: "/root/copy.crt".to_owned(),
+                mode: 0o600,
+                owner: (0, 0),
+                what: Content::File(encode(one.to_pem().as_bytes())),
+            }],
+            ..Report::default()
+        };
+        aging.report(&mut report(&young)).unwrap();
+        aging.leap(at(11), DAY * 400);
+        let old = held(&aging, &admin);
+        aging.report(&mut report(&old)).unwrap();
+        let error = aging.report(&mut report(&young)).unwrap_err();
+        assert!(matches!(error, AgingError::Young { .. }), "{error}");
     }
 
     #[test]

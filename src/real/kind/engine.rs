@@ -45,15 +45,25 @@ impl Containers {
             None => vec!["docker", "podman"],
         };
         let mut reasons = Vec::new();
+        let mut elsewhere = None;
         for program in candidates {
             let engine = Self {
                 program: program.to_owned(),
             };
-            engine.must_be_here()?;
+            if let Err(error) = engine.must_be_here() {
+                if named.is_some() || program == "podman" {
+                    return Err(error);
+                }
+                elsewhere = Some(error);
+                continue;
+            }
             match engine.run(&["version", "--format", "{{.Server.Version}}"]) {
                 Ok(_) => return Ok(engine),
                 Err(error) => reasons.push(error.message),
             }
+        }
+        if let Some(error) = elsewhere {
+            return Err(error);
         }
         Err(EngineError {
             message: format!("no container engine answers: {}", reasons.join("; ")),

@@ -4,18 +4,22 @@
 //! while every machine is off, or while nothing comes due that a running cluster would do. Whatever else would have to be lived
 //! through gives no verdict, and says what it was.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Kind;
-use super::agent::{Edit, Order, Report, encode};
+use super::agent::{Edit, FILE_BYTES_MAX, Order, Report, encode};
 use super::aging::{Aging, AgingError};
 use super::ask::kubectl;
 use super::clock::{Ahead, Life};
 use super::node::{CLOCK, Container, Taken, clock_file};
+use super::picture::MANIFESTS;
 use super::wait::pause;
 use crate::cluster::csr::is_over;
-use crate::cluster::{EngineError, RequestState};
+use crate::cluster::{BOOTSTRAP_CONF, EngineError, RequestState};
+use crate::fs::Tree as _;
 use crate::kubeadm::CommandOutput;
 use crate::pki::Certificate;
 use crate::real::warp::clock_file::FIXED;
@@ -27,6 +31,8 @@ use crate::time::{SignedDuration, Timestamp, shift, span};
 const WAITED_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// Before something long passes: Nodes become NotReady after 50 s, leases of leaders run out after 15.
 const SETTLES_IN: SignedDuration = SignedDuration::from_secs(75);
+/// What kube-apiserver's certificate for itself lives at least (`loopback` of its serving options): less than a year is never too long.
+const LOOPBACK_MIN: SignedDuration = SignedDuration::from_hours(24 * 360);
 /// Between two looks of who approves.
 const LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// Where certificates and the keys that sign them are.
@@ -41,7 +47,9 @@ pub(super) struct Fixed {
     /// Why.
     reason: String,
     /// How often time had leapt when the last bootstrap token was made.
-    token: std::sync::atomic::AtomicUsize,
+    token: AtomicUsize,
+    /// How much of it processes have not lived through that run: what they have loaded is so much too young.
+    skipped: Mutex<SignedDuration>,
 }
 
 impl Fixed {
@@ -69,7 +77,22 @@ impl Fixed {
             }
             turned => turned,
         };
-        turned.map_err(|error| no_clock(&format!("{error}")))
+        turned.map_err(|error| self.no_clock(&error.to_string()))
+    }
+
+    /// What cannot be played, and why.
+    fn no_clock(&self, what: &str) -> EngineError {
+        EngineError {
+            message: format!("{what}; and no clock can be moved here: {}", self.reason),
+            help: "allow ptrace in privileged containers of this machine (no seccomp profile that forbids it, kernel.yama.ptrace_scope \
+                   below 3); what is played without it: docs/real-clusters.md"
+                .to_owned(),
+        }
+    }
+
+    /// For how long processes have not lived through what passed.
+    fn skipped(&self) -> SignedDuration {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_for_keys(&self) {
@@ -115,6 +138,7 @@ impl Kind {
                 .collect(),
             reason,
             token: 0.into(),
+            skipped: Mutex::default(),
         });
         for member in &mut self.nodes {
             member.container.fixed = Some(Arc::clone(&fixed));
@@ -138,10 +162,9 @@ impl Kind {
 
     /// Refuses what needs a clock that moves.
     pub(super) fn must_move(&self, what: &str) -> Result<(), EngineError> {
-        if self.is_fixed() {
-            return Err(no_clock(what));
-        }
-        Ok(())
+        self.fixed
+            .as_ref()
+            .map_or(Ok(()), |fixed| Err(fixed.no_clock(what)))
     }
 
     /// Refuses a join by a token that would have ended, or with a key of certificates that would.
@@ -150,9 +173,9 @@ impl Kind {
             return Ok(());
         };
         let leaps = fixed.aging.leaps();
-        let made = fixed.token.load(std::sync::atomic::Ordering::Relaxed);
+        let made = fixed.token.load(Ordering::Relaxed);
         if leaps != made || with_key && leaps > 0 {
-            return Err(no_clock(
+            return Err(fixed.no_clock(
                 "bootstrap tokens and uploaded certificates do not become older, so that a join with them tells nothing",
             ));
         }
@@ -163,9 +186,7 @@ impl Kind {
     pub(super) fn note_token(&self) {
         if let Some(fixed) = &self.fixed {
             let leaps = fixed.aging.leaps();
-            fixed
-                .token
-                .store(leaps, std::sync::atomic::Ordering::Relaxed);
+            fixed.token.store(leaps, Ordering::Relaxed);
         }
     }
 
@@ -209,17 +230,29 @@ impl Kind {
 
     /// Lets time pass.
     pub(super) fn live_by_the_machine(&mut self, span: SignedDuration) -> Result<(), EngineError> {
+        let Some(fixed) = self.fixed.clone() else {
+            return Ok(());
+        };
         if !self.nodes.iter().any(|member| member.powered) {
-            self.no_authority_may_end(span)?;
-            return self.grow_older(span);
+            self.nothing_else_may_end(&fixed, span)?;
+            self.grow_older(&fixed, span)?;
+            // Whatever starts now reads what it finds.
+            *fixed.skipped.lock().unwrap_or_else(PoisonError::into_inner) = SignedDuration::ZERO;
+            return Ok(());
         }
         if span <= WAITED_MAX {
+            if fixed.skipped().is_positive() {
+                self.no_date_may_come(&fixed, span)?;
+            }
             return self.wait(span);
         }
         self.wait(SETTLES_IN)?;
         let rest = span - SETTLES_IN;
-        self.nothing_may_come_due(rest)?;
-        self.grow_older(rest)
+        self.nothing_may_come_due(&fixed, rest)?;
+        self.nothing_else_may_end(&fixed, rest)?;
+        self.grow_older(&fixed, rest)?;
+        *fixed.skipped.lock().unwrap_or_else(PoisonError::into_inner) += rest;
+        Ok(())
     }
 
     fn wait(&self, span: SignedDuration) -> Result<(), EngineError> {
@@ -235,21 +268,73 @@ impl Kind {
     }
 
     /// Refuses to let a running cluster become older where it would have done something meanwhile.
-    fn nothing_may_come_due(&mut self, rest: SignedDuration) -> Result<(), EngineError> {
-        let Some(fixed) = self.fixed.clone() else {
-            return Ok(());
+    fn nothing_may_come_due(
+        &mut self,
+        fixed: &Fixed,
+        rest: SignedDuration,
+    ) -> Result<(), EngineError> {
+        let refused = |what: String| {
+            let passes = span::display(rest);
+            Err(fixed.no_clock(&format!(
+                "{passes} cannot pass for a running cluster: {what}"
+            )))
         };
-        let passes = span::display(rest);
+        if let Some(ill) = self.what_is_ill()? {
+            return refused(format!("{ill}, and who knows what it does meanwhile"));
+        }
+        if fixed.skipped().saturating_add(rest) > LOOPBACK_MIN {
+            return refused("a kube-apiserver's certificate for itself would end".to_owned());
+        }
+        let requests = self.requests()?.map(|(_, listed)| listed);
+        let waits = |request: &crate::cluster::Request| request.state() == RequestState::Pending;
+        if requests.iter().flatten().any(|(_, one)| waits(one)) {
+            return refused("a request that waits would be posted again".to_owned());
+        }
+        self.no_date_may_come(fixed, rest)
+    }
+
+    /// What does not run as it is meant to.
+    fn what_is_ill(&mut self) -> Result<Option<String>, EngineError> {
+        let order = Order {
+            roots: vec![MANIFESTS.to_owned()],
+            ..Order::default()
+        };
+        let found = self.everywhere(|member| {
+            let report = member.container.order(&order)?;
+            let name = &member.plan.name;
+            let pods = if member.kubelet_wanted {
+                member.pods_missing(&report)
+            } else {
+                Vec::new()
+            };
+            let has_server = report
+                .processes
+                .iter()
+                .any(|one| one.name == Component::ApiServer.name());
+            Ok(if member.kubelet_wanted && !member.kubelet.runs() {
+                Some(format!("the kubelet of {name} does not run"))
+            } else if let Some(pod) = pods.first() {
+                Some(format!("{} of {name} does not run", pod.name()))
+            } else if has_server && member.is_ill()? {
+                Some(format!("kube-apiserver of {name} is not healthy"))
+            } else {
+                None
+            })
+        })?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// Refuses what running processes would do, or would no longer be able to, at a date: they have loaded certificates that are
+    /// younger than the time that passed.
+    fn no_date_may_come(&self, fixed: &Fixed, rest: SignedDuration) -> Result<(), EngineError> {
         let now = self.ahead.now();
         let then = shift(now, rest);
         let refused = |what: String| {
-            Err(no_clock(&format!(
+            let passes = span::display(rest);
+            Err(fixed.no_clock(&format!(
                 "{passes} cannot pass for a running cluster: {what} meanwhile"
             )))
         };
-        if self.is_any_unhealthy()? {
-            return refused("an API server that is not healthy would be ended".to_owned());
-        }
         let renews = |life: &Life| life.comes_due_until(then) && now < life.to;
         if let Some(life) = self.lives_now()?.into_iter().find(renews) {
             let end = life.to;
@@ -261,41 +346,37 @@ impl Kind {
         // Whether it is in a file or loaded by a process that nobody has restarted.
         if let Some(one) = fixed.aging.certificates().into_iter().find(ends) {
             let (name, end) = (one.common_name(), one.not_after());
-            return refused(format!("a certificate of {name} would end, at {end:.0}"));
-        }
-        let requests = self.requests()?.map(|(_, listed)| listed);
-        let waits = |request: &crate::cluster::Request| request.state() == RequestState::Pending;
-        if requests.iter().flatten().any(|(_, one)| waits(one)) {
-            return refused("a request that waits would be posted again".to_owned());
+            return refused(format!("a certificate of {name} would end, at {end:.0},"));
         }
         Ok(())
     }
 
-    /// Refuses to let the end of a CA pass over machines that are off: objects of the API hold copies of it, which stay young.
-    fn no_authority_may_end(&self, span: SignedDuration) -> Result<(), EngineError> {
-        let Some(fixed) = &self.fixed else {
-            return Ok(());
-        };
+    /// Refuses to let something end that does not become older with certificates on disks.
+    fn nothing_else_may_end(&self, fixed: &Fixed, span: SignedDuration) -> Result<(), EngineError> {
         let now = self.ahead.now();
         let then = shift(now, span);
         let seen = fixed.aging.certificates();
         let ends =
             |one: &&Certificate| one.is_ca() && now <= one.not_after() && one.not_after() < then;
-        match seen.iter().find(ends) {
-            None => Ok(()),
-            Some(one) => Err(no_clock(&format!(
+        if let Some(one) = seen.iter().find(ends) {
+            return Err(fixed.no_clock(&format!(
                 "the CA {} would end, at {:.0}, and copies of it in objects of the API do not become older",
                 one.common_name(),
                 one.not_after()
-            ))),
+            )));
         }
+        let mut members = self.nodes.iter();
+        if let Some(member) = members.find(|member| member.tree.exists(BOOTSTRAP_CONF)) {
+            return Err(fixed.no_clock(&format!(
+                "the kubelet of {} holds a bootstrap token, and tokens do not become older",
+                member.plan.name
+            )));
+        }
+        Ok(())
     }
 
     /// Makes every certificate older by a span, on every machine.
-    fn grow_older(&mut self, by: SignedDuration) -> Result<(), EngineError> {
-        let Some(fixed) = self.fixed.clone() else {
-            return Ok(());
-        };
+    fn grow_older(&mut self, fixed: &Fixed, by: SignedDuration) -> Result<(), EngineError> {
         let by = SignedDuration::from_secs(by.as_secs());
         let mut seen = Vec::new();
         for member in &self.nodes {
@@ -400,7 +481,8 @@ fn certificate_files(member: &super::Member) -> Result<Vec<Taken>, EngineError> 
         .chain(&member.written)
         .map(String::as_str);
     for root in more {
-        if !roots.iter().any(|known| root.starts_with(known)) {
+        let is_below = |known: &&str| Path::new(root).starts_with(known);
+        if !roots.iter().any(is_below) {
             roots.push(root);
         }
     }
@@ -408,6 +490,10 @@ fn certificate_files(member: &super::Member) -> Result<Vec<Taken>, EngineError> 
     for root in roots {
         found.extend(member.container.take(root)?);
     }
+    // A snapshot of etcd holds certificates, too, and a checksum.
+    found.retain(|file| {
+        file.content.len() as u64 <= FILE_BYTES_MAX && std::str::from_utf8(&file.content).is_ok()
+    });
     Ok(found)
 }
 
@@ -431,14 +517,6 @@ fn write_in_place(container: &Container, files: &[Taken]) -> Result<(), EngineEr
         ..Order::default()
     };
     container.order_as_it_is(&order).map(drop)
-}
-
-fn no_clock(what: &str) -> EngineError {
-    EngineError {
-        message: format!("{what}; and no clock can be moved here, because ptrace is forbidden in node containers"),
-        help: "allow ptrace to privileged containers of this machine; what can be played without it is in docs/real-clusters.md"
-            .to_owned(),
-    }
 }
 
 #[cfg(test)]

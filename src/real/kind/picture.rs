@@ -439,6 +439,11 @@ fn health_check(address: IpAddr) -> (String, Handshake) {
 }
 
 impl Member {
+    /// Whether an API server runs here and fails its health check.
+    pub(super) fn is_ill(&self) -> Result<bool, EngineError> {
+        Ok(fails_health_check(&self.ask_health()?))
+    }
+
     /// What runs here, and what the API server says to a health check.
     fn ask_health(&self) -> Result<Report, EngineError> {
         self.container.order(&Order {

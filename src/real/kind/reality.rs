@@ -255,6 +255,7 @@ impl Reality for Kind {
 
     fn give(&mut self, node: usize, directory: &Path) -> Result<(), EngineError> {
         self.spoiled = true;
+        self.must_move("a script of the scenario's own sees the time of the machine")?;
         self.nodes[node].container.give(directory, "/scenario")
     }
 
@@ -299,6 +300,9 @@ impl Reality for Kind {
         version: Version,
         args: &[String],
     ) -> Result<CommandOutput, EngineError> {
+        if args.first().is_some_and(|word| word == "join") {
+            self.tokens_must_be_new(true)?;
+        }
         let member = &self.nodes[node];
         if version != member.plan.version {
             let there = format!("test -x /kind/versions/{version}/kubeadm");
