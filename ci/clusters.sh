@@ -118,5 +118,6 @@ if [[ ${1:-} == all ]]; then
   compare scenarios/clusters/external-etcd.yaml
   compare scenarios/features --include apiserver-without-etcd/look=late
   compare scenarios/features --include staggered-dates/version=v1.36.3
+  compare scenarios/features/dormant.yaml
 fi
 "$certdrill" clean

@@ -114,7 +114,14 @@ impl<'a> Player<'a> {
             if let Some(broken) = self.world.broken.take() {
                 return End::broken(&broken);
             }
-            return End::infrastructure(format!("the cluster does not come up: {error}"));
+            let mut reason = format!(
+                "the cluster does not come up: {}",
+                error.to_string().trim_end()
+            );
+            if self.world.is_real() {
+                reason += "\nhelp: --keep leaves its nodes: look there at df, journalctl -u kubelet and crictl ps -a";
+            }
+            return End::infrastructure(reason);
         }
         if !self.scenario.cluster.bare {
             // What made the cluster is no command of the scenario.

@@ -52,8 +52,9 @@ impl Reality for Kind {
             self.make_machines(plan)?;
         }
         let made = self.bring_up()?;
-        self.made = made.is_ok();
-        if bare && self.made && self.options.reuse && !self.is_fixed() {
+        // Where kubeadm has failed, too: whoever wants to keep it wants to see why.
+        self.made = true;
+        if bare && made.is_ok() && self.options.reuse && !self.is_fixed() {
             self.save(plan)?;
         }
         Ok(made)
