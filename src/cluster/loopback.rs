@@ -11,7 +11,7 @@ use super::files::{Credential, KeyText, Roots};
 use super::node::{Loaded, Process};
 use super::world::World;
 use crate::kubeadm::profile::components::{LOOPBACK_DAYS, LOOPBACK_LIVENESS, Slot};
-use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue};
+use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue, self_made_name};
 use crate::scenario::Component;
 use crate::time::{SignedDuration, shift, x509_second};
 
@@ -32,7 +32,7 @@ impl World {
         };
         let (ca_key, leaf_key) = (key("ca"), key("leaf"));
         let mut template = issue::Template {
-            common_name: format!("{NAME}-ca@{}", process.started.as_second()),
+            common_name: self_made_name(NAME, process.started.as_second()),
             key_usage: KeyUsage::DIGITAL_SIGNATURE
                 .and(KeyUsage::KEY_ENCIPHERMENT)
                 .and(KeyUsage::CERT_SIGN),

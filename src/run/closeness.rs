@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::parity::Key;
-use crate::time::{IN_FILE_NAMES, SignedDuration, Timestamp, from_form};
+use crate::time::{IN_EXPIRATION_TABLE, IN_FILE_NAMES, SignedDuration, Timestamp, from_form};
 
 /// How far apart the same instant may be on the two sides: kubeadm, elections and waiting take wall time on a real
 /// cluster, and all of that is virtual time, too.
@@ -109,7 +109,7 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
         // `Jan 01, 2027 00:00 UTC`, as check-expiration prints it.
         if let Some(five) = words.get(at..at + 5)
             && five[4] == "UTC"
-            && let Some(instant) = from_form("%b %d, %Y %H:%M UTC", &five.join(" "))
+            && let Some(instant) = from_form(IN_EXPIRATION_TABLE, &five.join(" "))
         {
             found.push(Piece::At(instant));
             at += 5;

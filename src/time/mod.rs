@@ -40,3 +40,6 @@ pub fn from_form(form: &str, text: &str) -> Option<Timestamp> {
 
 /// The form of an instant in the names of files that kubeadm and the kubelet write.
 pub const IN_FILE_NAMES: &str = "%Y-%m-%d-%H-%M-%S";
+
+/// The form of an instant in the table of `kubeadm certs check-expiration`.
+pub const IN_EXPIRATION_TABLE: &str = "%b %d, %Y %H:%M UTC";

@@ -13,7 +13,7 @@ use crate::cluster::node::{KUBELET_CONFIG, KUBELET_PKI, Rotation, SERVING_CURREN
 use crate::cluster::world::World;
 use crate::fs::Tree;
 use crate::kubeadm::profile::signing::SERVING_FILE_RELOADS;
-use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue};
+use crate::pki::{ExtKeyUsage, KeyAlgorithm, KeySource, KeyUsage, issue, self_made_name};
 use crate::time::{SignedDuration, shift};
 
 const CRT: &str = "/var/lib/kubelet/pki/kubelet.crt";
@@ -137,7 +137,7 @@ impl World {
         let second = now.as_second();
         let usage = KeyUsage::DIGITAL_SIGNATURE.and(KeyUsage::KEY_ENCIPHERMENT);
         let ca = issue::Template {
-            common_name: format!("{name}-ca@{second}"),
+            common_name: self_made_name(&name, second),
             key_usage: usage.and(KeyUsage::CERT_SIGN),
             not_before,
             not_after,

@@ -94,7 +94,7 @@ pub struct SameAs {
 }
 
 /// What was found.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The node's wall clock, in nanoseconds since 1970.
@@ -120,7 +120,7 @@ pub struct Report {
 }
 
 /// A file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileFound {
     /// Its path.
@@ -134,7 +134,7 @@ pub struct FileFound {
 }
 
 /// What a file is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Content {
     /// A directory.

@@ -51,9 +51,6 @@ impl Containers {
                 program: program.to_owned(),
             };
             if let Err(error) = engine.must_be_here() {
-                if named.is_some() || program == "podman" {
-                    return Err(error);
-                }
                 elsewhere = Some(error);
                 continue;
             }

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use super::Kind;
 use super::agent::{Edit, FILE_BYTES_MAX, Order, Report, encode};
-use super::aging::{Aging, AgingError};
+use super::aging::Aging;
 use super::ask::kubectl;
 use super::clock::{Ahead, Life};
+use super::faces::AgingError;
+use super::member::Member;
 use super::node::{CLOCK, Container, Taken, clock_file};
 use super::picture::MANIFESTS;
 use super::wait::pause;
@@ -21,6 +23,7 @@ use crate::cluster::csr::is_over;
 use crate::cluster::{BOOTSTRAP_CONF, EngineError, RequestState};
 use crate::fs::Tree as _;
 use crate::kubeadm::CommandOutput;
+use crate::kubeadm::profile::components::LOOPBACK_DAYS;
 use crate::pki::Certificate;
 use crate::real::warp::clock_file::FIXED;
 use crate::real::warp::{FORBIDDEN, machine_time};
@@ -31,8 +34,6 @@ use crate::time::{SignedDuration, Timestamp, shift, span};
 const WAITED_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// Before something long passes: Nodes become NotReady after 50 s, leases of leaders run out after 15.
 const SETTLES_IN: SignedDuration = SignedDuration::from_secs(75);
-/// What kube-apiserver's certificate for itself lives at least (`loopback` of its serving options): less than a year is never too long.
-const LOOPBACK_MIN: SignedDuration = SignedDuration::from_hours(24 * 360);
 /// Between two looks of who approves.
 const LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// Where certificates and the keys that sign them are.
@@ -42,8 +43,8 @@ const ROOTS: [&str; 3] = ["/etc/kubernetes", "/var/lib/kubelet/pki", "/root/.kub
 #[derive(Debug)]
 pub(super) struct Fixed {
     aging: Aging,
-    /// Its machines, as they are.
-    machines: Vec<Container>,
+    /// Its machines, as they are, and where each has its certificates.
+    machines: Vec<(Container, String)>,
     /// Why.
     reason: String,
     /// How often time had leapt when the last bootstrap token was made.
@@ -60,9 +61,8 @@ impl Fixed {
         send: impl FnOnce(&Order) -> Result<Report, EngineError>,
     ) -> Result<Report, EngineError> {
         let order = self.turned(|aging| aging.order(order))?;
-        let mut report = send(&order)?;
-        self.turned(|aging| aging.report(&mut report))?;
-        Ok(report)
+        let report = send(&order)?;
+        self.turned(|aging| aging.report(&report))
     }
 
     /// Where a key is missing it is looked for on every machine.
@@ -96,10 +96,10 @@ impl Fixed {
     }
 
     fn look_for_keys(&self) {
-        for machine in &self.machines {
+        for (machine, directory) in &self.machines {
             // What is not found is told by who wants it.
-            for file in machine.take(ROOTS[0]).unwrap_or_default() {
-                self.aging.learn(&file.path, &file.content);
+            for file in machine.take(directory).unwrap_or_default() {
+                self.aging.faces().learn(&file.path, &file.content);
             }
         }
     }
@@ -134,7 +134,10 @@ impl Kind {
             machines: self
                 .nodes
                 .iter()
-                .map(|member| member.container.clone())
+                .map(|member| {
+                    let directory = member.plan.certificates_dir.clone();
+                    (member.container.clone(), directory)
+                })
                 .collect(),
             reason,
             token: 0.into(),
@@ -172,7 +175,7 @@ impl Kind {
         let Some(fixed) = &self.fixed else {
             return Ok(());
         };
-        let leaps = fixed.aging.leaps();
+        let leaps = fixed.aging.faces().leaps();
         let made = fixed.token.load(Ordering::Relaxed);
         if leaps != made || with_key && leaps > 0 {
             return Err(fixed.no_clock(
@@ -185,7 +188,7 @@ impl Kind {
     /// A bootstrap token was made.
     pub(super) fn note_token(&self) {
         if let Some(fixed) = &self.fixed {
-            let leaps = fixed.aging.leaps();
+            let leaps = fixed.aging.faces().leaps();
             fixed.token.store(leaps, Ordering::Relaxed);
         }
     }
@@ -195,7 +198,7 @@ impl Kind {
         let Some(fixed) = &self.fixed else {
             return Ok(input.to_owned());
         };
-        let turned = fixed.turned(|aging| aging.held(input))?;
+        let turned = fixed.turned(|aging| aging.faces().held(input))?;
         Ok(turned.unwrap_or_else(|| input.to_owned()))
     }
 
@@ -210,7 +213,7 @@ impl Kind {
     /// The world's time of an instant that a machine has written down.
     pub(super) fn instant_seen(&self, of_machine: Timestamp) -> Timestamp {
         let fixed = self.fixed.as_ref();
-        fixed.map_or(of_machine, |fixed| fixed.aging.instant(of_machine))
+        fixed.map_or(of_machine, |fixed| fixed.aging.faces().instant(of_machine))
     }
 
     /// What the machines' clocks show.
@@ -225,7 +228,9 @@ impl Kind {
     /// The fingerprint that the world sees for one of a machine.
     pub(super) fn fingerprint_seen(&self, of_machine: [u8; 32]) -> [u8; 32] {
         let fixed = self.fixed.as_ref();
-        fixed.map_or(of_machine, |fixed| fixed.aging.fingerprint(of_machine))
+        fixed.map_or(of_machine, |fixed| {
+            fixed.aging.faces().fingerprint(of_machine)
+        })
     }
 
     /// Lets time pass.
@@ -282,7 +287,11 @@ impl Kind {
         if let Some(ill) = self.what_is_ill()? {
             return refused(format!("{ill}, and who knows what it does meanwhile"));
         }
-        if fixed.skipped().saturating_add(rest) > LOOPBACK_MIN {
+        let loopback = |member: &Member| *LOOPBACK_DAYS.at(member.plan.version);
+        let days = self.nodes.iter().map(loopback).min().unwrap_or(0);
+        // It is as old as the process: that it was started before this began is in the day.
+        let lives = SignedDuration::from_hours(24 * (days - 1));
+        if fixed.skipped().saturating_add(rest) > lives {
             return refused("a kube-apiserver's certificate for itself would end".to_owned());
         }
         let requests = self.requests()?.map(|(_, listed)| listed);
@@ -344,7 +353,7 @@ impl Kind {
         }
         let ends = |one: &Certificate| now <= one.not_after() && one.not_after() < then;
         // Whether it is in a file or loaded by a process that nobody has restarted.
-        if let Some(one) = fixed.aging.certificates().into_iter().find(ends) {
+        if let Some(one) = fixed.aging.faces().certificates().into_iter().find(ends) {
             let (name, end) = (one.common_name(), one.not_after());
             return refused(format!("a certificate of {name} would end, at {end:.0},"));
         }
@@ -355,7 +364,7 @@ impl Kind {
     fn nothing_else_may_end(&self, fixed: &Fixed, span: SignedDuration) -> Result<(), EngineError> {
         let now = self.ahead.now();
         let then = shift(now, span);
-        let seen = fixed.aging.certificates();
+        let seen = fixed.aging.faces().certificates();
         let ends =
             |one: &&Certificate| one.is_ca() && now <= one.not_after() && one.not_after() < then;
         if let Some(one) = seen.iter().find(ends) {
@@ -382,16 +391,16 @@ impl Kind {
         for member in &self.nodes {
             let mut files = Vec::new();
             for file in certificate_files(member)? {
-                let text = fixed.turned(|aging| aging.seen(&file.path, &file.content))?;
+                let text = fixed.turned(|aging| aging.faces().seen(&file.path, &file.content))?;
                 files.extend(text.map(|content| Taken { content, ..file }));
             }
             seen.push(files);
         }
-        fixed.aging.leap(machine_time(), by);
+        fixed.aging.faces().leap(machine_time(), by);
         self.ahead.add(by);
         for (member, mut files) in self.nodes.iter().zip(seen) {
             for file in &mut files {
-                if let Some(text) = fixed.turned(|aging| aging.held(&file.content))? {
+                if let Some(text) = fixed.turned(|aging| aging.faces().held(&file.content))? {
                     file.content = text;
                 }
             }
@@ -410,7 +419,7 @@ impl Kind {
         let Some(fixed) = &self.fixed else {
             return Ok(());
         };
-        if fixed.aging.leaps() == 0 {
+        if fixed.aging.faces().leaps() == 0 {
             return Ok(());
         }
         let Some((node, listed)) = self.requests()? else {
@@ -474,7 +483,7 @@ fn why(said: &str) -> &str {
 }
 
 /// Files of a machine, running or not, in which certificates are.
-fn certificate_files(member: &super::Member) -> Result<Vec<Taken>, EngineError> {
+fn certificate_files(member: &Member) -> Result<Vec<Taken>, EngineError> {
     let dir = &member.plan.certificates_dir;
     let mut roots: Vec<&str> = ROOTS.to_vec();
     let more = std::iter::once(dir)

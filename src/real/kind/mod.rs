@@ -17,7 +17,8 @@
 //! | `balancer.rs` | the load balancer in front of several control planes |
 //! | `clock.rs` | the hops of a walk |
 //! | `leases.rs` | whose timers stand still in a hop |
-//! | `fixed.rs`, `aging.rs`, `times.rs` | how time passes where no clock can be moved |
+//! | `fixed.rs`, `aging.rs`, `faces.rs` | how time passes where no clock can be moved |
+//! | `embedded.rs`, `times.rs` | certificates and instants in texts |
 //! | `agent.rs`, `agent_logs.rs`, `handshake.rs` | what runs inside a node |
 //! | `audit.rs` | which certificates the API servers were shown |
 //! | `picture.rs`, `api.rs` | from what agents and the API report to what the world knows |
@@ -47,8 +48,10 @@ mod balancer;
 mod bring_up;
 pub mod clean;
 mod clock;
+mod embedded;
 mod engine;
 mod external_etcd;
+mod faces;
 mod fixed;
 pub mod handshake;
 mod image;

@@ -1,12 +1,12 @@
 //! Instants in what programs say.
 
-use crate::time::{SignedDuration, Timestamp, from_form, shift};
+use crate::time::{IN_EXPIRATION_TABLE, SignedDuration, Timestamp, from_form, shift};
 
 /// Forms in which Go programs write an instant in UTC, and the length of each: of certificates in errors of TLS and in logs, and of
 /// `kubeadm certs check-expiration`.
 const FORMS: [(&str, usize); 2] = [
     ("%Y-%m-%dT%H:%M:%SZ", "2027-01-01T00:00:00Z".len()),
-    ("%b %d, %Y %H:%M UTC", "Jan 01, 2027 00:00 UTC".len()),
+    (IN_EXPIRATION_TABLE, "Jan 01, 2027 00:00 UTC".len()),
 ];
 
 /// A text with every instant in it moved.
