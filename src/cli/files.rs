@@ -145,8 +145,12 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Exit> {
             } else {
                 let help = similar(path)
                     .map(|near| format!("did you mean `{near}`?"))
-                    .or_else(|| super::init::copied(path));
-                help.map_or_else(String::new, |help| format!("\n  help: {help}"))
+                    .or_else(|| super::init::copied(path))
+                    .unwrap_or_else(|| {
+                        "name files or directories of scenarios; `certdrill init` makes a first one"
+                            .to_owned()
+                    });
+                format!("\n  help: {help}")
             };
             output::complain(&format!("error: {}: {error}{hint}", path.display()));
             Exit::Usage
